@@ -1,0 +1,76 @@
+package flatten
+
+import "slices"
+
+// Module is what a buildpack.toml or extension.toml says of itself, or what
+// the layers label of an image repeats of it.
+type Module struct {
+	Kind    Kind
+	API     string // Buildpack API version, "0.10"
+	Info    Info
+	Stacks  []Stack
+	Targets []Target
+	Order   Order // only composites have one
+}
+
+// Ref is the module's identity.
+func (m Module) Ref() Ref { return Ref{ID: m.Info.ID, Version: m.Info.Version} }
+
+// IsComposite tells whether the module is an order of others.
+func (m Module) IsComposite() bool { return len(m.Order) > 0 }
+
+// Info is the [buildpack] or [extension] table of a descriptor, and with
+// "stacks" beside it the buildpackage metadata label (buildpack spec,
+// "buildpack.toml"; distribution spec, "Labels").
+type Info struct {
+	ID          string    `toml:"id" json:"id,omitempty"`
+	Name        string    `toml:"name" json:"name,omitempty"`
+	Version     string    `toml:"version" json:"version,omitempty"`
+	Description string    `toml:"description" json:"description,omitempty"`
+	Homepage    string    `toml:"homepage" json:"homepage,omitempty"`
+	Keywords    []string  `toml:"keywords" json:"keywords,omitempty"`
+	ExecEnv     []string  `toml:"exec-env" json:"exec-env,omitempty"`
+	Licenses    []License `toml:"licenses" json:"licenses,omitempty"`
+	ClearEnv    bool      `toml:"clear-env" json:"clear-env,omitempty"`
+}
+
+// License is one entry of licenses. Its JSON keys are capitalised, as
+// consumers of the label expect.
+type License struct {
+	Type string `toml:"type"`
+	URI  string `toml:"uri"`
+}
+
+// Stack is a stack that a component supports, with the mixins it needs.
+type Stack struct {
+	ID     string   `toml:"id" json:"id"`
+	Mixins []string `toml:"mixins" json:"mixins,omitempty"`
+}
+
+// Order is a list of groups to be tried in turn.
+type Order []Group
+
+// Group is one [[order]] table: its entries pass detection together.
+type Group struct {
+	Entries []Entry `toml:"group" json:"group"`
+}
+
+// Entry is one [[order.group]] table: a buildpack by id and version.
+type Entry struct {
+	ID       string   `toml:"id" json:"id,omitempty"`
+	Version  string   `toml:"version" json:"version,omitempty"`
+	ExecEnv  []string `toml:"exec-env" json:"exec-env,omitempty"`
+	Optional bool     `toml:"optional" json:"optional,omitempty"`
+}
+
+// Ref is what the entry names. Its version is empty where none is written.
+func (e Entry) Ref() Ref { return Ref{ID: e.ID, Version: e.Version} }
+
+// Entries gives the order's entries, group by group, as they are written.
+func (o Order) Entries() []Entry {
+	var all []Entry
+	for _, g := range o {
+		all = slices.Concat(all, g.Entries)
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package flatten
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+)
+
+// Ref is the identity of a buildpack or an extension: its id and version,
+// written id@version. It is a plain value, comparable and usable as a map key.
+type Ref struct {
+	ID      string
+	Version string
+}
+
+// String gives id@version, or the id alone where there is no version.
+func (r Ref) String() string {
+	if r.Version == "" {
+		return r.ID
+	}
+	return r.ID + "@" + r.Version
+}
+
+// Compare orders refs by id and then by version, both as plain strings.
+func (r Ref) Compare(o Ref) int {
+	return cmp.Or(cmp.Compare(r.ID, o.ID), cmp.Compare(r.Version, o.Version))
+}
+
+// ParseRef reads id@version. Both parts must be there and be valid (see [Ref.Check]).
+func ParseRef(s string) (Ref, error) {
+	id, version, _ := strings.Cut(s, "@")
+	r := Ref{ID: id, Version: version}
+	if err := r.Check(); err != nil {
+		return Ref{}, fmt.Errorf("ref %q: %w", s, err)
+	}
+	return r, nil
+}
+
+// Check reports what keeps the ref from naming a directory of its own below
+// /cnb/buildpacks: an empty part, a path separator in the version, a dot
+// component, or a character that has no place in an id.
+// The spec allows letters, digits and "./-" in ids; more is seen in the wild
+// and allowed here where it is harmless.
+func (r Ref) Check() error {
+	return errors.Join(
+		checkPart("id", r.ID, func(s string) bool { return !strings.HasPrefix(s, "/") && !strings.HasSuffix(s, "/") }),
+		checkPart("version", r.Version, func(s string) bool { return !strings.Contains(s, "/") }),
+	)
+}
+
+func checkPart(what, s string, slashesFit func(string) bool) error {
+	bad := func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\@,:*?"<>|`, r)
+	}
+	switch {
+	case s == "":
+		return fmt.Errorf("%s is missing", what)
+	case len(s) > 200:
+		return fmt.Errorf("%s is longer than 200 bytes", what)
+	case strings.ContainsFunc(s, bad) || !slashesFit(s) || path.Clean("/"+s) != "/"+s:
+		return fmt.Errorf("%s %q has characters that it cannot have", what, s)
+	}
+	return nil
+}
+
+// Kind tells buildpacks from image extensions.
+type Kind string
+
+// The two kinds of module that the CNB spec knows.
+const (
+	Buildpack Kind = "buildpack"
+	Extension Kind = "extension"
+)
+
+// Root is the directory that holds every module of the kind:
+// /cnb/buildpacks or /cnb/extensions (distribution spec, "Artifact Format").
+func (k Kind) Root() string { return "/cnb/" + string(k) + "s" }
+
+// Descriptor is the name of the file that describes a module of the kind:
+// buildpack.toml or extension.toml.
+func (k Kind) Descriptor() string { return string(k) + ".toml" }
+
+// IDDir is the directory that holds all versions of an id, "/" written as "_".
+func (k Kind) IDDir(r Ref) string { return k.Root() + "/" + strings.ReplaceAll(r.ID, "/", "_") }
+
+// Dir is the directory that holds the module's files.
+func (k Kind) Dir(r Ref) string { return k.IDDir(r) + "/" + r.Version }

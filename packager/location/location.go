@@ -1,0 +1,41 @@
+// Package location is the one grammar in which a source or a destination is
+// named, on the command line and in package.toml and builder.toml.
+package location
+
+// Kind tells where a location lies and in which form.
+type Kind int
+
+// The forms that the grammar knows.
+const (
+	// Path is a local file or directory. As a source, what it is (a
+	// buildpack's directory or archive, an OCI layout, a .cnb file, an OCI or
+	// Docker archive) is told by looking at it; as a destination it is a .cnb file.
+	Path          Kind = iota + 1
+	OCILayout          // oci:DIR[:TAG]
+	OCIArchive         // oci-archive:FILE[:TAG]
+	DockerArchive      // docker-archive:FILE[:REF]
+	Registry           // docker://REF, or a plain REF
+	Daemon             // docker-daemon:REF, or a plain REF
+	// Name is a plain REF as a source: in the Docker daemon where the output
+	// goes to one, else in a registry.
+	Name
+	HTTP // http:// or https:// URL of a file
+)
+
+// Location is a parsed source or destination.
+type Location struct {
+	Kind Kind
+	// Path is the file or directory of Path, OCILayout, OCIArchive and
+	// DockerArchive; a source's is absolute or relative to the working directory.
+	Path string
+	// Ref is the image reference of Registry, Daemon and Name, the tag inside
+	// an OCILayout or OCIArchive, or the reference inside a DockerArchive.
+	Ref string
+	// URL is the address of HTTP.
+	URL string
+	// Written is the location as its author wrote it, for messages.
+	Written string
+}
+
+// String gives the location as it was written.
+func (l Location) String() string { return l.Written }

@@ -1,0 +1,49 @@
+// Package progress is how the packager, its sources and its sinks tell what
+// they do while they do it. They never print; what a person sees is decided by
+// whoever implements [Log].
+package progress
+
+// A Log is told of warnings and of the tasks that take time.
+// It is safe for concurrent use.
+type Log interface {
+	// Warn takes one sentence that a person should read although the run goes on.
+	Warn(message string)
+	// Start begins a task on the thing that is named. Total is the number of
+	// bytes ahead, or -1 where nobody knows.
+	Start(verb Verb, name string, total int64) Task
+	// Note records what needed no work, such as a layer that was reused.
+	Note(verb Verb, name string, size int64)
+}
+
+// A Task is something under way.
+type Task interface {
+	// Add counts bytes that were dealt with.
+	Add(n int64)
+	// Done ends the task; it must be called once, whatever the outcome.
+	Done(err error)
+}
+
+// Verb says what is being done, as a person reads it.
+type Verb string
+
+// What is done to layers and sources.
+const (
+	Reading     Verb = "reading"
+	Downloading Verb = "downloading"
+	Building    Verb = "building" // tar, hash and compress in one pass
+	Checking    Verb = "checking"
+	Uploading   Verb = "uploading"
+	Writing     Verb = "writing"
+	Reused      Verb = "reused"
+)
+
+// Discard is a Log that ignores everything it is told.
+var Discard Log = discard{}
+
+type discard struct{}
+
+func (discard) Warn(string)                    {}
+func (discard) Start(Verb, string, int64) Task { return discard{} }
+func (discard) Note(Verb, string, int64)       {}
+func (discard) Add(int64)                      {}
+func (discard) Done(error)                     {}
