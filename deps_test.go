@@ -1,0 +1,20 @@
+package laminate
+import (
+ _ "github.com/google/go-containerregistry/pkg/v1/daemon"
+ _ "github.com/google/go-containerregistry/pkg/v1/remote"
+ _ "github.com/google/go-containerregistry/pkg/v1/layout"
+ _ "github.com/google/go-containerregistry/pkg/registry"
+ _ "github.com/google/go-containerregistry/pkg/v1/random"
+ _ "github.com/google/go-containerregistry/pkg/v1/validate"
+ _ "github.com/google/go-containerregistry/pkg/authn"
+ _ "github.com/moby/moby/client"
+ _ "github.com/urfave/cli/v2"
+ _ "github.com/pelletier/go-toml/v2/unstable"
+ _ "github.com/onsi/ginkgo/v2"
+ _ "github.com/onsi/gomega"
+ _ "github.com/klauspost/compress/gzip"
+ _ "github.com/klauspost/compress/zstd"
+ _ "github.com/vbauerster/mpb/v8"
+ _ "golang.org/x/term"
+ _ "golang.org/x/sync/errgroup"
+)
