@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"laminate/flatten"
 )
 
@@ -18,10 +16,4 @@ type Piece interface {
 }
 
 // Facts is what is known of a piece once it has been read.
-type Facts struct {
-	Ref flatten.Ref
-	// ContentID is the diffID of the layer that would hold this piece alone.
-	ContentID v1.Hash
-	// Length is the piece's length in bytes, uncompressed, without a trailer.
-	Length int64
-}
+type Facts = flatten.Facts

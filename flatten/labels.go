@@ -1,0 +1,182 @@
+package flatten
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// The labels of buildpackages and builders (distribution spec, "Labels";
+// platform spec, "Builder").
+const (
+	// BuildpackageMetadataLabel holds a [Metadata].
+	BuildpackageMetadataLabel = "io.buildpacks.buildpackage.metadata"
+	// BuildpackLayersLabel and ExtensionLayersLabel hold a [LayersLabel].
+	BuildpackLayersLabel = "io.buildpacks.buildpack.layers"
+	ExtensionLayersLabel = "io.buildpacks.extension.layers"
+	// RecipesLabelKey is laminate's own and holds a [RecipesLabel]. Everybody
+	// else ignores it.
+	RecipesLabelKey = "laminate.layers"
+)
+
+// LayersLabelKey is the label that says which layer holds which module.
+func (k Kind) LayersLabelKey() string {
+	if k == Extension {
+		return ExtensionLayersLabel
+	}
+	return BuildpackLayersLabel
+}
+
+// Metadata is the value of [BuildpackageMetadataLabel]: the root of the
+// buildpackage, and the stacks that all of it supports (null for extensions).
+type Metadata struct {
+	Info
+	Stacks []Stack `json:"stacks"`
+}
+
+// LayersLabel is the value of the layers labels: id -> version -> layer.
+// Refs that share a layer share its diffID.
+type LayersLabel map[string]map[string]LayerInfo
+
+// LayerInfo is what the layers label says of one module. API and LayerDiffID
+// are always there.
+type LayerInfo struct {
+	API         string   `json:"api"`
+	Stacks      []Stack  `json:"stacks,omitempty"`
+	Targets     []Target `json:"targets,omitempty"`
+	Order       Order    `json:"order,omitempty"`
+	LayerDiffID string   `json:"layerDiffID"`
+	Homepage    string   `json:"homepage,omitempty"`
+	Name        string   `json:"name,omitempty"`
+}
+
+// Add enters a module that lies in the layer with the diffID.
+func (l LayersLabel) Add(m Module, diffID v1.Hash) {
+	if l[m.Info.ID] == nil {
+		l[m.Info.ID] = map[string]LayerInfo{}
+	}
+	l[m.Info.ID][m.Info.Version] = LayerInfo{
+		API: m.API, Stacks: m.Stacks, Targets: m.Targets, Order: m.Order,
+		LayerDiffID: diffID.String(), Homepage: m.Info.Homepage, Name: m.Info.Name,
+	}
+}
+
+// Refs gives the refs of the label, sorted.
+func (l LayersLabel) Refs() []Ref {
+	var refs []Ref
+	for id, versions := range l {
+		for version := range versions {
+			refs = append(refs, Ref{ID: id, Version: version})
+		}
+	}
+	slices.SortFunc(refs, Ref.Compare)
+	return refs
+}
+
+// Module gives what the label says of the ref, as a module. The label does not
+// carry description, keywords and licenses.
+func (l LayersLabel) Module(kind Kind, r Ref) Module {
+	info := l[r.ID][r.Version]
+	return Module{
+		Kind: kind, API: info.API, Stacks: info.Stacks, Targets: info.Targets, Order: info.Order,
+		Info: Info{ID: r.ID, Version: r.Version, Name: info.Name, Homepage: info.Homepage},
+	}
+}
+
+// ParseLayersLabel reads the value of a layers label and checks that every ref
+// in it can have a directory and every diffID is one.
+func ParseLayersLabel(value string) (LayersLabel, error) {
+	var l LayersLabel
+	if err := json.Unmarshal([]byte(value), &l); err != nil {
+		return nil, fmt.Errorf("layers label: %w", err)
+	}
+	var errs []error
+	for _, r := range l.Refs() {
+		if err := r.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("layers label: %s: %w", r, err))
+		}
+		if _, err := v1.NewHash(l[r.ID][r.Version].LayerDiffID); err != nil {
+			errs = append(errs, fmt.Errorf("layers label: %s: layerDiffID: %w", r, err))
+		}
+	}
+	return l, errors.Join(errs...)
+}
+
+// ParseMetadata reads the value of [BuildpackageMetadataLabel].
+func ParseMetadata(value string) (Metadata, error) {
+	var m Metadata
+	if err := json.Unmarshal([]byte(value), &m); err != nil {
+		return Metadata{}, fmt.Errorf("buildpackage metadata label: %w", err)
+	}
+	if err := (Ref{ID: m.ID, Version: m.Version}).Check(); err != nil {
+		return Metadata{}, fmt.Errorf("buildpackage metadata label: %w", err)
+	}
+	return m, nil
+}
+
+// RecipesLabel is the value of laminate's own label: the diffID of a layer ->
+// its recipe and pieces, in the order in which the layer holds them. The next
+// run plans, reuses and compares with it, without reading a byte.
+type RecipesLabel map[string]LayerRecipe
+
+// LayerRecipe is what [RecipesLabel] says of one layer.
+type LayerRecipe struct {
+	Recipe string        `json:"recipe"`
+	Pieces []PieceRecord `json:"pieces"`
+}
+
+// PieceRecord is one piece of a [LayerRecipe].
+type PieceRecord struct {
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	Content string `json:"content"` // content identity
+	Length  int64  `json:"length"`  // bytes, uncompressed
+}
+
+// Add enters the layer with the diffID.
+func (l RecipesLabel) Add(diffID v1.Hash, pieces []Facts) {
+	r := LayerRecipe{Recipe: Recipe(pieces).String()}
+	for _, p := range pieces {
+		r.Pieces = append(r.Pieces, PieceRecord{ID: p.Ref.ID, Version: p.Ref.Version, Content: p.ContentID.String(), Length: p.Length})
+	}
+	l[diffID.String()] = r
+}
+
+// Facts gives the pieces of the layer with the diffID, or nil where the label
+// does not speak of it.
+func (l RecipesLabel) Facts(diffID v1.Hash) []Facts {
+	var pieces []Facts
+	for _, p := range l[diffID.String()].Pieces {
+		h, err := v1.NewHash(p.Content)
+		if err != nil {
+			return nil
+		}
+		pieces = append(pieces, Facts{Ref: Ref{ID: p.ID, Version: p.Version}, ContentID: h, Length: p.Length})
+	}
+	return pieces
+}
+
+// ParseRecipesLabel reads the value of [RecipesLabelKey]. A layer whose recipe
+// is not that of its pieces, or that holds one piece and differs from it, is
+// left out: what laminate did not write is not believed.
+func ParseRecipesLabel(value string) (RecipesLabel, error) {
+	var l RecipesLabel
+	if err := json.Unmarshal([]byte(value), &l); err != nil {
+		return nil, fmt.Errorf("%s label: %w", RecipesLabelKey, err)
+	}
+	maps.DeleteFunc(l, func(diffID string, r LayerRecipe) bool {
+		h, err := v1.NewHash(diffID)
+		if err != nil {
+			return true
+		}
+		facts := l.Facts(h)
+		return len(facts) == 0 || Recipe(facts).String() != r.Recipe ||
+			slices.ContainsFunc(facts, func(f Facts) bool { return f.Length <= 0 || f.Ref.Check() != nil }) ||
+			len(facts) == 1 && facts[0].ContentID != h
+	})
+	return l, nil
+}
