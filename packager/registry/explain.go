@@ -1,0 +1,170 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// messageLimit is how much of a registry's own words a message repeats.
+const messageLimit = 300
+
+// Explain tells an error of a registry in a short sentence that begins with
+// the reference and ends, where there is one, with the next step. Nothing that
+// could hold a credential (query parameters, headers, long bodies) is in it.
+// What err wraps stays reachable for errors.Is and errors.As; an error that
+// Explain made, and nil, are given back as they are.
+func Explain(err error, ref string) error {
+	var known *explained
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &explained{message: ref + ": interrupted", err: err}
+	}
+	return &explained{message: ref + ": " + reason(err, host(ref)), err: err}
+}
+
+type explained struct {
+	message string
+	err     error
+}
+
+func (e *explained) Error() string { return e.message }
+func (e *explained) Unwrap() error { return e.err }
+
+// host is the registry that a reference names, or the reference itself.
+func host(ref string) string {
+	parsed, err := name.ParseReference(strings.TrimPrefix(ref, "docker://"))
+	if err != nil {
+		return ref
+	}
+	return parsed.Context().RegistryStr()
+}
+
+func reason(err error, host string) string {
+	var answer *transport.Error
+	var stall *StallError
+	var plain *PlainError
+	switch {
+	case errors.As(err, &answer):
+		return answered(answer, host)
+	case errors.As(err, &stall):
+		return "registry " + stall.Error()
+	case errors.As(err, &plain):
+		return plainRefused(plain, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("registry %s: connection refused (tried %s)", host, tried(err, host))
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Sprintf("registry %s speaks plain HTTP only; --insecure-registry %s allows it", host, host)
+	}
+	return fmt.Sprintf("registry %s: %s", host, Shorten(bare(err)))
+}
+
+// answered tells of a response that the registry, or a server that it named, gave.
+func answered(e *transport.Error, host string) string {
+	message := fmt.Sprintf("registry %s: %d %s", host, e.StatusCode, http.StatusText(e.StatusCode))
+	if said := said(e); said != "" {
+		message += ": " + said
+	}
+	switch e.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		message += fmt.Sprintf("; log in with `%s`, or ask for access", login(host))
+	case http.StatusNotFound:
+		message += fmt.Sprintf("; check the name, or log in with `%s` if it is private", login(host))
+	case http.StatusTooManyRequests:
+		message += fmt.Sprintf("; try again later, or log in with `%s`", login(host))
+	case http.StatusRequestEntityTooLarge:
+		message += "; the registry, or a proxy before it, takes no blob of this size"
+	}
+	return message
+}
+
+func login(host string) string {
+	if host == name.DefaultRegistry {
+		return "docker login"
+	}
+	return "docker login " + host
+}
+
+// said is what the registry gave as its reasons: its error entries without
+// their free-form details, or the beginning of a body of any other kind.
+func said(e *transport.Error) string {
+	var all []string
+	for _, d := range e.Errors {
+		all = append(all, strings.TrimSuffix(fmt.Sprintf("%s: %s", d.Code, d.Message), ": "))
+	}
+	if len(all) > 0 {
+		return Shorten(strings.Join(all, ", "))
+	}
+	_, body, ok := strings.Cut(e.Error(), fmt.Sprintf("unexpected status code %d %s: ", e.StatusCode, http.StatusText(e.StatusCode)))
+	if !ok {
+		return ""
+	}
+	return Shorten(body)
+}
+
+// plainRefused adds why TLS did not do, where that was tried before.
+func plainRefused(plain *PlainError, err error) string {
+	if first, _, ok := strings.Cut(err.Error(), "; "); ok && strings.Contains(first, "https://") {
+		why := first[strings.LastIndex(first, ": ")+2:]
+		return fmt.Sprintf("registry %s: no TLS (%s), and %s", plain.Host, Shorten(why), plain)
+	}
+	return plain.Error()
+}
+
+// tried lists the addresses that stand in the error, or the one that is the rule.
+func tried(err error, host string) string {
+	var all []string
+	for _, scheme := range []string{"https://", "http://"} {
+		if strings.Contains(err.Error(), scheme+host) {
+			all = append(all, scheme+host)
+		}
+	}
+	if len(all) == 0 {
+		return "https://" + host
+	}
+	return strings.Join(all, " and ")
+}
+
+// bare takes the request off an error of the HTTP client: its URL may carry a signature.
+func bare(err error) string {
+	for {
+		var request *url.Error
+		if !errors.As(err, &request) {
+			return err.Error()
+		}
+		if request.Err == nil {
+			return request.Op
+		}
+		err = request.Err
+	}
+}
+
+// Shorten gives the first 300 bytes or so of what somebody else wrote, on one
+// line and without control characters, fit for a message.
+func Shorten(s string) string {
+	s = strings.ToValidUTF8(s, "")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= messageLimit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:messageLimit], "") + " …"
+}

@@ -1,0 +1,113 @@
+// Package registry is how the packager's sources and sinks speak to image
+// registries: which hosts may be spoken to in the clear, how long a silent one
+// is waited for, and how its errors are told to a person. The protocol itself
+// is go-containerregistry's.
+package registry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// DefaultStall is how long a registry may stay silent where Options say nothing else.
+const DefaultStall = 60 * time.Second
+
+// userAgent is what registries see of us, before the library's own name.
+const userAgent = "laminate"
+
+// Options say how to speak to registries. The zero value works: credentials
+// from the Docker config, TLS everywhere but on this machine.
+type Options struct {
+	// Keychain finds credentials; nil is authn.DefaultKeychain.
+	Keychain authn.Keychain
+	// Transport carries every request; nil is remote.DefaultTransport. It is
+	// wrapped by the guard of [Options.Guard], never used bare.
+	Transport http.RoundTripper
+	// Insecure names hosts, as host or host:port, that may be spoken to
+	// without TLS. A host without a port is meant with any port. The loopback
+	// addresses and "localhost" need no mention.
+	Insecure []string
+	// Stall is how long a registry may neither take nor give a byte before
+	// the request fails; 0 is DefaultStall, negative is for ever.
+	Stall time.Duration
+}
+
+// ParseReference reads an image reference, with Docker's defaults for what is
+// left out (index.docker.io, library/, latest). The registry may have a port;
+// one that Options name insecure is spoken to in the clear where it has no TLS.
+func (o Options) ParseReference(s string) (name.Reference, error) {
+	ref, err := name.ParseReference(s)
+	if err != nil {
+		return nil, fmt.Errorf("reference %q: %w", s, err)
+	}
+	if !o.mayBePlain(ref.Context().RegistryStr()) {
+		return ref, nil
+	}
+	return name.ParseReference(s, name.Insecure)
+}
+
+// Remote gives the options under which every request of package remote has to
+// be made. Requests end when ctx does, within a second also where they wait to
+// be tried again.
+func (o Options) Remote(ctx context.Context) []remote.Option {
+	keychain := o.Keychain
+	if keychain == nil {
+		keychain = authn.DefaultKeychain
+	}
+	return []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithAuthFromKeychain(keychain),
+		remote.WithTransport(o.Guard()),
+		remote.WithUserAgent(userAgent),
+		// The library's waits (1 s, then 3 s) cannot be interrupted. These are
+		// as long in sum, but each ends within a second.
+		remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 1.2, Jitter: 0.1, Steps: 5}),
+	}
+}
+
+// Guard is the transport that stands between the library and the network. It
+// refuses requests in the clear to hosts that may not be spoken to so
+// (whatever sent them there: the library's own idea of private networks, or a
+// redirect), ends requests whose peer is silent with a [StallError], and cuts
+// the bodies of error responses short.
+func (o Options) Guard() http.RoundTripper {
+	g := &guard{inner: o.Transport, plain: o.mayBePlain, stall: cmp.Or(o.Stall, DefaultStall)}
+	if g.inner == nil {
+		g.inner = remote.DefaultTransport
+	}
+	return g
+}
+
+// mayBePlain tells whether a host, with or without port, may be spoken to without TLS.
+func (o Options) mayBePlain(hostport string) bool {
+	host := hostOnly(hostport)
+	if host == "localhost" {
+		return true
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return true
+	}
+	return slices.ContainsFunc(o.Insecure, func(named string) bool {
+		return named == hostport || named == host || named == "["+host+"]"
+	})
+}
+
+// hostOnly takes the port and the brackets of an IPv6 address off.
+func hostOnly(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	if len(hostport) > 1 && hostport[0] == '[' && hostport[len(hostport)-1] == ']' {
+		return hostport[1 : len(hostport)-1]
+	}
+	return hostport
+}
