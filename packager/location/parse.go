@@ -1,0 +1,337 @@
+package location
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// forms lists what a source can be, for messages.
+const forms = "a directory, FILE.cnb or an archive (.tgz, .tar, .zip), oci:DIR[:TAG], oci-archive:FILE[:TAG], " +
+	"docker-archive:FILE[:REF], docker://REF, docker-daemon:REF, a plain image reference, file://PATH, or an http(s):// URL"
+
+// ParseSource reads the name of a place that a buildpack or an image comes
+// from. Relative paths are relative to base; an empty base is the working
+// directory. It looks at the disk only to tell a local path, which wins, from
+// a plain image reference, and so that a missing file is named as such.
+func ParseSource(s, base string) (Location, error) {
+	l, err := parseSource(s, base)
+	if err != nil {
+		return Location{}, fmt.Errorf("source %q: %w", Redact(s), err)
+	}
+	l.Written = Redact(s)
+	return l, nil
+}
+
+func parseSource(s, base string) (Location, error) {
+	if err := refuse(s); err != nil {
+		return Location{}, err
+	}
+	if l, ok, err := parseScheme(s); ok || err != nil {
+		if err == nil && l.Path != "" {
+			l.Path = inBase(l.Path, base)
+			if l.Kind == Path { // file://
+				err = exists(l.Path)
+			}
+		}
+		return l, err
+	}
+	file := inBase(s, base)
+	switch err := exists(file); {
+	case err == nil:
+		return Location{Kind: Path, Path: file}, nil
+	case looksLikePath(s), !errors.Is(err, fs.ErrNotExist):
+		return Location{}, err
+	}
+	if err := checkReference(s); err != nil {
+		return Location{}, neither(s, err)
+	}
+	return Location{Kind: Name, Ref: s}, nil
+}
+
+// DestOptions is what the command line says of a destination besides its name.
+type DestOptions struct {
+	// Publish makes a plain REF one in a registry instead of the Docker daemon.
+	Publish bool
+	// Format is "image", "file", or "" to go by the name.
+	Format string
+}
+
+// ParseDest reads the name of a place that images are written to. It does not
+// look at the disk. Relative paths are relative to the working directory.
+func ParseDest(s string, o DestOptions) (Location, error) {
+	l, err := parseDest(s, o)
+	if err == nil {
+		err = o.fits(l)
+	}
+	if err != nil {
+		return Location{}, fmt.Errorf("destination %q: %w", Redact(s), err)
+	}
+	l.Written = s
+	return l, nil
+}
+
+func parseDest(s string, o DestOptions) (Location, error) {
+	if err := refuse(s); err != nil {
+		return Location{}, err
+	}
+	if l, ok, err := parseScheme(s); ok || err != nil {
+		if err == nil && l.Kind == Path && l.Path != "" && o.Format == "file" {
+			l.Path, err = cnbFile(l.Path)
+		}
+		return l, err
+	}
+	switch {
+	case o.Format == "file", strings.EqualFold(filepath.Ext(s), ".cnb"):
+		file, err := cnbFile(s)
+		return Location{Kind: Path, Path: file}, err
+	case looksLikePath(s):
+		return Location{}, errors.New("it looks like a file; write FILE.cnb, add --format file, or write oci:DIR, oci-archive:FILE or docker-archive:FILE")
+	}
+	if err := checkReference(s); err != nil {
+		return Location{}, fmt.Errorf("it is no image reference (%w); write FILE.cnb, oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://REF, docker-daemon:REF or a plain image reference", err)
+	}
+	if o.Publish {
+		return Location{Kind: Registry, Ref: s}, nil
+	}
+	return Location{Kind: Daemon, Ref: s}, nil
+}
+
+// fits reports where the options contradict the destination, or where it is
+// no place to write to.
+func (o DestOptions) fits(l Location) error {
+	isFile := l.Kind == Path || l.Kind == OCIArchive || l.Kind == DockerArchive
+	switch {
+	case o.Format != "" && o.Format != "image" && o.Format != "file":
+		return fmt.Errorf("format %q is not known; it is image or file", o.Format)
+	case l.Kind == HTTP:
+		return errors.New("a web server cannot be written to; for a registry write docker://REF")
+	case (l.Kind == Registry || l.Kind == Daemon) && strings.Contains(l.Ref, "@"):
+		return errors.New("a destination is named by a tag, not by a digest")
+	case o.Publish && l.Kind != Registry:
+		return errors.New("--publish is for registries; leave it out, or write docker://REF")
+	case o.Format == "file" && (l.Kind == Registry || l.Kind == Daemon):
+		return errors.New("--format file is for files; leave it out, or write FILE.cnb")
+	case o.Format == "image" && isFile:
+		return errors.New("--format image is for registries, the Docker daemon and OCI layouts; leave it out, or write docker://REF, docker-daemon:REF or oci:DIR")
+	}
+	return nil
+}
+
+// cnbFile appends .cnb where the file's name has no extension, as pack does.
+func cnbFile(file string) (string, error) {
+	base := filepath.Base(file)
+	if strings.HasSuffix(file, "/") || base == "." || base == ".." {
+		return "", errors.New("it names a directory; write FILE.cnb")
+	}
+	if filepath.Ext(file) == "" {
+		file += ".cnb"
+	}
+	return file, nil
+}
+
+// parseScheme reads the forms that begin with a scheme. It says false where
+// the string has none.
+func parseScheme(s string) (Location, bool, error) {
+	scheme, rest, found := strings.Cut(s, ":")
+	if !found {
+		return Location{}, false, nil
+	}
+	var l Location
+	var err error
+	switch scheme {
+	case "oci":
+		l, err = withTag(OCILayout, rest, checkTag)
+	case "oci-archive":
+		l, err = withTag(OCIArchive, rest, checkTag)
+	case "docker-archive":
+		l, err = withTag(DockerArchive, rest, checkReference)
+	case "docker-daemon":
+		l, err = Location{Kind: Daemon, Ref: rest}, checkReference(rest)
+	case "docker":
+		if !strings.HasPrefix(rest, "/") {
+			return Location{}, false, nil // docker:TAG is a plain reference
+		}
+		ref := rest[min(len(rest), slashes(rest)):]
+		l, err = Location{Kind: Registry, Ref: ref}, checkReference(ref)
+	case "file":
+		if !strings.HasPrefix(rest, "/") {
+			return Location{}, false, nil
+		}
+		l, err = fileURL(rest)
+	case "http", "https":
+		if !strings.HasPrefix(rest, "//") {
+			return Location{}, false, nil
+		}
+		l, err = httpURL(s)
+	case "containers-storage", "dir", "ostree", "sif", "tarball":
+		err = fmt.Errorf("%s: is not supported; write %s", scheme, forms)
+	default:
+		if strings.HasPrefix(rest, "//") {
+			err = fmt.Errorf("scheme %s:// is not supported; write %s", scheme, forms)
+		} else {
+			return Location{}, false, nil
+		}
+	}
+	return l, true, err
+}
+
+// slashes counts the leading slashes, at most three: pack takes docker:/REF,
+// docker://REF and docker:///REF for the same.
+func slashes(s string) int {
+	return min(3, len(s)-len(strings.TrimLeft(s, "/")))
+}
+
+// withTag reads PATH[:TAG]. As in skopeo, the path ends at the first colon.
+func withTag(kind Kind, s string, check func(string) error) (Location, error) {
+	file, ref, tagged := strings.Cut(s, ":")
+	if file == "" {
+		return Location{}, errors.New("it names no file or directory")
+	}
+	if tagged {
+		if err := check(ref); err != nil {
+			return Location{}, err
+		}
+	}
+	return Location{Kind: kind, Path: filepath.Clean(file), Ref: ref}, nil
+}
+
+// refName is the grammar of org.opencontainers.image.ref.name (OCI image
+// spec, "Pre-Defined Annotation Keys").
+var refName = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$`)
+
+func checkTag(tag string) error {
+	if !refName.MatchString(tag) {
+		return fmt.Errorf("%q is no tag", tag)
+	}
+	return nil
+}
+
+func checkReference(ref string) error {
+	if _, err := name.ParseReference(ref); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "could not parse reference: "))
+	}
+	return nil
+}
+
+// fileURL reads what follows "file:". The path is percent-decoded; what has
+// no third slash is a relative path, as pack takes it, but for localhost.
+func fileURL(rest string) (Location, error) {
+	rest = strings.TrimPrefix(rest, "//")
+	if after, ok := strings.CutPrefix(rest, "localhost/"); ok {
+		rest = "/" + after
+	}
+	file, err := url.PathUnescape(rest)
+	switch {
+	case err != nil:
+		return Location{}, err
+	case file == "":
+		return Location{}, errors.New("it names no file or directory")
+	case strings.ContainsFunc(file, unicode.IsControl):
+		return Location{}, errors.New("it has control characters")
+	}
+	return Location{Kind: Path, Path: filepath.Clean(file)}, nil
+}
+
+func httpURL(s string) (Location, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" {
+		return Location{}, errors.New("it is no valid URL") // the parser's own error repeats all of the URL
+	}
+	return Location{Kind: HTTP, URL: s}, nil
+}
+
+// windowsPath matches C:\DIR, C:/DIR, \\SHARE and .\DIR.
+var windowsPath = regexp.MustCompile(`^(?:[A-Za-z]:[\\/]|\.{0,2}\\)`)
+
+// refuse reports what other tools take and this one does not.
+func refuse(s string) error {
+	switch {
+	case s == "":
+		return errors.New("it is empty")
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return errors.New("it has control characters")
+	case strings.HasPrefix(s, "urn:cnb:registry"):
+		return errors.New("the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF")
+	case s == "from=builder", strings.HasPrefix(s, "from=builder:"), strings.HasPrefix(s, "urn:cnb:builder"):
+		return errors.New("a buildpack cannot be taken from a builder that is not known here; write its image, as docker://REF")
+	case strings.HasPrefix(s, "urn:"):
+		return fmt.Errorf("URNs are not supported; write %s", forms)
+	case windowsPath.MatchString(s):
+		return errors.New("paths of Windows are not supported; write a path with slashes, on this machine")
+	}
+	return nil
+}
+
+// archiveSuffixes end the names that are never taken for image references.
+var archiveSuffixes = []string{".cnb", ".tgz", ".tar.gz", ".tar", ".zip"}
+
+func looksLikePath(s string) bool {
+	for _, suffix := range archiveSuffixes {
+		if strings.HasSuffix(strings.ToLower(s), suffix) {
+			return true
+		}
+	}
+	return s == "." || s == ".." || strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") ||
+		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../")
+}
+
+// registryID is what the Buildpack Registry calls a buildpack: namespace/name@version.
+var registryID = regexp.MustCompile(`^[a-z0-9.-]+/[a-z0-9.-]+@[0-9]+\.[0-9A-Za-z.+-]*$`)
+
+func neither(s string, why error) error {
+	if registryID.MatchString(s) {
+		return errors.New("it is no file or directory, and the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF")
+	}
+	return fmt.Errorf("it is neither an existing file or directory nor an image reference (%w); write %s", why, forms)
+}
+
+func inBase(file, base string) string {
+	if filepath.IsAbs(file) {
+		return filepath.Clean(file)
+	}
+	return filepath.Join(base, file)
+}
+
+// exists gives an error that names the file where there is none, or where
+// nobody may look.
+func exists(file string) error {
+	_, err := os.Stat(file)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return err
+	}
+	return fmt.Errorf("there is no file or directory %s: %w", file, fs.ErrNotExist)
+}
+
+// Redact takes out of a URL what may be secret: user and password, and the
+// values of the query. Other strings are given back as they are.
+func Redact(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || scheme == "docker" || scheme == "file" {
+		return s
+	}
+	rest, _, query := strings.Cut(rest, "?")
+	authority, path, slash := strings.Cut(rest, "/")
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		authority = authority[i+1:]
+	}
+	s = scheme + "://" + authority
+	if slash {
+		s += "/" + path
+	}
+	if query {
+		s += "?…"
+	}
+	return s
+}
