@@ -1,0 +1,31 @@
+// Package layer turns the content of buildpacks into image layers and back.
+//
+// A piece is one module's content as tar entries without an archive trailer;
+// a layer is its pieces, one after the other, and 1,024 zeros. Content that
+// comes from directories and archives is written in normal form:
+//
+//   - Entries, in this order: the directory of the id, the directory of the
+//     version, then everything below, walked directory by directory, names
+//     compared within their directory (bin/build before bin-x). Names are
+//     absolute, directories have no trailing slash, and there is no entry for
+//     /cnb or /cnb/buildpacks.
+//   - Owner 0:0 without names; time 1980-01-01T00:00:01Z; directories and
+//     symbolic links 0755; files 0755 if any execute bit is set or the file is
+//     bin/build, bin/detect or bin/generate at the root, else 0644.
+//   - Hard links: the first in walk order is the file, later ones are link
+//     entries with the absolute name. Empty directories and dot files are kept.
+//   - USTAR headers where they fit, PAX where a path needs it.
+//   - Set-id bits and extended attributes are dropped, sockets are skipped,
+//     devices and fifos are errors.
+//
+// For a directory this gives the diffID that pack gives.
+//
+// Content that comes from a layer keeps its entries as they are, byte by byte;
+// only names that are not absolute are made so. In a shared layer each piece
+// stays whole and begins with its own id directory, so that pieces can be
+// joined and split as they are: directories may repeat there, other paths never.
+//
+// Compressed, a layer is a sequence of gzip members or zstd frames, none of
+// which crosses the border of a piece: pieces of a fixed size within, so that
+// all cores compress and the bytes do not depend on how many there are.
+package layer

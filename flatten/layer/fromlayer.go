@@ -1,0 +1,191 @@
+package layer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+)
+
+// Opener opens the uncompressed tar of a layer, anew at each call. Who calls
+// it closes the stream.
+type Opener func(ctx context.Context) (io.ReadCloser, error)
+
+// Report is what [Inspect] finds.
+type Report struct {
+	// Pieces are those of the refs asked for, in the order in which the layer
+	// holds them.
+	Pieces []flatten.Facts
+	// Untidy is empty where the layer holds just these pieces in the shape in
+	// which laminate writes them, so that it can be used as it is. Otherwise
+	// it is the first reason why not.
+	Untidy string
+}
+
+// Inspect reads a layer that holds the refs, perhaps among others. It is an
+// error if one of them is missing or the layer holds what no buildpack can.
+func Inspect(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Opener) (Report, error) {
+	var order []flatten.Ref
+	tallies := map[flatten.Ref]*tally{}
+	untidy, err := readLayer(ctx, open, kind, refs, func(r flatten.Ref, again bool) (io.Writer, error) {
+		if !again {
+			order = append(order, r)
+			tallies[r] = newTally()
+		}
+		return tallies[r], nil
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{Untidy: untidy}
+	for _, r := range order {
+		report.Pieces = append(report.Pieces, tallies[r].facts(r))
+	}
+	return report, nil
+}
+
+func readLayer(ctx context.Context, open Opener, kind flatten.Kind, refs []flatten.Ref, begin func(flatten.Ref, bool) (io.Writer, error)) (string, error) {
+	rc, err := open(ctx)
+	if err != nil {
+		return "", err
+	}
+	untidy, err := scan(ctx, rc, kind, refs, begin)
+	return untidy, errors.Join(err, rc.Close())
+}
+
+// tally counts and hashes a piece.
+type tally struct {
+	hash   hash.Hash
+	length int64
+}
+
+func newTally() *tally { return &tally{hash: sha256.New()} }
+
+func (t *tally) Write(p []byte) (int, error) {
+	t.length += int64(len(p))
+	return t.hash.Write(p)
+}
+
+// facts ends the tally: the trailer belongs to the content identity, not to
+// the length.
+func (t *tally) facts(r flatten.Ref) flatten.Facts {
+	t.hash.Write(trailer[:])
+	return flatten.Facts{Ref: r, ContentID: sum(t.hash), Length: t.length}
+}
+
+func sum(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}
+
+var trailer [trailerSize]byte
+
+// FromLayer gives the piece of a ref that has the layer to itself. The layer is
+// read whenever the piece is.
+func FromLayer(kind flatten.Kind, ref flatten.Ref, source string, open Opener) Piece {
+	return &lone{kind: kind, ref: ref, source: source, open: open}
+}
+
+type lone struct {
+	kind   flatten.Kind
+	ref    flatten.Ref
+	source string
+	open   Opener
+}
+
+func (l *lone) WriteEntries(ctx context.Context, w io.Writer) error {
+	begin := func(flatten.Ref, bool) (io.Writer, error) { return w, nil }
+	if _, err := readLayer(ctx, l.open, l.kind, []flatten.Ref{l.ref}, begin); err != nil {
+		return fmt.Errorf("%s: %w", l.source, err)
+	}
+	return nil
+}
+
+// FromSharedLayer gives the pieces of refs that lie in one layer together. The
+// layer is read once, when the first of them is, and split into a spool file
+// in workDir, which stays there until workDir goes.
+func FromSharedLayer(kind flatten.Kind, refs []flatten.Ref, source, workDir string, open Opener) map[flatten.Ref]Piece {
+	s := &split{kind: kind, refs: refs, source: source, workDir: workDir, open: open}
+	pieces := make(map[flatten.Ref]Piece, len(refs))
+	for _, r := range refs {
+		pieces[r] = &part{split: s, ref: r}
+	}
+	return pieces
+}
+
+// split is a layer that is split on first use.
+type split struct {
+	kind    flatten.Kind
+	refs    []flatten.Ref
+	source  string
+	workDir string
+	open    Opener
+
+	mu    sync.Mutex
+	spool *Spool
+	parts map[flatten.Ref][]Stretch
+}
+
+type part struct {
+	split *split
+	ref   flatten.Ref
+}
+
+func (p *part) WriteEntries(ctx context.Context, w io.Writer) error {
+	s := p.split
+	if err := s.once(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.source, err)
+	}
+	for _, at := range s.parts[p.ref] {
+		r, err := s.spool.Open(at)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.source, err)
+		}
+		_, err = copyContext(ctx, w, r)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return fmt.Errorf("%s: %w", s.source, err)
+		}
+	}
+	return nil
+}
+
+// once splits the layer unless that was done. What went wrong is not
+// remembered: a cancelled reader must not spoil the layer for the next.
+func (s *split) once(ctx context.Context) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parts != nil {
+		return nil
+	}
+	spool, err := NewSpool(s.workDir)
+	if err != nil {
+		return err
+	}
+	parts := map[flatten.Ref][]Stretch{}
+	var last flatten.Ref
+	end := func() error {
+		if last == (flatten.Ref{}) {
+			return nil
+		}
+		at, err := spool.End()
+		parts[last] = append(parts[last], at)
+		return err
+	}
+	_, err = readLayer(ctx, s.open, s.kind, s.refs, func(r flatten.Ref, _ bool) (io.Writer, error) {
+		err := end()
+		last = r
+		return spool, err
+	})
+	if err = errors.Join(err, end(), spool.Close()); err != nil {
+		return err
+	}
+	s.spool, s.parts = spool, parts
+	return nil
+}

@@ -1,0 +1,211 @@
+package layer
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"laminate/flatten"
+)
+
+// Epoch is the time of every entry in normal form.
+var Epoch = time.Date(1980, 1, 1, 0, 0, 1, 0, time.UTC)
+
+// File is one path below a module's root.
+type File struct {
+	// Path is relative to the root, with slashes and without dot components.
+	Path string
+	// Mode holds the type bits and the permissions.
+	Mode fs.FileMode
+	// Size is the length of a regular file in bytes.
+	Size int64
+	// Link is the target of a symbolic link, verbatim.
+	Link string
+	// Same is what hard links have in common: files of equal, non-empty Same
+	// are one file under several names.
+	Same string
+	// Open opens a regular file. The stream gives Size bytes or an error; who
+	// opened it closes it.
+	Open func() (io.ReadCloser, error)
+}
+
+// NormalForm gives the piece that holds the files in normal form. Files may
+// come in any order; directories that are missing are added, sockets are left
+// out. All that is wrong with the list is reported at once; source names where
+// it comes from.
+func NormalForm(kind flatten.Kind, ref flatten.Ref, source string, files []File) (Piece, error) {
+	if err := ref.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	files, err := arrange(files)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	p := &tree{source: source, dir: kind.Dir(ref), entries: []entry{
+		{header: header(kind.IDDir(ref), fs.ModeDir)},
+		{header: header(kind.Dir(ref), fs.ModeDir)},
+	}}
+	first := map[string]string{}
+	for _, f := range files {
+		h := header(p.dir+"/"+f.Path, f.Mode)
+		switch {
+		case h.Typeflag == tar.TypeSymlink:
+			h.Linkname = f.Link
+		case h.Typeflag == tar.TypeReg && f.Same != "" && first[f.Same] != "":
+			h.Typeflag, h.Linkname = tar.TypeLink, first[f.Same]
+		case h.Typeflag == tar.TypeReg:
+			h.Size = f.Size
+			if f.Same != "" {
+				first[f.Same] = h.Name
+			}
+		}
+		if isExecutable(f) {
+			h.Mode = 0o755
+		}
+		p.entries = append(p.entries, entry{header: h, open: f.Open})
+	}
+	return p, nil
+}
+
+// arrange sorts the files, adds missing parents, drops sockets, and reports
+// everything that normal form has no place for.
+func arrange(files []File) ([]File, error) {
+	var errs []error
+	byPath := make(map[string]fs.FileMode, len(files))
+	kept := make([]File, 0, len(files))
+	for _, f := range files {
+		if err := checkFile(f); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if f.Mode&fs.ModeSocket != 0 {
+			continue
+		}
+		if _, twice := byPath[f.Path]; twice {
+			errs = append(errs, fmt.Errorf("%s is there twice", f.Path))
+			continue
+		}
+		byPath[f.Path] = f.Mode
+		kept = append(kept, f)
+	}
+	for i := range kept {
+		for dir := path.Dir(kept[i].Path); dir != "."; dir = path.Dir(dir) {
+			mode, known := byPath[dir]
+			if known && !mode.IsDir() {
+				errs = append(errs, fmt.Errorf("%s lies below %s, which is no directory", kept[i].Path, dir))
+			}
+			if known {
+				break
+			}
+			byPath[dir] = fs.ModeDir
+			kept = append(kept, File{Path: dir, Mode: fs.ModeDir})
+		}
+	}
+	slices.SortFunc(kept, func(a, b File) int { return comparePaths(a.Path, b.Path) })
+	return kept, errors.Join(errs...)
+}
+
+func checkFile(f File) error {
+	clean := f.Path != "" && f.Path != "." && path.Clean("/"+f.Path) == "/"+f.Path
+	switch {
+	case !clean || strings.ContainsRune(f.Path, 0):
+		return fmt.Errorf("path %q leads out of the buildpack or is not plain", f.Path)
+	case f.Mode&(fs.ModeDevice|fs.ModeCharDevice) != 0:
+		return fmt.Errorf("%s is a device, which a buildpack cannot hold", f.Path)
+	case f.Mode&fs.ModeNamedPipe != 0:
+		return fmt.Errorf("%s is a fifo, which a buildpack cannot hold", f.Path)
+	case f.Mode&fs.ModeIrregular != 0:
+		return fmt.Errorf("%s is neither a file, a directory nor a symbolic link", f.Path)
+	case f.Size < 0:
+		return fmt.Errorf("%s has a negative size", f.Path)
+	}
+	return nil
+}
+
+// comparePaths orders paths as a walk meets them: names are compared within
+// their directory, so that everything below "bin" comes before "bin-x".
+func comparePaths(a, b string) int {
+	for a != "" && b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, "/")
+		y, b, _ = strings.Cut(b, "/")
+		if c := strings.Compare(x, y); c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(a, b)
+}
+
+func isExecutable(f File) bool {
+	switch f.Path {
+	case "bin/build", "bin/detect", "bin/generate":
+		return true
+	}
+	return f.Mode&0o111 != 0
+}
+
+// header gives the entry of a path in normal form, as for a file that nobody
+// may execute.
+func header(name string, mode fs.FileMode) *tar.Header {
+	h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, ModTime: Epoch}
+	switch {
+	case mode.IsDir():
+		h.Typeflag, h.Mode = tar.TypeDir, 0o755
+	case mode&fs.ModeSymlink != 0:
+		h.Typeflag, h.Mode = tar.TypeSymlink, 0o755
+	}
+	return h
+}
+
+// tree is a piece in normal form whose files are opened as they are written.
+type tree struct {
+	source  string
+	dir     string
+	entries []entry
+}
+
+type entry struct {
+	header *tar.Header
+	open   func() (io.ReadCloser, error)
+}
+
+func (t *tree) WriteEntries(ctx context.Context, w io.Writer) error {
+	tw := tar.NewWriter(w)
+	for _, e := range t.entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := tw.WriteHeader(e.header); err != nil {
+			return fmt.Errorf("%s: %s: %w", t.source, e.header.Name, err)
+		}
+		if e.header.Typeflag != tar.TypeReg {
+			continue
+		}
+		if err := e.copyTo(ctx, tw); err != nil {
+			return fmt.Errorf("%s: %s: %w", t.source, strings.TrimPrefix(e.header.Name, t.dir+"/"), err)
+		}
+	}
+	return tw.Flush() // pads the last entry; the trailer belongs to the layer
+}
+
+func (e entry) copyTo(ctx context.Context, w io.Writer) error {
+	r, err := e.open()
+	if err != nil {
+		return err
+	}
+	n, err := copyContext(ctx, w, r)
+	switch {
+	case errors.Is(err, tar.ErrWriteTooLong):
+		err = fmt.Errorf("grew beyond %d bytes while it was read", e.header.Size)
+	case err == nil && n != e.header.Size:
+		err = fmt.Errorf("has %d bytes where %d were listed: it changed while it was read", n, e.header.Size)
+	}
+	return errors.Join(err, r.Close())
+}

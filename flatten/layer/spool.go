@@ -1,0 +1,95 @@
+package layer
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Spool is a file of streams that are written one after the other, and read in
+// any order once all are there. It keeps them compressed, so that it takes
+// about the disk that the output takes. It is left behind when it is closed:
+// the directory that it is in has an owner who removes it.
+type Spool struct {
+	file *os.File
+	enc  *zstd.Encoder
+	at   counter
+	from int64
+}
+
+// Stretch is where a stream lies in a [Spool].
+type Stretch struct{ offset, length int64 }
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// NewSpool makes a spool in dir. Who made it closes it, after the last stream
+// was written and before the first is read.
+func NewSpool(dir string) (*Spool, error) {
+	f, err := os.CreateTemp(dir, "spool-*")
+	if err != nil {
+		return nil, err
+	}
+	s := &Spool{file: f}
+	s.at.w = f
+	s.enc, err = zstd.NewWriter(&s.at, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s, nil
+}
+
+// Write adds to the current stream.
+func (s *Spool) Write(p []byte) (int, error) { return s.enc.Write(p) }
+
+// End ends the current stream and tells where it lies.
+func (s *Spool) End() (Stretch, error) {
+	err := s.enc.Close()
+	at := Stretch{s.from, s.at.n - s.from}
+	s.from = s.at.n
+	s.enc.Reset(&s.at)
+	return at, err
+}
+
+// Close ends the writing.
+func (s *Spool) Close() error { return s.file.Close() }
+
+// Open reads the stream in a stretch. Who opened it closes it.
+func (s *Spool) Open(at Stretch) (io.ReadCloser, error) {
+	if at.length == 0 {
+		return io.NopCloser(eof{}), nil
+	}
+	f, err := os.Open(s.file.Name())
+	if err != nil {
+		return nil, err
+	}
+	dec, err := zstd.NewReader(io.NewSectionReader(f, at.offset, at.length), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &stream{Decoder: dec, file: f}, nil
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+type stream struct {
+	*zstd.Decoder
+	file *os.File
+}
+
+func (s *stream) Close() error {
+	s.Decoder.Close()
+	return s.file.Close()
+}
