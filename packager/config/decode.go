@@ -1,0 +1,122 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Unknown says how a key is taken that nothing has a use for.
+type Unknown bool
+
+// The ways to take an unknown key: as an error in a file that is written for
+// laminate, as a warning in somebody else's.
+const (
+	RefuseUnknown Unknown = false
+	WarnOfUnknown Unknown = true
+)
+
+// Decode puts the file's values into v, a pointer to a struct whose fields have
+// toml tags and are strings, booleans, structs, slices of these, or any, which
+// stands for a key whose content does not matter and is left out. It reports
+// every key that has no field and every value of another type than its field,
+// and leaves out their values. Names of keys are compared exactly: go-toml's
+// own decoding takes ID for id, and ends at the first value of a wrong type.
+func (d Doc) Decode(v any, unknown Unknown) Problems {
+	if d.root == nil {
+		return nil
+	}
+	dec := decoder{doc: d, unknown: unknown, schema: newSchema(reflect.TypeOf(v).Elem())}
+	dec.value(d.root, reflect.ValueOf(v).Elem(), "")
+	return dec.problems.inOrder()
+}
+
+type decoder struct {
+	doc      Doc
+	unknown  Unknown
+	schema   schema
+	problems Problems
+}
+
+// value decodes n, whose path is written without indexes, into v.
+func (d *decoder) value(n *node, v reflect.Value, path string) {
+	switch v.Kind() {
+	case reflect.Interface:
+	case reflect.String:
+		if d.fits(n, unstable.String, v.Type(), path) {
+			v.SetString(n.text)
+		}
+	case reflect.Bool:
+		if d.fits(n, unstable.Bool, v.Type(), path) {
+			v.SetBool(n.text == "true")
+		}
+	case reflect.Slice:
+		if d.fits(n, unstable.Array, v.Type(), path) {
+			v.Set(reflect.MakeSlice(v.Type(), len(n.elems), len(n.elems)))
+			for i, e := range n.elems {
+				d.value(e, v.Index(i), path)
+			}
+		}
+	case reflect.Struct:
+		if d.fits(n, unstable.Table, v.Type(), path) {
+			d.table(n, v, path)
+		}
+	default:
+		panic(fmt.Sprintf("config: %s of type %s cannot be decoded", path, v.Type()))
+	}
+}
+
+func (d *decoder) table(n *node, v reflect.Value, path string) {
+	fields := d.schema.fields(v.Type())
+	for _, key := range n.keys {
+		below := strings.TrimPrefix(path+"."+key, ".")
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
+		if i < 0 {
+			message := "unknown key " + quote(below) + d.schema.hint(key, fields)
+			d.report(n.below[key], message, bool(d.unknown))
+			continue
+		}
+		d.value(n.below[key], v.FieldByIndex(fields[i].index), below)
+	}
+}
+
+// fits reports n unless it is of the wanted kind, that of a field of type t.
+func (d *decoder) fits(n *node, want unstable.Kind, t reflect.Type, path string) bool {
+	if n.kind == want {
+		return true
+	}
+	hint := ""
+	switch {
+	case want == unstable.Array && n.kind == unstable.Table && t.Elem().Kind() == reflect.Struct:
+		hint = "; write [[" + path + "]]"
+	case want == unstable.Table && n.kind == unstable.Array && !n.element:
+		hint = "; write [" + path + "]"
+	}
+	if n.element {
+		path = "an element of " + path
+	}
+	d.report(n, fmt.Sprintf("%s must be %s, not %s%s", path, kindNames[want], kindNames[n.kind], hint), false)
+	return false
+}
+
+func (d *decoder) report(n *node, message string, warning bool) {
+	line, column := d.doc.place(n)
+	d.problems = append(d.problems,
+		Problem{File: d.doc.file, Line: line, Column: column, Message: message, Warning: warning})
+}
+
+var kindNames = map[unstable.Kind]string{
+	unstable.String:        "a string",
+	unstable.Bool:          "true or false",
+	unstable.Integer:       "a number",
+	unstable.Float:         "a number",
+	unstable.Array:         "an array",
+	unstable.Table:         "a table",
+	unstable.LocalDate:     "a date",
+	unstable.LocalTime:     "a time",
+	unstable.LocalDateTime: "a time",
+	unstable.DateTime:      "a time",
+}

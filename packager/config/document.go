@@ -1,0 +1,173 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+const (
+	// MaxSize is the size in bytes up to which a file is read.
+	MaxSize = 1 << 20
+	// maxDepth is how deep tables and arrays may stand in each other. The
+	// deepest path that anything here has a use for is five long.
+	maxDepth = 100
+)
+
+// Doc is a TOML file that was read: its values and where each of them stands.
+// The zero value is a file that has nothing in it.
+type Doc struct {
+	file     string
+	root     *node
+	newlines []int // offsets
+}
+
+// node is a value of the file. Its kind is unstable's, with Table for every
+// table and Array for every array, however they are written.
+type node struct {
+	kind    unstable.Kind
+	offset  int // of its key, or of the value itself in an array
+	depth   int
+	element bool             // stands in an array
+	text    string           // of a String; "true" or "false" of a Bool
+	keys    []string         // of a Table, in the order of the file
+	below   map[string]*node // of a Table
+	elems   []*node          // of an Array
+}
+
+// Parse reads a TOML file, which messages call file. Where the one returned
+// problem keeps it from being read, the Doc is empty.
+func Parse(file string, data []byte) (Doc, Problems) {
+	d := Doc{file: file}
+	if len(data) > MaxSize {
+		return d, Problems{{File: file, Message: fmt.Sprintf("the file is larger than %d KiB", MaxSize>>10)}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	for i, c := range data {
+		if c == '\n' {
+			d.newlines = append(d.newlines, i)
+		}
+	}
+	r := treeReader{root: &node{kind: unstable.Table}}
+	r.read(data)
+	if r.tooDeep != nil {
+		line, column := d.place(r.tooDeep)
+		return d, Problems{{File: file, Line: line, Column: column,
+			Message: fmt.Sprintf("tables and arrays are nested more than %d deep", maxDepth)}}
+	}
+	// The tree is made of whatever stands there. That keys stand once, and that
+	// values are what they seem to be, is checked by decoding them all.
+	err := toml.Unmarshal(data, new(map[string]any))
+	if err == nil {
+		err = r.err
+	}
+	if err != nil {
+		return d, Problems{d.syntax(err)}
+	}
+	d.root = r.root
+	return d, nil
+}
+
+func (d Doc) syntax(err error) Problem {
+	p := Problem{File: d.file, Message: printable(strings.TrimPrefix(err.Error(), "toml: "))}
+	if at := (*toml.DecodeError)(nil); errors.As(err, &at) {
+		p.Line, p.Column = at.Position()
+	}
+	return p
+}
+
+// Has tells whether something stands at the path, which is made of the names
+// of keys and the indexes of array elements: Has("order", 0, "group").
+func (d Doc) Has(path ...any) bool {
+	_, rest := d.find(path)
+	return d.root != nil && rest == 0
+}
+
+// Position gives the line and column of what stands at the path (see
+// [Doc.Has]), or else of the nearest thing around it; 0, 0 where that is the
+// file itself.
+func (d Doc) Position(path ...any) (line, column int) {
+	n, _ := d.find(path)
+	return d.place(n)
+}
+
+// Problem gives an error in what stands at the path (see [Doc.Position]).
+func (d Doc) Problem(message string, path ...any) Problem {
+	line, column := d.Position(path...)
+	return Problem{File: d.file, Line: line, Column: column, Message: message}
+}
+
+// Warning is Problem for what is only doubtful.
+func (d Doc) Warning(message string, path ...any) Problem {
+	p := d.Problem(message, path...)
+	p.Warning = true
+	return p
+}
+
+// hasString tells whether a string stands at the path.
+func (d Doc) hasString(path ...any) bool {
+	n, rest := d.find(path)
+	return n != nil && rest == 0 && n.kind == unstable.String
+}
+
+// find follows the path as far as it goes, and tells how much of it is left.
+func (d Doc) find(path []any) (n *node, rest int) {
+	n = d.root
+	for i, step := range path {
+		var next *node
+		switch step := step.(type) {
+		case string:
+			if n != nil {
+				next = n.below[step]
+			}
+		case int:
+			if n != nil && step >= 0 && step < len(n.elems) {
+				next = n.elems[step]
+			}
+		default:
+			panic(fmt.Sprintf("config: a path has no steps of type %T", step))
+		}
+		if next == nil {
+			return n, len(path) - i
+		}
+		n = next
+	}
+	return n, 0
+}
+
+func (d Doc) place(n *node) (line, column int) {
+	if n == nil || n == d.root {
+		return 0, 0
+	}
+	before := sort.SearchInts(d.newlines, n.offset)
+	start := 0
+	if before > 0 {
+		start = d.newlines[before-1] + 1
+	}
+	return before + 1, n.offset - start + 1
+}
+
+// printable replaces what could upset a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// quote quotes a value of the file for a message.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"laminate/flatten"
+)
+
+// Package is a package.toml, and where its keys stand: targets, for one, at
+// "targets", i.
+type Package struct {
+	Doc
+	File string
+	// Dir is the directory that relative locations are relative to.
+	Dir string
+	// Kind is Extension where the file has an [extension].
+	Kind flatten.Kind
+	// URI is where the root is: the uri of [buildpack] or [extension].
+	URI          string
+	Dependencies []Dependency
+	Targets      []flatten.Target
+}
+
+// Dependency is one entry of [[dependencies]]. It has one of URI and Image;
+// Image is the older key and always names an image.
+type Dependency struct {
+	URI, Image string
+	Line       int
+}
+
+// packageFile is the form of package.toml.
+type packageFile struct {
+	Buildpack    packageRoot         `toml:"buildpack"`
+	Extension    packageRoot         `toml:"extension"`
+	Dependencies []packageDependency `toml:"dependencies"`
+	Targets      []flatten.Target    `toml:"targets"`
+	Platform     struct {
+		OS string `toml:"os"`
+	} `toml:"platform"`
+}
+
+type packageRoot struct {
+	URI string `toml:"uri"`
+}
+
+type packageDependency struct {
+	URI   string `toml:"uri"`
+	Image string `toml:"image"`
+}
+
+// ParsePackage reads a package.toml from where file is. The Package is as
+// complete as the problems let it be; it is fit for use where their Err is nil.
+func ParsePackage(file string, data []byte) (Package, Problems) {
+	p := Package{File: file, Dir: filepath.Dir(file), Kind: flatten.Buildpack}
+	doc, problems := Parse(file, data)
+	p.Doc = doc
+	if len(problems) > 0 {
+		return p, problems
+	}
+	var f packageFile
+	problems = doc.Decode(&f, RefuseUnknown)
+	p.URI, p.Targets = f.Buildpack.URI, f.Targets
+	if doc.Has("extension") {
+		p.Kind, p.URI = flatten.Extension, f.Extension.URI
+	}
+	for i, d := range f.Dependencies {
+		line, _ := doc.Position("dependencies", i)
+		p.Dependencies = append(p.Dependencies, Dependency{URI: d.URI, Image: d.Image, Line: line})
+	}
+	problems = append(problems, p.checkRoot()...)
+	problems = append(problems, p.checkDependencies()...)
+	problems = append(problems, p.checkTargets(f.Platform.OS)...)
+	return p, problems.inOrder()
+}
+
+func (p Package) checkRoot() Problems {
+	var problems Problems
+	table := string(p.Kind)
+	switch {
+	case !p.Has("buildpack") && !p.Has("extension"):
+		return Problems{p.Problem(`[buildpack] is missing; write uri = "." below it for a buildpack beside this file`)}
+	case p.Has("buildpack") && p.Has("extension"):
+		later, at := p.Problem("a package cannot be both [buildpack] and [extension]", "extension"), p.Problem("", "buildpack")
+		if at.Line > later.Line {
+			later.Line, later.Column = at.Line, at.Column
+		}
+		problems = append(problems, later)
+	}
+	switch {
+	case !p.Has(table, "uri"):
+		problems = append(problems, p.Problem(table+`.uri is missing; write uri = "." for what is beside this file`, table))
+	case p.hasString(table, "uri") && p.URI == "":
+		problems = append(problems, p.Problem(table+`.uri is empty; write uri = "." for what is beside this file`, table, "uri"))
+	}
+	return problems
+}
+
+func (p Package) checkDependencies() Problems {
+	var problems Problems
+	if p.Kind == flatten.Extension && len(p.Dependencies) > 0 {
+		problems = append(problems, p.Problem("a package of an [extension] cannot have [[dependencies]]", "dependencies"))
+	}
+	for i, d := range p.Dependencies {
+		hasURI, hasImage := p.Has("dependencies", i, "uri"), p.Has("dependencies", i, "image")
+		switch {
+		case hasURI && hasImage:
+			problems = append(problems, p.Problem("a dependency cannot have both uri and image; leave one out", "dependencies", i))
+		case !hasURI && !hasImage:
+			problems = append(problems, p.Problem("a dependency has neither uri nor image", "dependencies", i))
+		case p.hasString("dependencies", i, "uri") && d.URI == "":
+			problems = append(problems, p.Problem("dependencies.uri is empty", "dependencies", i, "uri"))
+		case p.hasString("dependencies", i, "image") && d.Image == "":
+			problems = append(problems, p.Problem("dependencies.image is empty", "dependencies", i, "image"))
+		}
+	}
+	return problems
+}
+
+func (p Package) checkTargets(platformOS string) Problems {
+	var problems Problems
+	add := func(message string, path ...any) { problems = append(problems, p.Problem(message, path...)) }
+	switch platformOS {
+	case "", "linux":
+	case "windows":
+		add(`platform.os = "windows" is refused; remove it: laminate packages for linux only`, "platform", "os")
+	default:
+		add(fmt.Sprintf("platform.os = %s is refused; remove it: linux is the only one", quote(platformOS)), "platform", "os")
+	}
+	seen := make(map[string]bool)
+	for i, t := range p.Targets {
+		at := []any{"targets", i}
+		err := checkTarget(t)
+		switch {
+		case err != nil:
+			add(err.Error(), at...)
+		case !p.Has("targets", i, "os"):
+			add("targets.os is missing", at...)
+		case p.hasString("targets", i, "os") && t.OS == "":
+			add("targets.os is empty", "targets", i, "os")
+		case t.OS == "windows":
+			add(`targets.os = "windows" is refused; remove the target: laminate packages for linux only`, "targets", i, "os")
+		case seen[t.String()]:
+			add("target "+t.String()+" is listed twice", at...)
+		}
+		seen[t.String()] = true
+	}
+	return problems
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Problem is something wrong (or, as a Warning, doubtful) in a file.
+type Problem struct {
+	File string // as its reader named it
+	// Line and Column count from 1, the column in bytes. They are 0 where the
+	// problem is with the file as a whole, such as a table that is not there.
+	Line, Column int
+	Message      string
+	Warning      bool
+}
+
+// String gives file:line: message, without the line where there is none.
+func (p Problem) String() string {
+	if p.Line == 0 {
+		return p.File + ": " + p.Message
+	}
+	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message)
+}
+
+// Problems is what is wrong in one or more files, in the order of the input.
+type Problems []Problem
+
+// Err is nil where there are only warnings, else an error whose text has every
+// problem that is none on a line of its own.
+func (ps Problems) Err() error {
+	var errs []error
+	for _, p := range ps {
+		if !p.Warning {
+			errs = append(errs, errors.New(p.String()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings gives the problems that are warnings.
+func (ps Problems) Warnings() []Problem {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
+}
+
+// inOrder sorts the problems of one file by their place in it. Those with the
+// same place stay as they were found.
+func (ps Problems) inOrder() Problems {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return ps
+}

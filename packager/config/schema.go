@@ -1,0 +1,128 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// field is a struct's field that stands for a key.
+type field struct {
+	key   string
+	index []int
+}
+
+// schema knows which keys a struct has, and where.
+type schema struct {
+	root   reflect.Type
+	byType map[reflect.Type][]field
+	places map[string][]string // the tables, as they are written, that have a key
+}
+
+func newSchema(root reflect.Type) schema {
+	return schema{root: root, byType: make(map[reflect.Type][]field), places: make(map[string][]string)}
+}
+
+// fields gives the fields of t, a struct, with those of the structs that it embeds.
+func (s schema) fields(t reflect.Type) []field {
+	fields, ok := s.byType[t]
+	if !ok {
+		for _, f := range reflect.VisibleFields(t) {
+			if key := f.Tag.Get("toml"); key != "" && key != "-" {
+				fields = append(fields, field{key: key, index: f.Index})
+			}
+		}
+		s.byType[t] = fields
+	}
+	return fields
+}
+
+// oldNames are keys that other versions of the spec, or other tools, have.
+var oldNames = map[string]string{"distributions": "distros", "arch-variant": "variant"}
+
+// hint says what to write for an unknown key in a table that has the fields,
+// or nothing where nobody can tell.
+func (s schema) hint(key string, fields []field) string {
+	var known []string
+	for _, f := range fields {
+		known = append(known, f.key)
+	}
+	if i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, key) }); i >= 0 {
+		return "; write " + quote(known[i])
+	}
+	if slices.Contains(known, oldNames[key]) {
+		return "; write " + quote(oldNames[key])
+	}
+	if len(s.places) == 0 {
+		s.locate(s.root, "")
+	}
+	if places := s.places[key]; len(places) > 0 {
+		return "; " + key + " belongs " + strings.Join(places, " or ")
+	}
+	if near := nearest(key, known); near != "" {
+		return "; did you mean " + quote(near) + "?"
+	}
+	return ""
+}
+
+// locate notes for every key which tables have it.
+func (s schema) locate(t reflect.Type, path string) {
+	array := false
+	for t.Kind() == reflect.Slice {
+		t, array = t.Elem(), true
+	}
+	if t.Kind() != reflect.Struct {
+		return
+	}
+	place := "at the top of the file, before the first table"
+	switch {
+	case array:
+		place = "in [[" + path + "]]"
+	case path != "":
+		place = "in [" + path + "]"
+	}
+	for _, f := range s.fields(t) {
+		s.places[f.key] = append(s.places[f.key], place)
+		s.locate(t.FieldByIndex(f.index).Type, strings.TrimPrefix(path+"."+f.key, "."))
+	}
+}
+
+// nearest gives the candidate that is the fewest typing mistakes away from
+// word, the first of several; none where that would be another word.
+func nearest(word string, candidates []string) string {
+	best, least := "", max(1, len(word)/3)+1
+	for _, c := range candidates {
+		if d := distance(word, c); d < least {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance is how many bytes have to be inserted, removed, replaced or swapped
+// with their neighbour to make b of a.
+func distance(a, b string) int {
+	if len(a) > 2*len(b)+2 {
+		return len(a) // far away, however long somebody makes it
+	}
+	var before, above []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, above, row = above, row, make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above[j]+cost, above[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
