@@ -1,0 +1,159 @@
+package layer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"slices"
+
+	"laminate/flatten"
+)
+
+// Member is a piece and whose it is.
+type Member struct {
+	Ref   flatten.Ref
+	Piece Piece
+}
+
+// BuildOptions say how a layer is built.
+type BuildOptions struct {
+	Kind        flatten.Kind
+	Compression Compression // Uncompressed means Gzip: layers are always compressed
+	// Path is the file that is written; it must not exist.
+	Path string
+	// Progress is told of uncompressed bytes as they go by; nil is fine.
+	Progress func(n int64)
+}
+
+// Build writes the layer that holds the members in order, reading each piece
+// once, and checks while it does so that the layer holds what it should: it is
+// split again as its readers will, and each piece must come out as it went in.
+// A file that could not be completed is removed.
+func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error) {
+	if o.Compression == Uncompressed {
+		o.Compression = Gzip
+	}
+	f, err := os.OpenFile(o.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	b := &Built{path: o.Path, compression: o.Compression}
+	err = b.write(ctx, f, members, o)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(o.Path))
+	}
+	return b, nil
+}
+
+func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o BuildOptions) (err error) {
+	z := newCompressor(ctx, f, o.Compression)
+	check := startCheck(context.WithoutCancel(ctx), o.Kind, members) // ends with the pipe
+	w := &layerWriter{diffID: sha256.New(), z: z, check: check, progress: o.Progress}
+	if b.Pieces, err = w.writeMembers(ctx, members); err == nil {
+		err = w.writeTrailer()
+	}
+	b.diffID = sum(w.diffID)
+	digest, size, zerr := z.close()
+	b.digest, b.size = digest, size
+	return errors.Join(check.end(err, b.Pieces), zerr)
+}
+
+// layerWriter takes the tar of a layer to everybody who wants it: one pass.
+type layerWriter struct {
+	diffID   hash.Hash
+	z        *compressor
+	check    *check
+	progress func(int64)
+}
+
+func (w *layerWriter) Write(p []byte) (int, error) {
+	w.diffID.Write(p)
+	if _, err := w.check.Write(p); err != nil {
+		return 0, err
+	}
+	n, err := w.z.Write(p)
+	if w.progress != nil {
+		w.progress(int64(n))
+	}
+	return n, err
+}
+
+func (w *layerWriter) writeMembers(ctx context.Context, members []Member) ([]flatten.Facts, error) {
+	var pieces []flatten.Facts
+	for _, m := range members {
+		t := newTally()
+		if err := m.Piece.WriteEntries(ctx, io.MultiWriter(t, w)); err != nil {
+			return nil, fmt.Errorf("buildpack %s: %w", m.Ref, err)
+		}
+		if err := w.z.cut(); err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, t.facts(m.Ref))
+	}
+	return pieces, nil
+}
+
+func (w *layerWriter) writeTrailer() error {
+	if _, err := w.Write(trailer[:]); err != nil {
+		return err
+	}
+	return w.z.cut()
+}
+
+// A FaultError says that a layer does not hold what it was built of. It is a
+// bug in laminate, whatever the input.
+type FaultError struct {
+	Refs  []flatten.Ref // of the layer
+	Fault string
+}
+
+func (e *FaultError) Error() string {
+	return fmt.Sprintf("layer of %v: %s", e.Refs, e.Fault)
+}
+
+// check reads the layer again while it is written.
+type check struct {
+	pipe   *io.PipeWriter
+	result chan error
+	report Report
+	refs   []flatten.Ref
+}
+
+func startCheck(ctx context.Context, kind flatten.Kind, members []Member) *check {
+	r, w := io.Pipe()
+	c := &check{pipe: w, result: make(chan error, 1)}
+	for _, m := range members {
+		c.refs = append(c.refs, m.Ref)
+	}
+	go func() {
+		var err error
+		c.report, err = Inspect(ctx, kind, c.refs, func(context.Context) (io.ReadCloser, error) { return r, nil })
+		r.CloseWithError(err)
+		c.result <- err
+	}()
+	return c
+}
+
+func (c *check) Write(p []byte) (int, error) { return c.pipe.Write(p) }
+
+// end gives what the writing came to: its own error, or what the check found.
+func (c *check) end(err error, pieces []flatten.Facts) error {
+	c.pipe.CloseWithError(err)
+	found := <-c.result
+	fault := func(s string) error { return &FaultError{Refs: c.refs, Fault: s} }
+	switch {
+	case err != nil && !errors.Is(err, found):
+		return err
+	case found != nil:
+		return fault(found.Error())
+	case c.report.Untidy != "":
+		return fault(c.report.Untidy)
+	case !slices.Equal(c.report.Pieces, pieces):
+		return fault(fmt.Sprintf("it holds %v where %v went in", c.report.Pieces, pieces))
+	}
+	return nil
+}

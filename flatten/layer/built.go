@@ -1,0 +1,83 @@
+package layer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+)
+
+// Built is a layer that [Build] wrote. It is a [v1.Layer] as long as its file
+// is there.
+type Built struct {
+	// Pieces are what the layer holds, in order.
+	Pieces []flatten.Facts
+
+	path        string
+	compression Compression
+	diffID      v1.Hash
+	digest      v1.Hash
+	size        int64
+}
+
+// Digest is that of the compressed blob.
+func (b *Built) Digest() (v1.Hash, error) { return b.digest, nil }
+
+// DiffID is the digest of the uncompressed tar.
+func (b *Built) DiffID() (v1.Hash, error) { return b.diffID, nil }
+
+// Size is that of the compressed blob, in bytes.
+func (b *Built) Size() (int64, error) { return b.size, nil }
+
+// MediaType is Docker's for gzip, which is what platforms expect, and OCI's for
+// zstd, for which Docker has none.
+func (b *Built) MediaType() (types.MediaType, error) { return b.compression.MediaType(), nil }
+
+// Compressed reads the blob.
+func (b *Built) Compressed() (io.ReadCloser, error) { return os.Open(b.path) }
+
+// Uncompressed reads the tar.
+func (b *Built) Uncompressed() (io.ReadCloser, error) {
+	blob, err := b.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	tar, err := b.compression.Decompress(blob)
+	if err != nil {
+		return nil, errors.Join(err, blob.Close())
+	}
+	return &both{Reader: tar, closers: []io.Closer{tar, blob}}, nil
+}
+
+// Open reads the tar, as an [Opener] does.
+func (b *Built) Open(context.Context) (io.ReadCloser, error) { return b.Uncompressed() }
+
+type both struct {
+	io.Reader
+	closers []io.Closer
+}
+
+func (b *both) Close() error {
+	var errs []error
+	for _, c := range b.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// MediaType gives the media type of a layer that is compressed so: Docker's,
+// but for zstd.
+func (c Compression) MediaType() types.MediaType {
+	switch c {
+	case Zstd:
+		return types.OCILayerZStd
+	case Uncompressed:
+		return types.DockerUncompressedLayer
+	}
+	return types.DockerLayer
+}

@@ -1,0 +1,14 @@
+package layer
+
+import (
+	"context"
+	"io"
+
+	"laminate/flatten"
+)
+
+// WriteTo builds a layer of one member into w.
+func WriteTo(w io.Writer, m Member) error {
+	b := &Built{}
+	return b.write(context.Background(), w, []Member{m}, BuildOptions{Kind: flatten.Buildpack, Compression: Gzip})
+}
