@@ -1,0 +1,88 @@
+package flatten
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/xrash/smetrics"
+)
+
+// Select gives the refs that a pattern means: id@version, an id that is there
+// in one version, or a glob on the id, such as acme/* ("*" also matches
+// slashes) with or without a version. The result has the order of refs. A
+// pattern that means nothing is an error that names what is near it.
+func Select(pattern string, refs []Ref) ([]Ref, error) {
+	id, version, hasVersion := strings.Cut(pattern, "@")
+	isGlob := strings.ContainsAny(pattern, "*?")
+	idFits, versionFits := glob(id), glob(version)
+	var found []Ref
+	for _, r := range refs {
+		if idFits(r.ID) && (!hasVersion || versionFits(r.Version)) {
+			found = append(found, r)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("no buildpack is called %q%s", pattern, orIs(pattern, refs))
+	case len(found) > 1 && !isGlob && !hasVersion:
+		return nil, fmt.Errorf("%q is there in %d versions; name one of %s", pattern, len(found), join(found, ", "))
+	}
+	return found, nil
+}
+
+// selectAll is Select for a list of patterns.
+func selectAll(patterns []string, refs []Ref) ([]Ref, error) {
+	var all []Ref
+	var errs []error
+	for _, p := range patterns {
+		found, err := Select(p, refs)
+		errs = append(errs, err)
+		for _, r := range found {
+			if !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+func glob(pattern string) func(string) bool {
+	expr := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+	return regexp.MustCompile("^(?s:" + expr + ")$").MatchString
+}
+
+// orIs names up to three refs that are near the pattern.
+func orIs(pattern string, refs []Ref) string {
+	var names []string
+	for _, r := range refs {
+		names = append(names, r.String())
+	}
+	near := NearMisses(pattern, names)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; there is " + strings.Join(near, ", ")
+}
+
+// NearMisses gives up to three of the names that somebody who wrote word may
+// have meant, the nearest first.
+func NearMisses(word string, names []string) []string {
+	near := func(name string) float64 {
+		return smetrics.JaroWinkler(strings.ToLower(word), strings.ToLower(name), 0.7, 4)
+	}
+	close := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return near(n) < 0.8 })
+	slices.SortStableFunc(close, func(a, b string) int { return cmp.Or(cmp.Compare(near(b), near(a)), strings.Compare(a, b)) })
+	return close[:min(3, len(close))]
+}
+
+func join(refs []Ref, sep string) string {
+	var s []string
+	for _, r := range refs {
+		s = append(s, r.String())
+	}
+	return strings.Join(s, sep)
+}
