@@ -1,0 +1,238 @@
+package sink
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"laminate/flatten"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+)
+
+// epoch is the time of every entry, the one of the layers' normal form.
+var epoch = time.Date(1980, 1, 1, 0, 0, 1, 0, time.UTC)
+
+// layoutMark is the oci-layout file (OCI image layout specification).
+const layoutMark = `{"imageLayoutVersion":"1.0.0"}`
+
+// writeFiles writes one archive per image. All are complete before the first
+// takes its place.
+func writeFiles(ctx context.Context, dest location.Location, contents []content, o Options) (written []Written, err error) {
+	tags, err := archiveTags(dest, o)
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]flatten.Target, len(contents))
+	for i, c := range contents {
+		targets[i] = c.target
+	}
+	names, err := fileNames(dest.Path, targets)
+	if err != nil {
+		return nil, err
+	}
+	var files []*newFile
+	defer func() {
+		for _, f := range files {
+			err = errors.Join(err, f.discard())
+		}
+		if err != nil {
+			written = nil
+		}
+	}()
+	for i, c := range contents {
+		f, err := createFile(names[i])
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+		w := Written{Destination: spelledFile(dest, names[i])}
+		if dest.Kind == location.DockerArchive {
+			w.Digest, err = c.config.digest, writeDockerArchive(ctx, f, c, tags, o.Log)
+		} else {
+			w.Digest, err = c.manifest.digest, writeLayoutArchive(ctx, f, c, dest.Ref, o.Log)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := f.finish(); err != nil {
+			return nil, err
+		}
+		written = append(written, w)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if err := f.place(); err != nil {
+			return nil, err
+		}
+	}
+	return written, nil
+}
+
+// archiveTags are the RepoTags of a docker-archive; the other archives have none.
+func archiveTags(dest location.Location, o Options) ([]name.Tag, error) {
+	if dest.Kind != location.DockerArchive {
+		return nil, nil
+	}
+	tags, err := o.tags(dest.Ref)
+	if err != nil {
+		return nil, fmt.Errorf("output %s: %w", dest, err)
+	}
+	return tags, nil
+}
+
+func spelledFile(dest location.Location, file string) string {
+	s := file
+	switch dest.Kind {
+	case location.OCIArchive:
+		s = "oci-archive:" + file
+	case location.DockerArchive:
+		s = "docker-archive:" + file
+	}
+	if dest.Ref != "" {
+		s += ":" + dest.Ref
+	}
+	return s
+}
+
+// writeLayoutArchive writes the image as a tar archive of an OCI layout.
+func writeLayoutArchive(ctx context.Context, w io.Writer, c content, tag string, log progress.Log) error {
+	d := c.manifest.descriptor()
+	d.Platform = platformOf(c)
+	index, err := encode(layoutIndex(d, tag))
+	if err != nil {
+		return err
+	}
+	a := archive{ctx: ctx, tar: tar.NewWriter(w), log: log}
+	a.file("oci-layout", []byte(layoutMark))
+	a.file("index.json", index.raw)
+	a.dir("blobs/")
+	a.dir("blobs/sha256/")
+	for _, b := range sorted(c.blobs()) {
+		a.blob("blobs/sha256/"+b.digest.Hex, b)
+	}
+	return a.close()
+}
+
+// writeDockerArchive writes the image as "docker save" does, its layers
+// compressed as they are. Layers in zstd are written as plain tar: Docker's
+// engine learned to load zstd only late, and the image ID does not change.
+func writeDockerArchive(ctx context.Context, w io.Writer, c content, tags []name.Tag, log progress.Log) error {
+	entry := tarball.Descriptor{Config: c.config.digest.String()}
+	for _, t := range tags {
+		entry.RepoTags = append(entry.RepoTags, spelled(t))
+	}
+	a := archive{ctx: ctx, tar: tar.NewWriter(w), log: log}
+	a.blob(entry.Config, c.config)
+	for i, b := range c.layers {
+		b, file, err := dockerLayer(ctx, b, c.diffIDs[i])
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(entry.Layers, file) {
+			a.blob(file, b)
+		}
+		entry.Layers = append(entry.Layers, file)
+	}
+	manifest, err := json.Marshal(tarball.Manifest{entry})
+	if err != nil {
+		return fmt.Errorf("manifest.json: %w", err)
+	}
+	a.file("manifest.json", manifest)
+	return a.close()
+}
+
+// dockerLayer is the layer as a docker-archive has it, and its file's name.
+// The size of what zstd holds is learned by reading it once before.
+func dockerLayer(ctx context.Context, b blob, diffID v1.Hash) (blob, string, error) {
+	mt, err := b.layer.MediaType()
+	switch {
+	case err != nil:
+		return b, "", fmt.Errorf("%s: media type: %w", b, err)
+	case strings.HasSuffix(string(mt), "gzip"):
+		return b, b.digest.Hex + ".tar.gz", nil
+	case !strings.HasSuffix(string(mt), "zstd"):
+		return b, b.digest.Hex + ".tar", nil
+	}
+	plain := blob{what: "layer", digest: diffID, open: b.layer.Uncompressed, layer: b.layer}
+	plain.size, err = length(ctx, plain)
+	return plain, diffID.Hex + ".tar", err
+}
+
+func length(ctx context.Context, b blob) (int64, error) {
+	r, err := b.open()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", b, err)
+	}
+	n, err := io.Copy(io.Discard, interruptible{ctx, r})
+	if err := errors.Join(err, r.Close()); err != nil {
+		return 0, fmt.Errorf("%s: %w", b, err)
+	}
+	return n, nil
+}
+
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
+// An archive is a tar archive that depends on nothing but what it holds. Its
+// methods do nothing once one of them did not work out; close tells.
+type archive struct {
+	ctx context.Context
+	tar *tar.Writer
+	log progress.Log
+	err error
+}
+
+func (a *archive) header(h tar.Header) bool {
+	if a.err != nil {
+		return false
+	}
+	h.ModTime = epoch
+	a.err = a.tar.WriteHeader(&h)
+	return a.err == nil
+}
+
+func (a *archive) dir(name string) {
+	a.header(tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755})
+}
+
+func (a *archive) file(name string, content []byte) {
+	if a.header(tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}) {
+		_, a.err = io.Copy(a.tar, bytes.NewReader(content))
+	}
+}
+
+func (a *archive) blob(name string, b blob) {
+	if a.header(tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: b.size}) {
+		a.err = b.writeTo(a.ctx, a.tar, a.log)
+	}
+}
+
+func (a *archive) close() error {
+	if a.err != nil {
+		return a.err
+	}
+	return a.tar.Close()
+}

@@ -1,0 +1,188 @@
+package sink
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/packager/progress"
+)
+
+// A blob is a content-addressed part of an image.
+type blob struct {
+	what   string // manifest, config or layer
+	digest v1.Hash
+	size   int64
+	open   func() (io.ReadCloser, error)
+	layer  v1.Layer // of layers only
+}
+
+// String names the blob in messages.
+func (b blob) String() string { return b.what + " " + b.digest.String() }
+
+// short names the blob in progress.
+func (b blob) short() string { return fmt.Sprintf("%s %.12s", b.what, b.digest.Hex) }
+
+// A blobError is a blob that cannot be read, or that does not hold what its
+// digest or its size says: nothing that the output is to blame for.
+type blobError struct {
+	blob fmt.Stringer
+	err  error
+}
+
+func (e *blobError) Error() string { return fmt.Sprintf("%s: %v", e.blob, e.err) }
+func (e *blobError) Unwrap() error { return e.err }
+
+// read opens the blob. The reader gives exactly its bytes, or an error before
+// the last of them has been handed out. It stops when ctx does; the caller closes it.
+func (b blob) read(ctx context.Context) (io.ReadCloser, error) {
+	if b.digest.Algorithm != "sha256" {
+		return nil, &blobError{b, errors.New("the algorithm is not sha256")}
+	}
+	r, err := b.open()
+	if err != nil {
+		return nil, &blobError{b, err}
+	}
+	return &checked{ctx: ctx, from: r, sum: sha256.New(), want: b.digest.Hex, left: b.size, blob: b}, nil
+}
+
+// check reads the blob to its end and keeps nothing.
+func (b blob) check(ctx context.Context) error {
+	r, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
+}
+
+// writeTo writes the blob to w. Layers are told to the log.
+func (b blob) writeTo(ctx context.Context, w io.Writer, log progress.Log) (err error) {
+	if b.layer == nil {
+		log = progress.Discard
+	}
+	j := &journey{blob: b, verb: progress.Writing, log: log}
+	r, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, r.Close())
+		j.end(err)
+	}()
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 256<<10))
+	return err
+}
+
+type checked struct {
+	ctx  context.Context
+	from io.ReadCloser
+	sum  hash.Hash
+	want string
+	left int64
+	blob fmt.Stringer
+	err  error
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	if c.err == nil {
+		c.err = c.ctx.Err()
+	}
+	if c.err != nil || len(p) == 0 {
+		return 0, c.err
+	}
+	n, err := c.from.Read(p[:min(int64(len(p)), max(c.left, 1))])
+	if int64(n) > c.left {
+		c.err = &blobError{c.blob, errors.New("it is longer than its size says")}
+		return 0, c.err
+	}
+	c.sum.Write(p[:n])
+	c.left -= int64(n)
+	if c.left == 0 && (n > 0 || err == io.EOF) {
+		if got := hex.EncodeToString(c.sum.Sum(nil)); got != c.want {
+			c.err = &blobError{c.blob, fmt.Errorf("what it holds is sha256:%s", got)}
+			return 0, c.err
+		}
+	} else if err == io.EOF {
+		c.err = &blobError{c.blob, fmt.Errorf("it ends %d bytes too early", c.left)}
+		return 0, c.err
+	}
+	if err == io.EOF {
+		c.err = io.EOF
+	}
+	if err != nil && err != io.EOF {
+		c.err = &blobError{c.blob, err}
+	}
+	return n, c.err
+}
+
+func (c *checked) Close() error {
+	if err := c.from.Close(); err != nil {
+		return &blobError{c.blob, err}
+	}
+	return nil
+}
+
+// A journey is a blob on its way to one place, perhaps by several attempts.
+// Its task begins with the first byte asked for, and bytes that are sent again
+// do not count again.
+type journey struct {
+	blob blob
+	verb progress.Verb
+	log  progress.Log
+
+	mu   sync.Mutex
+	task progress.Task
+	most int64
+}
+
+// open starts an attempt.
+func (j *journey) open(ctx context.Context) (io.ReadCloser, error) {
+	r, err := j.blob.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.task == nil {
+		j.task = j.log.Start(j.verb, j.blob.short(), j.blob.size)
+	}
+	return &attempt{ReadCloser: r, of: j}, nil
+}
+
+// end tells the log how it came out; a blob that nobody asked for was there already.
+func (j *journey) end(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.task != nil:
+		j.task.Done(err)
+	case err == nil:
+		j.log.Note(progress.Reused, j.blob.short(), j.blob.size)
+	}
+}
+
+type attempt struct {
+	io.ReadCloser
+	of   *journey
+	done int64
+}
+
+func (a *attempt) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	a.done += int64(n)
+	a.of.mu.Lock()
+	defer a.of.mu.Unlock()
+	if a.done > a.of.most {
+		a.of.task.Add(a.done - a.of.most)
+		a.of.most = a.done
+	}
+	return n, err
+}

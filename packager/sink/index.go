@@ -1,0 +1,71 @@
+package sink
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// refName is the annotation that holds a tag in an OCI layout (OCI image
+// specification, "Pre-Defined Annotation Keys").
+const refName = "org.opencontainers.image.ref.name"
+
+// indexOf makes the index over several images: a Docker manifest list where
+// all of them are Docker images, else an OCI image index.
+func indexOf(contents []content) (manifest, error) {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.DockerManifestList}
+	var wrong []error
+	seen := map[string]bool{}
+	for _, c := range contents {
+		if c.manifest.mediaType != types.DockerManifestSchema2 {
+			index.MediaType = types.OCIImageIndex
+		}
+		platform := platformOf(c)
+		if seen[platform.String()] {
+			wrong = append(wrong, fmt.Errorf("index: two images are for %s", platform))
+		}
+		seen[platform.String()] = true
+		d := c.manifest.descriptor()
+		d.Platform = platform
+		index.Manifests = append(index.Manifests, d)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return manifest{}, err
+	}
+	return encode(index)
+}
+
+func platformOf(c content) *v1.Platform {
+	p := c.platform
+	return &p
+}
+
+func encode(index v1.IndexManifest) (manifest, error) {
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return manifest{}, fmt.Errorf("index: %w", err)
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(raw))
+	return manifest{raw: raw, mediaType: index.MediaType, digest: digest}, err
+}
+
+// layoutIndex is the index.json of a layout that holds what d describes,
+// under a tag if it has one.
+func layoutIndex(d v1.Descriptor, tag string) v1.IndexManifest {
+	return v1.IndexManifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIImageIndex,
+		Manifests:     []v1.Descriptor{tagged(d, tag)},
+	}
+}
+
+func tagged(d v1.Descriptor, tag string) v1.Descriptor {
+	if tag != "" {
+		d.Annotations = map[string]string{refName: tag}
+	}
+	return d
+}

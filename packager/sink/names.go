@@ -1,0 +1,80 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"laminate/flatten"
+)
+
+// fileNames gives every target a file name of its own: path itself for one
+// target, else NAME-os-arch.ext, with the variant and then the distribution
+// added where several targets would have that name.
+func fileNames(path string, targets []flatten.Target) ([]string, error) {
+	if len(targets) == 1 {
+		return []string{path}, nil
+	}
+	stem, ext := cutExtension(path)
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		parts := []string{t.OS, t.Arch}
+		if among(targets, func(o flatten.Target) bool { return o.OS == t.OS && o.Arch == t.Arch }) {
+			parts = append(parts, t.Variant)
+			if among(targets, func(o flatten.Target) bool {
+				return o.OS == t.OS && o.Arch == t.Arch && o.Variant == t.Variant
+			}) {
+				for _, d := range t.Distros {
+					parts = append(parts, d.Name, d.Version)
+				}
+			}
+		}
+		parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+		names[i] = strings.Join(append([]string{stem}, parts...), "-") + ext
+		if strings.ContainsAny(strings.Join(parts, ""), `/\`) {
+			return nil, fmt.Errorf("output %s: target %q cannot be part of a file name", path, t)
+		}
+	}
+	return names, clashes(names, targets)
+}
+
+// among tells whether more than one target fits.
+func among(targets []flatten.Target, fits func(flatten.Target) bool) bool {
+	n := 0
+	for _, t := range targets {
+		if fits(t) {
+			n++
+		}
+	}
+	return n > 1
+}
+
+func clashes(names []string, targets []flatten.Target) error {
+	var wrong []error
+	first := map[string]flatten.Target{}
+	for i, n := range names {
+		if t, taken := first[n]; taken {
+			wrong = append(wrong, fmt.Errorf("output %s: it would be written for target %q and for target %q", n, t, targets[i]))
+			continue
+		}
+		first[n] = targets[i]
+	}
+	return errors.Join(wrong...)
+}
+
+// cutExtension cuts ".cnb" or ".tar" off, and ".tar.gz" in one, but not the
+// ".2" of "go-1.2".
+func cutExtension(path string) (stem, ext string) {
+	ext = filepath.Ext(path)
+	stem = strings.TrimSuffix(path, ext)
+	if len(ext) < 2 || !unicode.IsLetter(rune(ext[1])) || filepath.Base(path) == ext {
+		return path, ""
+	}
+	if strings.HasSuffix(stem, ".tar") && filepath.Base(stem) != ".tar" {
+		return strings.TrimSuffix(stem, ".tar"), ".tar" + ext
+	}
+	return stem, ext
+}

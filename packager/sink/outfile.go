@@ -1,0 +1,149 @@
+package sink
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// besideName is the name under which an output is made in its own directory:
+// hidden, and not to be guessed.
+func besideName() string { return ".laminate-" + rand.Text() + ".tmp" }
+
+// A newFile is a file in the making, beside the place that it will take.
+type newFile struct {
+	dest string
+	temp string
+	file *os.File
+	buf  *bufio.Writer
+}
+
+// createFile begins a file that is to stand at dest.
+func createFile(dest string) (*newFile, error) {
+	dest, err := placeFor(dest)
+	if err != nil {
+		return nil, err
+	}
+	temp := filepath.Join(filepath.Dir(dest), besideName())
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("output %s: %w", dest, reasonOf(err))
+	}
+	return &newFile{dest: dest, temp: temp, file: file, buf: bufio.NewWriterSize(file, 256<<10)}, nil
+}
+
+// placeFor checks that a file can stand at dest. A symbolic link there is
+// followed, so that it stays a link.
+func placeFor(dest string) (string, error) {
+	if info, err := os.Lstat(dest); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if real, err := filepath.EvalSymlinks(dest); err == nil {
+			dest = real
+		}
+	}
+	dir := filepath.Dir(dest)
+	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("output %s: there is no directory %s", dest, dir)
+	} else if err == nil && !info.IsDir() {
+		return "", fmt.Errorf("output %s: %s is not a directory", dest, dir)
+	}
+	switch info, err := os.Lstat(dest); {
+	case errors.Is(err, fs.ErrNotExist):
+		return dest, nil
+	case err != nil:
+		return "", fmt.Errorf("output %s: %w", dest, reasonOf(err))
+	case info.IsDir():
+		return "", fmt.Errorf("output %s: it is a directory", dest)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("output %s: it is not a regular file", dest)
+	}
+	return dest, nil
+}
+
+// Write implements io.Writer.
+func (f *newFile) Write(p []byte) (int, error) {
+	n, err := f.buf.Write(p)
+	if err != nil {
+		err = fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+	}
+	return n, err
+}
+
+// finish brings everything to the disk. The file still has its hidden name.
+func (f *newFile) finish() error {
+	err := f.buf.Flush()
+	if err == nil {
+		err = f.file.Sync()
+	}
+	err = errors.Join(err, f.file.Close())
+	f.file = nil
+	if err != nil {
+		return fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+	}
+	return nil
+}
+
+// place gives the finished file its name.
+func (f *newFile) place() error {
+	if err := os.Rename(f.temp, f.dest); err != nil {
+		return fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+	}
+	f.temp = ""
+	return syncDir(filepath.Dir(f.dest))
+}
+
+// discard removes what has not been placed.
+func (f *newFile) discard() error {
+	var err error
+	if f.file != nil {
+		// What was written is thrown away: how closing went says nothing.
+		_ = f.file.Close()
+	}
+	if f.temp != "" {
+		err = os.Remove(f.temp)
+	}
+	return err
+}
+
+// syncDir makes renames in a directory last. Where the file system cannot do
+// that, renames are as safe as they are.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	_ = d.Sync()
+	return d.Close()
+}
+
+// reasonOf takes the operation and the hidden name off an error of package os.
+func reasonOf(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
+}
+
+// replaceFile writes a small file at dest, whole or not at all.
+func replaceFile(dest string, content []byte) (err error) {
+	f, err := createFile(dest)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.discard()) }()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.finish(); err != nil {
+		return err
+	}
+	return f.place()
+}
