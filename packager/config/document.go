@@ -85,8 +85,7 @@ func (d Doc) syntax(err error) Problem {
 // Has tells whether something stands at the path, which is made of the names
 // of keys and the indexes of array elements: Has("order", 0, "group").
 func (d Doc) Has(path ...any) bool {
-	_, rest := d.find(path)
-	return d.root != nil && rest == 0
+	return d.kind(path...) != unstable.Invalid
 }
 
 // Position gives the line and column of what stands at the path (see
@@ -110,10 +109,14 @@ func (d Doc) Warning(message string, path ...any) Problem {
 	return p
 }
 
-// hasString tells whether a string stands at the path.
-func (d Doc) hasString(path ...any) bool {
+// kind tells what stands at the path: Invalid where nothing does. A value of
+// the wrong kind has been reported by Decode, and is in need of no other check.
+func (d Doc) kind(path ...any) unstable.Kind {
 	n, rest := d.find(path)
-	return n != nil && rest == 0 && n.kind == unstable.String
+	if n == nil || rest > 0 {
+		return unstable.Invalid
+	}
+	return n.kind
 }
 
 // find follows the path as far as it goes, and tells how much of it is left.
@@ -151,6 +154,17 @@ func (d Doc) place(n *node) (line, column int) {
 		start = d.newlines[before-1] + 1
 	}
 	return before + 1, n.offset - start + 1
+}
+
+// dotted writes the path's keys as messages have them, without indexes.
+func dotted(path []any) string {
+	var keys []string
+	for _, step := range path {
+		if key, ok := step.(string); ok {
+			keys = append(keys, key)
+		}
+	}
+	return strings.Join(keys, ".")
 }
 
 // printable replaces what could upset a terminal.

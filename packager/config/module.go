@@ -15,31 +15,28 @@ type Module struct {
 	Doc
 }
 
-// descriptor is a buildpack.toml or extension.toml (buildpack spec,
-// "buildpack.toml"; image extension spec, "extension.toml").
+// descriptor is what buildpack.toml and extension.toml have in common
+// (buildpack spec, "buildpack.toml"; image extension spec, "extension.toml").
 type descriptor struct {
 	API     string           `toml:"api"`
-	Stacks  []flatten.Stack  `toml:"stacks"`
 	Targets []flatten.Target `toml:"targets"`
 	// Metadata is the module's own; nobody else knows its keys.
 	Metadata any `toml:"metadata"`
 }
 
 type buildpackDescriptor struct {
-	descriptor
 	Buildpack struct {
 		flatten.Info
 		SBOMFormats []string `toml:"sbom-formats"`
 	} `toml:"buildpack"`
-	Order flatten.Order `toml:"order"`
+	descriptor
+	Stacks []flatten.Stack `toml:"stacks"`
+	Order  flatten.Order   `toml:"order"`
 }
 
 type extensionDescriptor struct {
+	Extension flatten.Info `toml:"extension"`
 	descriptor
-	Extension struct {
-		flatten.Info
-		SBOMFormats []string `toml:"sbom-formats"`
-	} `toml:"extension"`
 	// Order is known, to be refused in words of its own.
 	Order any `toml:"order"`
 }
@@ -58,21 +55,17 @@ func ParseModule(kind flatten.Kind, file string, data []byte) (Module, Problems)
 	if kind == flatten.Extension {
 		var d extensionDescriptor
 		problems = doc.Decode(&d, WarnOfUnknown)
-		m.take(d.descriptor, d.Extension.Info, nil)
+		m.API, m.Info, m.Targets = d.API, d.Extension, d.Targets
 		if doc.Has("order") {
 			problems = append(problems, doc.Problem("an extension cannot have an [[order]]; only a buildpack can", "order"))
 		}
 	} else {
 		var d buildpackDescriptor
 		problems = doc.Decode(&d, WarnOfUnknown)
-		m.take(d.descriptor, d.Buildpack.Info, d.Order)
+		m.API, m.Info, m.Stacks, m.Targets, m.Order = d.API, d.Buildpack.Info, d.Stacks, d.Targets, d.Order
 	}
 	problems = append(problems, m.check()...)
 	return m, problems.inOrder()
-}
-
-func (m *Module) take(d descriptor, info flatten.Info, order flatten.Order) {
-	m.API, m.Info, m.Stacks, m.Targets, m.Order = d.API, info, d.Stacks, d.Targets, order
 }
 
 // plainExecEnv makes an exec-env of tables with a name, as the spec has it,
@@ -94,18 +87,10 @@ func (d Doc) plainExecEnv(table string) {
 func (m *Module) check() Problems {
 	problems := m.checkAPI()
 	table := string(m.Kind)
-	required := func(key, value string, check flatten.Ref) {
-		switch {
-		case !m.Has(table, key):
-			problems = append(problems, m.Problem(table+"."+key+" is missing", table))
-		case m.hasString(table, key):
-			if err := check.Check(); err != nil {
-				problems = append(problems, m.Problem(table+": "+err.Error(), table, key))
-			}
-		}
+	if k := m.kind(table); k == unstable.Invalid || k == unstable.Table {
+		problems = append(problems, m.checkRefPart(m.Info.ID, true, table, "id")...)
+		problems = append(problems, m.checkRefPart(m.Info.Version, true, table, "version")...)
 	}
-	required("id", m.Info.ID, flatten.Ref{ID: m.Info.ID, Version: "0"})
-	required("version", m.Info.Version, flatten.Ref{ID: "-", Version: m.Info.Version})
 	for i, t := range m.Targets {
 		if err := checkTarget(t); err != nil {
 			problems = append(problems, m.Problem(err.Error(), "targets", i))
@@ -114,12 +99,31 @@ func (m *Module) check() Problems {
 	return append(problems, m.checkOrder()...)
 }
 
-func (m *Module) checkAPI() Problems {
-	if !m.Has("api") {
-		return Problems{m.Problem(`api is missing; write the Buildpack API version, as in api = "0.10", at the top`)}
+// checkRefPart checks the id or version that stands at the end of the path.
+func (m *Module) checkRefPart(value string, required bool, path ...any) Problems {
+	key, table := path[len(path)-1], dotted(path[:len(path)-1])
+	ref := flatten.Ref{ID: "-", Version: value}
+	if key == "id" {
+		ref = flatten.Ref{ID: value, Version: "-"}
 	}
-	if !m.hasString("api") {
-		return nil // reported as a value of the wrong type
+	switch kind := m.kind(path...); {
+	case kind == unstable.Invalid && required:
+		return Problems{m.Problem(fmt.Sprintf("%s.%s is missing", table, key), path...)}
+	case kind == unstable.String && (required || value != ""):
+		if err := ref.Check(); err != nil {
+			return Problems{m.Problem(table+": "+err.Error(), path...)}
+		}
+	}
+	return nil
+}
+
+func (m *Module) checkAPI() Problems {
+	switch m.kind("api") {
+	case unstable.String:
+	case unstable.Invalid:
+		return Problems{m.Problem(`api is missing; write the Buildpack API version, as in api = "0.10", at the top`)}
+	default:
+		return nil
 	}
 	api, err := canonicalAPI(m.API)
 	if err != nil {
@@ -142,29 +146,17 @@ func (m *Module) checkOrder() Problems {
 		problems = append(problems, m.Problem("a buildpack with an [[order]] cannot have [[targets]]; write them in its package.toml", "targets"))
 	}
 	for i, group := range m.Order {
-		if len(group.Entries) == 0 && !m.Has("order", i, "group", 0) {
-			problems = append(problems, m.Problem("a group of the order is empty; write its [[order.group]]", "order", i))
+		switch m.kind("order", i, "group") {
+		case unstable.Invalid, unstable.Array:
+			if len(group.Entries) == 0 && m.kind("order", i) == unstable.Table {
+				problems = append(problems, m.Problem("a group of the order is empty; write its [[order.group]]", "order", i))
+			}
 		}
-		for j, entry := range group.Entries {
-			problems = append(problems, m.checkEntry(entry, "order", i, "group", j)...)
-		}
-	}
-	return problems
-}
-
-func (m *Module) checkEntry(entry flatten.Entry, path ...any) Problems {
-	var problems Problems
-	idPath, versionPath := append(path[:len(path):len(path)], "id"), append(path[:len(path):len(path)], "version")
-	if !m.Has(idPath...) {
-		problems = append(problems, m.Problem("order.group: id is missing", path...))
-	} else if m.hasString(idPath...) {
-		if err := (flatten.Ref{ID: entry.ID, Version: "0"}).Check(); err != nil {
-			problems = append(problems, m.Problem("order.group: "+err.Error(), idPath...))
-		}
-	}
-	if entry.Version != "" {
-		if err := (flatten.Ref{ID: "-", Version: entry.Version}).Check(); err != nil {
-			problems = append(problems, m.Problem("order.group: "+err.Error(), versionPath...))
+		for j, e := range group.Entries {
+			if m.kind("order", i, "group", j) == unstable.Table {
+				problems = append(problems, m.checkRefPart(e.ID, true, "order", i, "group", j, "id")...)
+				problems = append(problems, m.checkRefPart(e.Version, false, "order", i, "group", j, "version")...)
+			}
 		}
 	}
 	return problems

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/pelletier/go-toml/v2/unstable"
+
 	"laminate/flatten"
 )
 
@@ -88,9 +90,10 @@ func (p Package) checkRoot() Problems {
 		problems = append(problems, later)
 	}
 	switch {
+	case p.kind(table) != unstable.Table:
 	case !p.Has(table, "uri"):
 		problems = append(problems, p.Problem(table+`.uri is missing; write uri = "." for what is beside this file`, table))
-	case p.hasString(table, "uri") && p.URI == "":
+	case p.kind(table, "uri") == unstable.String && p.URI == "":
 		problems = append(problems, p.Problem(table+`.uri is empty; write uri = "." for what is beside this file`, table, "uri"))
 	}
 	return problems
@@ -102,15 +105,16 @@ func (p Package) checkDependencies() Problems {
 		problems = append(problems, p.Problem("a package of an [extension] cannot have [[dependencies]]", "dependencies"))
 	}
 	for i, d := range p.Dependencies {
-		hasURI, hasImage := p.Has("dependencies", i, "uri"), p.Has("dependencies", i, "image")
+		uri, image := p.kind("dependencies", i, "uri"), p.kind("dependencies", i, "image")
 		switch {
-		case hasURI && hasImage:
+		case p.kind("dependencies", i) != unstable.Table:
+		case uri != unstable.Invalid && image != unstable.Invalid:
 			problems = append(problems, p.Problem("a dependency cannot have both uri and image; leave one out", "dependencies", i))
-		case !hasURI && !hasImage:
+		case uri == unstable.Invalid && image == unstable.Invalid:
 			problems = append(problems, p.Problem("a dependency has neither uri nor image", "dependencies", i))
-		case p.hasString("dependencies", i, "uri") && d.URI == "":
+		case uri == unstable.String && d.URI == "":
 			problems = append(problems, p.Problem("dependencies.uri is empty", "dependencies", i, "uri"))
-		case p.hasString("dependencies", i, "image") && d.Image == "":
+		case image == unstable.String && d.Image == "":
 			problems = append(problems, p.Problem("dependencies.image is empty", "dependencies", i, "image"))
 		}
 	}
@@ -131,19 +135,21 @@ func (p Package) checkTargets(platformOS string) Problems {
 	for i, t := range p.Targets {
 		at := []any{"targets", i}
 		err := checkTarget(t)
-		switch {
+		switch os := p.kind("targets", i, "os"); {
+		case p.kind("targets", i) != unstable.Table || os != unstable.Invalid && os != unstable.String:
 		case err != nil:
 			add(err.Error(), at...)
-		case !p.Has("targets", i, "os"):
+		case os == unstable.Invalid:
 			add("targets.os is missing", at...)
-		case p.hasString("targets", i, "os") && t.OS == "":
+		case t.OS == "":
 			add("targets.os is empty", "targets", i, "os")
 		case t.OS == "windows":
 			add(`targets.os = "windows" is refused; remove the target: laminate packages for linux only`, "targets", i, "os")
 		case seen[t.String()]:
 			add("target "+t.String()+" is listed twice", at...)
+		default:
+			seen[t.String()] = true
 		}
-		seen[t.String()] = true
 	}
 	return problems
 }
