@@ -1,0 +1,129 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"laminate/flatten/layer"
+)
+
+// archive is a tar or zip file: what it holds, and how to open it.
+type archive struct {
+	files  []layer.File // in the archive's order
+	byPath map[string]int
+	// rooted is the first name that begins with a slash, "" if there is none.
+	// Image archives may have such, buildpacks may not.
+	rooted string
+	limits Limits
+	bytes  int64
+	errs   []error
+}
+
+func newArchive(l Limits) *archive { return &archive{byPath: map[string]int{}, limits: l} }
+
+// problemLimit bounds how many things are told of one archive.
+const problemLimit = 20
+
+// problem notes something wrong with the archive; reading goes on, to find the
+// rest. It says false where there is enough to tell.
+func (a *archive) problem(format string, args ...any) bool {
+	a.errs = append(a.errs, fmt.Errorf(format, args...))
+	return len(a.errs) < problemLimit
+}
+
+func (a *archive) err() error { return errors.Join(a.errs...) }
+
+// place gives the clean path of an entry, or "" for the archive's root.
+func (a *archive) place(name string) (string, error) {
+	switch {
+	case len(name) > nameLimit:
+		return "", fmt.Errorf("entry %.40q… has a name of more than %d bytes", name, nameLimit)
+	case name == "" || strings.ContainsRune(name, 0):
+		return "", fmt.Errorf("entry %q has no name that a file can have", name)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", fmt.Errorf("entry %q leads out of the archive", name)
+		}
+	}
+	if a.rooted == "" && name[0] == '/' {
+		a.rooted = name
+	}
+	return strings.TrimPrefix(path.Clean("/"+name), "/"), nil
+}
+
+// begin counts an entry of some bytes against the limits.
+func (a *archive) begin(size int64) error {
+	if len(a.files) >= a.limits.Entries {
+		return fmt.Errorf("it has more than the limit of %d entries", a.limits.Entries)
+	}
+	if size < 0 || size > a.limits.Bytes-a.bytes {
+		return fmt.Errorf("it unpacks to more than the limit of %d bytes", a.limits.Bytes)
+	}
+	a.bytes += size
+	return nil
+}
+
+// add takes an entry in. A directory may stand twice, all else but once.
+func (a *archive) add(f layer.File) error {
+	if i, twice := a.byPath[f.Path]; twice {
+		if f.Mode.IsDir() && a.files[i].Mode.IsDir() {
+			return nil
+		}
+		return fmt.Errorf("%s is there twice", f.Path)
+	}
+	a.byPath[f.Path] = len(a.files)
+	a.files = append(a.files, f)
+	return nil
+}
+
+// hardLink gives the entry that is another name of a file that came before.
+func (a *archive) hardLink(name, target string, mode fs.FileMode) (layer.File, error) {
+	to, err := a.place(target)
+	if err != nil {
+		return layer.File{}, fmt.Errorf("%s is a hard link out of the archive, to %s", name, target)
+	}
+	i, there := a.byPath[to]
+	if !there || !a.files[i].Mode.IsRegular() {
+		return layer.File{}, fmt.Errorf("%s is a hard link to %s, which is no file that came before it", name, target)
+	}
+	first := &a.files[i]
+	if first.Same == "" {
+		first.Same = first.Path
+	}
+	f := *first
+	f.Path, f.Mode = name, mode
+	return f, nil
+}
+
+// has tells whether the archive holds a regular file of this path.
+func (a *archive) has(name string) bool {
+	i, there := a.byPath[name]
+	return there && a.files[i].Mode.IsRegular()
+}
+
+// open opens a regular file, following symbolic links within the archive, as
+// old Docker archives have them.
+func (a *archive) open(name string) (io.ReadCloser, int64, error) {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	for range 8 {
+		i, there := a.byPath[name]
+		if !there {
+			return nil, 0, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+		}
+		f := a.files[i]
+		if f.Mode.IsRegular() {
+			rc, err := f.Open()
+			return rc, f.Size, err
+		}
+		if f.Mode&fs.ModeSymlink == 0 {
+			return nil, 0, fmt.Errorf("%s is no regular file", name)
+		}
+		name = strings.TrimPrefix(path.Join("/", path.Dir(name), f.Link), "/")
+	}
+	return nil, 0, fmt.Errorf("%s: too many symbolic links", name)
+}

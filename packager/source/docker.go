@@ -1,0 +1,167 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+)
+
+func (o *Opener) openOCIArchive(ctx context.Context, img *image, file, tag string, target flatten.Target) error {
+	a, err := o.archive(ctx, file, img.name)
+	if err != nil {
+		return err
+	}
+	return img.openLayout(a, tag, target)
+}
+
+func (o *Opener) openDockerArchive(ctx context.Context, img *image, file, ref string) error {
+	a, err := o.archive(ctx, file, img.name)
+	if err != nil {
+		return err
+	}
+	return img.openDocker(a, ref)
+}
+
+// openDocker opens an image of a Docker archive, as `docker save` writes it:
+// that of a reference, or the only one.
+func (i *image) openDocker(a *archive, ref string) error {
+	img, err := readDocker(i.ctx, a, ref)
+	if err != nil {
+		return fmt.Errorf("%s: %w", i.name, err)
+	}
+	i.Image = img
+	return nil
+}
+
+func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
+	data, err := layout{a}.file("manifest.json")
+	if err != nil {
+		return nil, fmt.Errorf("it is no Docker archive: %w", err)
+	}
+	var all tarball.Manifest
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	one, err := chooseDocker(all, ref)
+	if err != nil {
+		return nil, err
+	}
+	config, err := layout{a}.file(one.Config)
+	if err != nil {
+		return nil, err
+	}
+	// The config's name is its digest.
+	digest, _, _ := v1.SHA256(bytes.NewReader(config)) // reading from memory
+	if named := strings.TrimSuffix(path.Base(one.Config), ".json"); len(named) == 64 && named != digest.Hex {
+		return nil, fmt.Errorf("config %s: its digest is %s", one.Config, digest)
+	}
+	return partial.UncompressedToImage(&dockerImage{ctx: ctx, archive: a, Descriptor: one, config: config})
+}
+
+// chooseDocker finds the image of a reference, or the only one.
+func chooseDocker(all tarball.Manifest, ref string) (tarball.Descriptor, error) {
+	var tags []string
+	for _, one := range all {
+		tags = append(tags, one.RepoTags...)
+	}
+	slices.Sort(tags)
+	switch {
+	case len(all) == 0:
+		return tarball.Descriptor{}, errors.New("it has no image")
+	case ref == "" && len(all) == 1:
+		return all[0], nil
+	case ref == "":
+		return tarball.Descriptor{}, fmt.Errorf("it has several images (%s); name one as :REF", strings.Join(tags, ", "))
+	}
+	want, err := name.ParseReference(ref)
+	if err != nil {
+		return tarball.Descriptor{}, err
+	}
+	for _, one := range all {
+		for _, tag := range one.RepoTags {
+			if have, err := name.ParseReference(tag); err == nil && have.Name() == want.Name() {
+				return one, nil
+			}
+		}
+	}
+	if len(tags) == 0 {
+		return tarball.Descriptor{}, fmt.Errorf("it has no image %s, nor any other with a name", ref)
+	}
+	return tarball.Descriptor{}, fmt.Errorf("it has no image %s, but %s", ref, strings.Join(tags, ", "))
+}
+
+// dockerImage implements partial.UncompressedImageCore.
+type dockerImage struct {
+	tarball.Descriptor
+	ctx     context.Context
+	archive *archive
+	config  []byte
+}
+
+func (i *dockerImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
+func (i *dockerImage) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
+
+func (i *dockerImage) LayerByDiffID(h v1.Hash) (partial.UncompressedLayer, error) {
+	c, err := partial.ConfigFile(i)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.RootFS.DiffIDs) != len(i.Layers) {
+		return nil, fmt.Errorf("manifest.json lists %d layers, the config %d diffIDs", len(i.Layers), len(c.RootFS.DiffIDs))
+	}
+	at := slices.Index(c.RootFS.DiffIDs, h)
+	if at < 0 {
+		return nil, fmt.Errorf("layer %s: not in the image", h)
+	}
+	return &dockerLayer{image: i, diffID: h, file: i.Layers[at]}, nil
+}
+
+// dockerLayer implements partial.UncompressedLayer.
+type dockerLayer struct {
+	image  *dockerImage
+	diffID v1.Hash
+	file   string
+}
+
+func (l *dockerLayer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
+func (l *dockerLayer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
+
+// Uncompressed reads the layer's tar. Some tools compress it in the archive.
+func (l *dockerLayer) Uncompressed() (io.ReadCloser, error) {
+	rc, _, err := l.image.archive.open(l.file)
+	if err != nil {
+		return nil, err
+	}
+	packed := &counted{Reader: interruptible{l.image.ctx, rc}}
+	r := bufio.NewReaderSize(packed, 64<<10)
+	magic, err := r.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(err, rc.Close())
+	}
+	is := compressionIn(magic)
+	if is == layer.Uncompressed {
+		return readCloser{r, rc}, nil
+	}
+	unpacked, err := is.Decompress(r)
+	if err != nil {
+		return nil, errors.Join(err, rc.Close())
+	}
+	within := &bounded{counted: counted{Reader: unpacked}, packed: packed, limits: l.image.archive.limits}
+	return readCloser{within, closers{unpacked, rc}}, nil
+}

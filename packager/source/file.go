@@ -1,0 +1,262 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/config"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+)
+
+// local gives the path of a file or directory on this machine.
+func (o *Opener) local(ctx context.Context, loc location.Location) (string, error) {
+	if loc.Kind != location.HTTP {
+		return loc.Path, nil
+	}
+	return o.files.get(loc.URL, func() (string, error) { return o.download(ctx, loc) })
+}
+
+// tree is a directory or an archive that holds one module.
+type tree struct {
+	name  string       // for messages
+	files []layer.File // from the root
+	toml  string       // path of the descriptor, for messages
+	file  string       // the same if it can be opened there, or ""
+}
+
+// tree opens a directory or archive that holds a module. It gives nil where
+// the local file or directory holds an image.
+func (o *Opener) tree(ctx context.Context, loc location.Location, local string, kind flatten.Kind, target flatten.Target) (*tree, error) {
+	info, err := os.Stat(local)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", loc, err)
+	}
+	t := &tree{name: loc.String(), toml: loc.String() + "/" + kind.Descriptor()}
+	if info.IsDir() {
+		if isLayout(local) {
+			return nil, nil
+		}
+		t.file = filepath.Join(local, kind.Descriptor())
+		t.toml = t.file
+		if t.files, err = readDirectory(ctx, local); err != nil {
+			return nil, fmt.Errorf("%s: %w", loc, err)
+		}
+	} else {
+		a, err := o.archive(ctx, local, loc.String())
+		if err != nil {
+			return nil, err
+		}
+		if a.isOCI() || a.isDocker() {
+			return nil, nil
+		}
+		if a.rooted != "" {
+			return nil, fmt.Errorf("%s: entry %q has an absolute name, which a buildpack cannot have", loc, a.rooted)
+		}
+		t.files = a.files
+	}
+	if err := t.hasDescriptor(kind); err != nil {
+		return nil, err
+	}
+	t.files = forTarget(t.files, target.Folders(), kind.Descriptor())
+	return t, nil
+}
+
+// hasDescriptor reports where the root has no descriptor of the kind, and
+// what there is instead.
+func (t *tree) hasDescriptor(kind flatten.Kind) error {
+	other := flatten.Extension
+	if kind == flatten.Extension {
+		other = flatten.Buildpack
+	}
+	var deeper string
+	isOther := false
+	for _, f := range t.files {
+		switch {
+		case f.Path == kind.Descriptor() && f.Mode.IsRegular():
+			return nil
+		case f.Path == kind.Descriptor():
+			return fmt.Errorf("%s: %s is no regular file", t.name, f.Path)
+		case f.Path == other.Descriptor():
+			isOther = true
+		case filepath.Base(f.Path) == kind.Descriptor() && (deeper == "" || len(f.Path) < len(deeper)):
+			deeper = f.Path
+		}
+	}
+	switch {
+	case isOther:
+		return fmt.Errorf("%s: it has no %s: it holds an %s %s, not a %s", t.name, kind.Descriptor(), article(other), other, kind)
+	case deeper != "":
+		return fmt.Errorf("%s: it has no %s at its root; there is one at %s: name that directory, or pack it so that the file is at the root", t.name, kind.Descriptor(), deeper)
+	}
+	return fmt.Errorf("%s: it has no %s", t.name, kind.Descriptor())
+}
+
+func article(kind flatten.Kind) string {
+	if kind == flatten.Extension {
+		return "image"
+	}
+	return "ordinary"
+}
+
+// pack makes a package of the one module.
+func (t *tree) pack(kind flatten.Kind) (*Package, error) {
+	data, err := t.read(kind.Descriptor())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", t.name, kind.Descriptor(), err)
+	}
+	parsed, problems := config.ParseModule(kind, t.toml, data)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	m := &Module{Module: parsed.Module, Doc: parsed.Doc, Source: t.name, File: t.file}
+	if m.Piece, err = layer.NormalForm(kind, m.Ref(), t.name, t.files); err != nil {
+		return nil, err
+	}
+	return &Package{Name: t.name, Root: m.Ref(), Modules: []*Module{m}, Problems: append(problems.Warnings(), t.doubts(m)...)}, nil
+}
+
+// doubts warns of a component that cannot work, which is mostly one that
+// nobody has compiled yet.
+func (t *tree) doubts(m *Module) []config.Problem {
+	if m.Kind != flatten.Buildpack || m.IsComposite() {
+		return nil
+	}
+	var doubts []config.Problem
+	for _, name := range []string{"bin/detect", "bin/build"} {
+		there := false
+		for _, f := range t.files {
+			there = there || f.Path == name
+		}
+		if !there {
+			doubts = append(doubts, config.Problem{File: t.toml, Message: fmt.Sprintf("%s has no %s", m.Ref(), name), Warning: true})
+		}
+	}
+	return doubts
+}
+
+func (t *tree) read(name string) (data []byte, err error) {
+	for _, f := range t.files {
+		if f.Path == name && f.Open != nil {
+			r, err := f.Open()
+			if err != nil {
+				return nil, err
+			}
+			data, err = io.ReadAll(io.LimitReader(r, config.MaxSize+1)) // whoever parses it refuses more
+			return data, errors.Join(err, r.Close())
+		}
+	}
+	return nil, fs.ErrNotExist
+}
+
+// openFile opens the image that a local file or directory, or one from a web
+// server, holds.
+func (o *Opener) openFile(ctx context.Context, img *image, loc location.Location, target flatten.Target) error {
+	local, err := o.local(ctx, loc)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(local)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", loc, err)
+	case info.IsDir() && isLayout(local):
+		return img.openLayout(dirBlobs(local), "", target)
+	case info.IsDir():
+		return fmt.Errorf("%s: it is a directory, not an image", loc)
+	}
+	a, err := o.archive(ctx, local, loc.String())
+	switch {
+	case err != nil:
+		return err
+	case a.isOCI():
+		return img.openLayout(a, "", target)
+	case a.isDocker():
+		return img.openDocker(a, "")
+	}
+	return fmt.Errorf("%s: it holds no image: there is neither an oci-layout nor a manifest.json", loc)
+}
+
+func (a *archive) isOCI() bool { return a.has("oci-layout") && a.has("index.json") }
+func (a *archive) isDocker() bool {
+	return a.has("manifest.json") && !a.has("buildpack.toml") && !a.has("extension.toml")
+}
+
+// archive reads a tar or zip file, compressed or not, once per run. What it is
+// is told by its content; name is for messages.
+func (o *Opener) archive(ctx context.Context, file, name string) (*archive, error) {
+	a, err := o.tars.get(file, func() (*archive, error) { return o.readArchive(ctx, file, name) })
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return a, nil
+}
+
+func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive, err error) {
+	listed, err := listOriginal(file)
+	if err != nil {
+		return nil, err
+	}
+	f, err := listed.open(0, listed.info.Size())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	head := bufio.NewReaderSize(interruptible{ctx, f}, 64<<10)
+	magic, err := head.Peek(6)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	is := func(prefix string) bool { return bytes.HasPrefix(magic, []byte(prefix)) }
+	switch {
+	case len(magic) == 0:
+		return nil, errors.New("it is empty")
+	case is("\x1f\x8b"):
+		return o.readCompressed(ctx, head, layer.Gzip, name, listed.info.Size())
+	case is("\x28\xb5\x2f\xfd"):
+		return o.readCompressed(ctx, head, layer.Zstd, name, listed.info.Size())
+	case is("PK\x03\x04"), is("PK\x05\x06"):
+		return o.readZip(ctx, listed)
+	case is("\xfd7zXZ"), is("BZh"):
+		return nil, errors.New("it is compressed with xz or bzip2, which is not supported; use gzip or zstd")
+	}
+	a, err := o.readTarFile(ctx, listed)
+	if errors.Is(err, errNoTar) {
+		return nil, errors.New("it is no archive that is known here (tar, tgz, zip)")
+	}
+	return a, err
+}
+
+// readCompressed reads a compressed tar, to its very end.
+func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compression, name string, size int64) (_ *archive, err error) {
+	task := o.log().Start(progress.Reading, name, size)
+	defer func() { task.Done(err) }()
+	packed := &counted{Reader: reported{f, task}}
+	r, err := c.Decompress(packed)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return o.readTarStream(ctx, &bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()})
+}
+
+// reported tells a task of what is read.
+type reported struct {
+	io.Reader
+	task progress.Task
+}
+
+func (r reported) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.task.Add(int64(n))
+	return n, err
+}

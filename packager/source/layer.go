@@ -1,0 +1,295 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/progress"
+)
+
+// Layer is one layer of an image. Compressed checks digest and size while it
+// streams, Uncompressed the diffID too; the error comes at the end of the
+// stream, in the place of io.EOF, and names the source and the layer. A stream
+// that is not read to its end is not checked.
+type Layer struct {
+	v1.Layer // as the image has it
+	// Diff is the diffID that the config says.
+	Diff v1.Hash
+	// Stored tells that the source holds the layer as a blob of a known
+	// digest. Where it is false (Docker archives and the daemon) Digest, Size
+	// and Compressed have to compress the layer first; read Uncompressed.
+	Stored bool
+	// Compression of the blob, by its media type; that its content is such is
+	// checked on every read.
+	Compression layer.Compression
+	// Refs are those which the layers label says the layer holds, sorted.
+	Refs []flatten.Ref
+	// Facts are what laminate's own label says of the layer's pieces, or nil.
+	Facts []layer.Facts
+	// Mountable is the reference in a registry from whose repository the blob
+	// can be mounted; nil for layers from elsewhere.
+	Mountable name.Reference
+
+	image *image
+}
+
+// Reuse gives the layer in the shape in which it goes into another image: it
+// is checked on every read as this one is, and gets mounted where it is
+// written to the registry it is in.
+func (l *Layer) Reuse() v1.Layer {
+	if l.Mountable == nil {
+		return l
+	}
+	return &remote.MountableLayer{Layer: l, Reference: l.Mountable}
+}
+
+// DiffID implements v1.Layer.
+func (l *Layer) DiffID() (v1.Hash, error) { return l.Diff, nil }
+
+// Descriptor gives the layer's descriptor as the image's manifest has it.
+func (l *Layer) Descriptor() (*v1.Descriptor, error) { return partial.Descriptor(l.Layer) }
+
+// Exists tells whether the registry that the layer is in still has it.
+func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }
+
+// Compressed implements v1.Layer.
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	if !l.Stored {
+		rc, err := l.Layer.Compressed()
+		return rc, l.wrong(err)
+	}
+	return l.blob(l.image.ctx)
+}
+
+// Uncompressed implements v1.Layer.
+func (l *Layer) Uncompressed() (io.ReadCloser, error) { return l.open(l.image.ctx) }
+
+// open gives the layer's tar, of which the diffID is checked.
+func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
+	if !l.Stored {
+		rc, err := l.Layer.Uncompressed()
+		if err != nil {
+			return nil, l.wrong(err)
+		}
+		return l.unpacked(rc, rc, nil), nil
+	}
+	blob, err := l.blob(ctx)
+	if err != nil {
+		return nil, err
+	}
+	packed := &counted{Reader: blob}
+	if l.Compression == layer.Uncompressed {
+		return l.unpacked(packed, blob, nil), nil
+	}
+	rc, err := l.Compression.Decompress(packed)
+	if err != nil {
+		return nil, errors.Join(l.wrong(err), blob.Close())
+	}
+	return l.unpacked(rc, closers{rc, blob}, packed), nil
+}
+
+func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *counted) *unpackedLayer {
+	return &unpackedLayer{
+		layer: l, Closer: c, sum: newHash(), packed: packed,
+		r: &bounded{counted: counted{Reader: interruptible{l.image.ctx, r}}, packed: packed, limits: l.image.limits},
+	}
+}
+
+// blob gives the layer's blob, of which digest, size and compression are checked.
+func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := l.Layer.Compressed() // who stores blobs checks them
+	if err != nil {
+		return nil, l.wrong(err)
+	}
+	r := bufio.NewReaderSize(interruptible{ctx, interruptible{l.image.ctx, rc}}, 64<<10)
+	magic, err := r.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(l.wrong(err), rc.Close())
+	}
+	if is := compressionIn(magic); is != l.Compression && err == nil {
+		return nil, errors.Join(l.wrong(fmt.Errorf("its media type says %s, but it is %s", called(l.Compression), called(is))), rc.Close())
+	}
+	size, err := l.Size()
+	if err != nil {
+		return nil, errors.Join(l.wrong(err), rc.Close())
+	}
+	verb := progress.Reading
+	if l.image.remote {
+		verb = progress.Downloading
+	}
+	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.log.Start(verb, l.title(), size)}, nil
+}
+
+// title names the layer for a person: by what it holds, or else by its digest.
+func (l *Layer) title() string {
+	switch len(l.Refs) {
+	case 0:
+		return l.Diff.String()
+	case 1:
+		return l.Refs[0].String()
+	}
+	return fmt.Sprintf("%s and %d more", l.Refs[0], len(l.Refs)-1)
+}
+
+// layerError names the source and the layer.
+type layerError struct{ error }
+
+func (e layerError) Unwrap() error { return e.error }
+
+// wrong tells what is wrong with the layer, once.
+func (l *Layer) wrong(err error) error {
+	var told layerError
+	if err == nil || errors.As(err, &told) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	what := l.Diff
+	if l.Stored {
+		if d, err := l.Digest(); err == nil {
+			what = d
+		}
+	}
+	return layerError{l.image.wrong(fmt.Errorf("layer %s: %w", what, err))}
+}
+
+// blobReader reads a blob as it is stored, and reports what is wrong with it.
+type blobReader struct {
+	io.Closer
+	layer *Layer
+	r     io.Reader
+	task  progress.Task
+	ended bool
+}
+
+func (b *blobReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.task.Add(int64(n))
+	if err != nil && err != io.EOF {
+		err = b.layer.wrong(err)
+	}
+	if err != nil {
+		b.end(err)
+	}
+	return n, err
+}
+
+// end ends the task, once.
+func (b *blobReader) end(err error) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	if err == io.EOF {
+		err = nil
+	}
+	b.task.Done(err)
+}
+
+func (b *blobReader) Close() error {
+	b.end(nil)
+	return b.Closer.Close()
+}
+
+// unpackedLayer reads a layer's tar and compares its digest with the diffID.
+type unpackedLayer struct {
+	io.Closer
+	layer  *Layer
+	r      *bounded
+	packed *counted // nil where nothing is compressed
+	sum    hash.Hash
+	wrong  error
+}
+
+func (u *unpackedLayer) Read(p []byte) (int, error) {
+	if u.wrong != nil {
+		return 0, u.wrong
+	}
+	n, err := u.r.Read(p)
+	u.sum.Write(p[:n])
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		err = u.end()
+	default:
+		err = u.layer.wrong(err)
+	}
+	u.wrong = err
+	return n, err
+}
+
+// end reads what the blob has after the compressed stream, for the sake of its
+// digest, and compares the diffID.
+func (u *unpackedLayer) end() error {
+	if u.packed != nil {
+		if _, err := io.Copy(io.Discard, u.packed); err != nil {
+			return u.layer.wrong(err)
+		}
+	}
+	got := digestOf(u.sum)
+	if got != u.layer.Diff {
+		return u.layer.wrong(fmt.Errorf("the config says that its diffID is %s, but it is %s", u.layer.Diff, got))
+	}
+	return io.EOF
+}
+
+// closers closes one after the other.
+type closers []io.Closer
+
+func (c closers) Close() error {
+	var errs []error
+	for _, one := range c {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// compressionOf reads a layer's media type.
+func compressionOf(l v1.Layer) (layer.Compression, error) {
+	mediaType, err := l.MediaType()
+	if err != nil {
+		return "", err
+	}
+	switch mediaType {
+	case types.DockerLayer, types.OCILayer:
+		return layer.Gzip, nil
+	case types.OCILayerZStd, "application/vnd.docker.image.rootfs.diff.tar.zstd":
+		return layer.Zstd, nil
+	case types.DockerUncompressedLayer, types.OCIUncompressedLayer:
+		return layer.Uncompressed, nil
+	case types.DockerForeignLayer, types.OCIRestrictedLayer, types.OCIUncompressedRestrictedLayer:
+		return "", fmt.Errorf("layers of media type %s may not be passed on", mediaType)
+	}
+	return "", fmt.Errorf("media type %q is not supported", mediaType)
+}
+
+// compressionIn tells a compression by the first bytes of a blob.
+func compressionIn(magic []byte) layer.Compression {
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return layer.Gzip
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}),
+		len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}): // a skippable frame
+		return layer.Zstd
+	}
+	return layer.Uncompressed
+}
+
+func called(c layer.Compression) string {
+	if c == layer.Uncompressed {
+		return "not compressed"
+	}
+	return "compressed with " + string(c)
+}

@@ -1,0 +1,231 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+)
+
+// refNameKey is the annotation that holds a tag (OCI image layout).
+const refNameKey = "org.opencontainers.image.ref.name"
+
+// blobs are the files of an OCI layout: in a directory, or in a tar.
+type blobs interface {
+	// open opens a file by its path within the layout.
+	open(name string) (io.ReadCloser, int64, error)
+}
+
+// dirBlobs is a layout in a directory. Links out of it are not followed.
+type dirBlobs string
+
+func (d dirBlobs) open(name string) (io.ReadCloser, int64, error) {
+	f, err := os.OpenInRoot(string(d), filepath.FromSlash(name))
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// isLayout tells whether a directory is an OCI layout.
+func isLayout(dir string) bool {
+	for _, name := range []string{"oci-layout", "index.json"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
+
+// layout reads an OCI layout. Every blob is checked against digest and size.
+type layout struct{ blobs }
+
+// openLayout opens an image of an OCI layout: that of a tag, or the only one.
+func (i *image) openLayout(b blobs, tag string, target flatten.Target) error {
+	l := layout{b}
+	index, err := l.index()
+	if err == nil && tag != "" {
+		index, err = tagged(index, tag)
+	}
+	if err == nil {
+		i.Image, err = pick(l, index, target)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", i.name, err)
+	}
+	i.stored = true
+	return nil
+}
+
+// index reads index.json, and oci-layout, which says that there is one.
+func (l layout) index() (*v1.IndexManifest, error) {
+	data, err := l.file("oci-layout")
+	if err != nil {
+		return nil, fmt.Errorf("it is no OCI layout: %w", err)
+	}
+	var version struct {
+		V string `json:"imageLayoutVersion"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return nil, fmt.Errorf("oci-layout: %w", err)
+	}
+	if !strings.HasPrefix(version.V, "1.") {
+		return nil, fmt.Errorf("oci-layout: version %q is not supported", version.V)
+	}
+	if data, err = l.file("index.json"); err != nil {
+		return nil, err
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("index.json: %w", err)
+	}
+	return index, nil
+}
+
+// tagged keeps what an index has of a tag.
+func tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
+	of := *index
+	of.Manifests = slices.DeleteFunc(slices.Clone(index.Manifests), func(d v1.Descriptor) bool { return d.Annotations[refNameKey] != tag })
+	if len(of.Manifests) > 0 {
+		return &of, nil
+	}
+	if tags := tagsOf(index); len(tags) > 0 {
+		return nil, fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))
+	}
+	return nil, fmt.Errorf("it has no tag %q, nor any other", tag)
+}
+
+func tagsOf(index *v1.IndexManifest) []string {
+	var tags []string
+	for _, d := range index.Manifests {
+		if tag := d.Annotations[refNameKey]; tag != "" {
+			tags = append(tags, fmt.Sprintf("%q", tag))
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+func (l layout) file(name string) ([]byte, error) {
+	r, _, err := l.open(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readAll(r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
+}
+
+// blob opens a blob. Reading it to its end checks it.
+func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
+	if d.Digest.Algorithm != "sha256" {
+		return nil, fmt.Errorf("blob %s: only sha256 is supported", d.Digest)
+	}
+	r, size, err := l.open("blobs/sha256/" + d.Digest.Hex)
+	if err != nil {
+		return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
+	}
+	if size != d.Size {
+		return nil, errors.Join(fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, size, d.Size), r.Close())
+	}
+	return &verified{ReadCloser: r, want: d.Digest, hash: newHash()}, nil
+}
+
+// document reads a blob that is to be held in memory.
+func (l layout) document(d v1.Descriptor) ([]byte, error) {
+	if d.Size > documentLimit {
+		return nil, fmt.Errorf("blob %s has %d bytes, more than the limit of %d", d.Digest, d.Size, documentLimit)
+	}
+	r, err := l.blob(d)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(r)
+	return data, errors.Join(err, r.Close())
+}
+
+// subIndex implements catalog.
+func (l layout) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
+	data, err := l.document(d)
+	if err != nil {
+		return nil, err
+	}
+	return v1.ParseIndexManifest(bytes.NewReader(data))
+}
+
+// image implements catalog.
+func (l layout) image(d v1.Descriptor) (v1.Image, error) {
+	manifest, err := l.document(d)
+	if err != nil {
+		return nil, err
+	}
+	m, err := v1.ParseManifest(bytes.NewReader(manifest))
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	config, err := l.document(m.Config)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	return partial.CompressedToImage(&layoutImage{layout: l, descriptor: d, manifest: manifest, parsed: m, config: config})
+}
+
+// layoutImage implements partial.CompressedImageCore.
+type layoutImage struct {
+	layout     layout
+	descriptor v1.Descriptor
+	manifest   []byte
+	parsed     *v1.Manifest
+	config     []byte
+}
+
+func (i *layoutImage) RawManifest() ([]byte, error)   { return i.manifest, nil }
+func (i *layoutImage) RawConfigFile() ([]byte, error) { return i.config, nil }
+
+func (i *layoutImage) MediaType() (types.MediaType, error) {
+	if i.parsed.MediaType != "" {
+		return i.parsed.MediaType, nil
+	}
+	return i.descriptor.MediaType, nil
+}
+
+func (i *layoutImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	for _, d := range append(i.parsed.Layers, i.parsed.Config) {
+		if d.Digest == h {
+			return &layoutLayer{layout: i.layout, descriptor: d}, nil
+		}
+	}
+	return nil, fmt.Errorf("blob %s: not in the manifest", h)
+}
+
+// layoutLayer implements partial.CompressedLayer.
+type layoutLayer struct {
+	layout     layout
+	descriptor v1.Descriptor
+}
+
+func (l *layoutLayer) Digest() (v1.Hash, error)            { return l.descriptor.Digest, nil }
+func (l *layoutLayer) Size() (int64, error)                { return l.descriptor.Size, nil }
+func (l *layoutLayer) MediaType() (types.MediaType, error) { return l.descriptor.MediaType, nil }
+func (l *layoutLayer) Compressed() (io.ReadCloser, error)  { return l.layout.blob(l.descriptor) }
+func (l *layoutLayer) Descriptor() (*v1.Descriptor, error) { return &l.descriptor, nil }

@@ -1,0 +1,158 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+)
+
+// catalog is where an index's images lie.
+type catalog interface {
+	subIndex(d v1.Descriptor) (*v1.IndexManifest, error)
+	image(d v1.Descriptor) (v1.Image, error)
+}
+
+const (
+	indexDepth = 4
+	indexLimit = 1000
+)
+
+// candidate is an image that an index leads to.
+type candidate struct {
+	v1.Descriptor
+	platform v1.Platform
+	image    v1.Image // where it had to be read for its platform
+}
+
+// pick chooses the image of an index, and of those within, that is for the
+// target. Where the target leaves something open there must be but one.
+func pick(c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, error) {
+	all, err := candidates(c, index, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, errors.New("it has no image")
+	}
+	var fit []candidate
+	for _, one := range all {
+		if platformFits(one.platform, target) {
+			fit = append(fit, one)
+		}
+	}
+	if best := slices.DeleteFunc(slices.Clone(fit), func(one candidate) bool { return !exact(one.platform, target) }); len(fit) > 1 && len(best) > 0 {
+		fit = best
+	}
+	switch {
+	case len(fit) == 0:
+		return nil, fmt.Errorf("it has no image for %s, but for %s", target, platforms(all))
+	case len(fit) > 1 && len(tagsOf(index)) > 1:
+		return nil, fmt.Errorf("it has several images (tags %s); name one as :TAG, or its platform with --target", strings.Join(tagsOf(index), ", "))
+	case len(fit) > 1:
+		return nil, fmt.Errorf("it has several images, for %s; choose one with --target", platforms(fit))
+	}
+	if fit[0].image != nil {
+		return fit[0].image, nil
+	}
+	return c.image(fit[0].Descriptor)
+}
+
+// exact tells whether a platform that fits is just what the target says.
+func exact(have v1.Platform, want flatten.Target) bool {
+	version := ""
+	if len(want.Distros) == 1 {
+		version = want.Distros[0].Version
+	}
+	return have.OS == want.OS && have.Architecture == want.Arch &&
+		variant(have.Architecture, have.Variant) == variant(want.Arch, want.Variant) && have.OSVersion == version
+}
+
+// candidates lists the images of an index, each once.
+func candidates(c catalog, index *v1.IndexManifest, depth int) ([]candidate, error) {
+	if depth == indexDepth {
+		return nil, fmt.Errorf("its indexes are nested deeper than %d", indexDepth)
+	}
+	var all []candidate
+	for _, d := range index.Manifests {
+		var these []candidate
+		switch {
+		case isAttachment(d):
+		case d.MediaType.IsIndex():
+			inner, err := c.subIndex(d)
+			if err != nil {
+				return nil, fmt.Errorf("index %s: %w", d.Digest, err)
+			}
+			if these, err = candidates(c, inner, depth+1); err != nil {
+				return nil, err
+			}
+		case d.MediaType.IsImage():
+			one, err := newCandidate(c, d)
+			if err != nil {
+				return nil, err
+			}
+			these = append(these, one)
+		}
+		for _, one := range these {
+			if !slices.ContainsFunc(all, func(o candidate) bool { return o.Digest == one.Digest }) {
+				all = append(all, one)
+			}
+		}
+		if len(all) > indexLimit {
+			return nil, fmt.Errorf("it has more than %d images", indexLimit)
+		}
+	}
+	return all, nil
+}
+
+// newCandidate reads the platform from the image's config, where the index
+// does not say it.
+func newCandidate(c catalog, d v1.Descriptor) (candidate, error) {
+	if d.Platform != nil {
+		return candidate{Descriptor: d, platform: *d.Platform}, nil
+	}
+	img, err := c.image(d)
+	if err != nil {
+		return candidate{}, err
+	}
+	m, err := img.Manifest()
+	if err != nil {
+		return candidate{}, err
+	}
+	if m.Config.Size > documentLimit {
+		return candidate{}, fmt.Errorf("manifest %s: config is larger than %d MiB", d.Digest, documentLimit>>20)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return candidate{}, fmt.Errorf("manifest %s: config: %w", d.Digest, err)
+	}
+	return candidate{Descriptor: d, image: img, platform: v1.Platform{
+		OS: config.OS, Architecture: config.Architecture, Variant: config.Variant, OSVersion: config.OSVersion,
+	}}, nil
+}
+
+// isAttachment tells signatures, attestations and other artifacts from images.
+func isAttachment(d v1.Descriptor) bool {
+	if d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown" {
+		return true
+	}
+	return d.ArtifactType != "" && d.ArtifactType != string(types.DockerConfigJSON) && d.ArtifactType != string(types.OCIConfigJSON)
+}
+
+func platforms(all []candidate) string {
+	var names []string
+	for _, one := range all {
+		name := one.platform.String()
+		if name == "" {
+			name = "no platform"
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}

@@ -1,0 +1,68 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"laminate/flatten"
+)
+
+// remoteCatalog is a repository of a registry.
+type remoteCatalog struct {
+	repository name.Repository
+	options    []remote.Option
+}
+
+// openRegistry opens an image of a registry.
+func (i *image) openRegistry(ref string, target flatten.Target) error {
+	i.remote, i.stored = true, true
+	parsed, err := i.parseReference(ref)
+	if err != nil {
+		return err
+	}
+	c := remoteCatalog{parsed.Context(), i.registryOptions.Remote(i.ctx)}
+	d, err := remote.Get(parsed, c.options...)
+	switch {
+	case err != nil:
+	case d.MediaType.IsIndex():
+		var index *v1.IndexManifest
+		if index, err = v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
+			i.Image, err = pick(c, index, target)
+		}
+	case d.MediaType.IsImage():
+		i.Image, err = d.Image()
+	default:
+		err = fmt.Errorf("it is no image: its media type is %q", d.MediaType)
+	}
+	if err != nil {
+		return i.wrong(err)
+	}
+	return nil
+}
+
+// get fetches a manifest by its digest, which is checked.
+func (c remoteCatalog) get(d v1.Descriptor) (*remote.Descriptor, error) {
+	return remote.Get(c.repository.Digest(d.Digest.String()), c.options...)
+}
+
+// subIndex implements catalog.
+func (c remoteCatalog) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
+	got, err := c.get(d)
+	if err != nil {
+		return nil, err
+	}
+	return v1.ParseIndexManifest(bytes.NewReader(got.Manifest))
+}
+
+// image implements catalog.
+func (c remoteCatalog) image(d v1.Descriptor) (v1.Image, error) {
+	got, err := c.get(d)
+	if err != nil {
+		return nil, err
+	}
+	return got.Image()
+}

@@ -1,0 +1,204 @@
+// Package source opens buildpacks, extensions, buildpackages and images from
+// wherever they are: directories, archives, OCI layouts and archives, Docker
+// archives, registries, the Docker daemon, web servers.
+//
+// Nothing that is read is trusted. Blobs are checked against their digest and
+// size, layers against their diffID, names against leading out of where they
+// belong, and sizes against [Limits]. Metadata is read when a source is
+// opened; the content of layers and files only when somebody asks for it.
+// A source must stay in place, and the work directory too, as long as what
+// came from it is in use.
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/config"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+	"laminate/packager/registry"
+)
+
+// Opener opens sources. Its zero value works for directories, OCI layouts and
+// registries; all else needs a WorkDir. It is safe for concurrent use and must
+// not be copied after its first use.
+type Opener struct {
+	// Keychain finds credentials; nil is authn.DefaultKeychain.
+	Keychain authn.Keychain
+	// Transport carries every request but those to the Docker daemon; nil is
+	// a transport with sane timeouts.
+	Transport http.RoundTripper
+	// Insecure names hosts, as host or host:port, that may be spoken to
+	// without TLS, besides this machine.
+	Insecure []string
+	// Stall is how long a server may be silent; 0 is registry.DefaultStall.
+	Stall time.Duration
+	// PullPolicy tells when the Docker daemon pulls what is asked of it.
+	PullPolicy PullPolicy
+	// PreferDaemon makes a plain REF the image of the Docker daemon, where it
+	// has one of this name.
+	PreferDaemon bool
+	// CacheDir keeps files from web servers between runs; "" keeps none.
+	CacheDir string
+	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
+	// makes it, and removes it when nothing opened here is in use any more.
+	WorkDir string
+	Limits  Limits
+	Log     progress.Log // nil is progress.Discard
+
+	files memo[string]   // downloads and saved images, by where they come from
+	tars  memo[*archive] // archives that were read, by path
+}
+
+// PullPolicy tells when the Docker daemon pulls an image before it is read.
+type PullPolicy string
+
+// The policies; the zero value is Always.
+const (
+	Always       PullPolicy = "always"
+	IfNotPresent PullPolicy = "if-not-present"
+	Never        PullPolicy = "never"
+)
+
+// ParsePullPolicy reads the name of a policy.
+func ParsePullPolicy(s string) (PullPolicy, error) {
+	switch p := PullPolicy(s); p {
+	case Always, IfNotPresent, Never:
+		return p, nil
+	}
+	return "", fmt.Errorf("pull policy %q: it is always, if-not-present or never", s)
+}
+
+// Package is a buildpack, an extension or a buildpackage that was opened.
+type Package struct {
+	// Name is what its author calls it, for messages.
+	Name string
+	// Root is the package's own ref: that of the metadata label, or the only
+	// module of a directory or archive.
+	Root flatten.Ref
+	// Modules are sorted: the root first, the others by ref.
+	Modules []*Module
+	// Target is the image's operating system, architecture and variant. It is
+	// zero for directories and archives.
+	Target flatten.Target
+	// Problems are the doubts about a buildpack.toml that keep nobody from
+	// using it.
+	Problems []config.Problem
+}
+
+// Module is a buildpack or extension with its content.
+type Module struct {
+	flatten.Module
+	// Doc tells where things stand in the buildpack.toml; it is empty for
+	// modules out of images.
+	Doc config.Doc
+	// Source names where the module comes from, for messages.
+	Source string
+	// Piece is the content.
+	Piece layer.Piece
+	// Layer is the image layer that holds the content; nil for directories
+	// and archives.
+	Layer *Layer
+	// File is the path of the buildpack.toml as the user can open it, or "".
+	File string
+}
+
+// Package opens a buildpack, an extension or a buildpackage. Target chooses
+// among the images of an index and the folders that a directory or archive has
+// for targets; where it is zero there must be but one image. The context
+// bounds all reading, also what happens later.
+func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatten.Kind, target flatten.Target) (*Package, error) {
+	if loc.Kind == location.HTTP || loc.Kind == location.Path {
+		local, err := o.local(ctx, loc)
+		if err != nil {
+			return nil, err
+		}
+		tree, err := o.tree(ctx, loc, local, kind, target)
+		if err != nil {
+			return nil, err
+		}
+		if tree != nil {
+			return tree.pack(kind)
+		}
+	}
+	opened, err := o.open(ctx, loc, target)
+	if err != nil {
+		return nil, err
+	}
+	return opened.pack(kind)
+}
+
+// Image opens an image, of which every blob is checked when it is read.
+func (o *Opener) Image(ctx context.Context, loc location.Location, target flatten.Target) (v1.Image, error) {
+	opened, err := o.open(ctx, loc, target)
+	if err != nil {
+		return nil, err
+	}
+	return opened.checked()
+}
+
+// open opens the image at a location.
+func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*image, error) {
+	img := &image{ctx: ctx, name: loc.String(), limits: o.Limits.orDefault(), workDir: o.WorkDir, log: o.log()}
+	img.registryOptions = o.registry()
+	var err error
+	switch loc.Kind {
+	case location.Path, location.HTTP:
+		err = o.openFile(ctx, img, loc, target)
+	case location.OCILayout:
+		err = img.openLayout(dirBlobs(loc.Path), loc.Ref, target)
+	case location.OCIArchive:
+		err = o.openOCIArchive(ctx, img, loc.Path, loc.Ref, target)
+	case location.DockerArchive:
+		err = o.openDockerArchive(ctx, img, loc.Path, loc.Ref)
+	case location.Registry:
+		err = img.openRegistry(loc.Ref, target)
+	case location.Daemon:
+		err = o.openDaemon(ctx, img, loc.Ref, target)
+	case location.Name:
+		err = o.openName(ctx, img, loc.Ref, target)
+	default:
+		err = fmt.Errorf("%s: location of an unknown kind", loc)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return img, img.checkTarget(target)
+}
+
+func (o *Opener) registry() registry.Options {
+	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall}
+}
+
+func (o *Opener) log() progress.Log {
+	if o.Log == nil {
+		return progress.Discard
+	}
+	return o.Log
+}
+
+// openName opens a plain REF.
+func (o *Opener) openName(ctx context.Context, img *image, ref string, target flatten.Target) error {
+	if o.PreferDaemon && daemonHas(ctx, ref) {
+		return o.openDaemon(ctx, img, ref, target)
+	}
+	return img.openRegistry(ref, target)
+}
+
+// parseReference reads a reference and remembers nothing of the network.
+func (i *image) parseReference(ref string) (name.Reference, error) {
+	parsed, err := i.registryOptions.ParseReference(ref)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", i.name, err)
+	}
+	return parsed, nil
+}

@@ -1,0 +1,217 @@
+package source
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"laminate/flatten/layer"
+)
+
+// errNoTar is what is wrong with a file that does not begin as a tar does.
+var errNoTar = errors.New("it is no tar")
+
+// spooler keeps contents that cannot be read twice from where they are.
+type spooler struct {
+	dir   string
+	spool *layer.Spool
+}
+
+// keep spools all that r has, which must be size bytes.
+func (s *spooler) keep(r io.Reader, size int64) (func() (io.ReadCloser, error), error) {
+	if s.spool == nil {
+		var err error
+		if s.spool, err = layer.NewSpool(s.dir); err != nil {
+			return nil, err
+		}
+	}
+	n, err := io.Copy(s.spool, io.LimitReader(r, size+1))
+	if err != nil {
+		return nil, err
+	}
+	if n != size {
+		return nil, fmt.Errorf("%d bytes where %d were announced: %w", n, size, io.ErrUnexpectedEOF)
+	}
+	at, err := s.spool.End()
+	if err != nil {
+		return nil, err
+	}
+	spool := s.spool
+	return func() (io.ReadCloser, error) { return spool.Open(at) }, nil
+}
+
+func (s *spooler) close() error {
+	if s.spool == nil {
+		return nil
+	}
+	return s.spool.Close()
+}
+
+// readTarFile lists a tar file that is not compressed. Contents are read from
+// it when they are asked for.
+func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, err error) {
+	f, err := os.Open(file.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	spool := &spooler{dir: o.WorkDir}
+	defer func() { err = errors.Join(err, spool.close()) }()
+	end := int64(0)
+	a, err := readTar(ctx, f, o.Limits.orDefault(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+		if isSparse(h) {
+			return spool.keep(r, h.Size)
+		}
+		// The tar reader reads no further than it has to.
+		offset, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
+		end = max(end, offset+h.Size)
+		return func() (io.ReadCloser, error) { return file.open(offset, h.Size) }, nil
+	})
+	if err == nil && end > file.info.Size() {
+		err = fmt.Errorf("reading tar: %w", io.ErrUnexpectedEOF)
+	}
+	return a, err
+}
+
+// readTarStream lists a tar that can be read but once. Contents are spooled.
+func (o *Opener) readTarStream(ctx context.Context, r io.Reader) (_ *archive, err error) {
+	spool := &spooler{dir: o.WorkDir}
+	defer func() { err = errors.Join(err, spool.close()) }()
+	a, err := readTar(ctx, r, o.Limits.orDefault(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+		return spool.keep(r, h.Size)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What follows the end of the tar must be sound too: it ends the compressed stream.
+	_, err = io.Copy(io.Discard, interruptible{ctx, r})
+	return a, err
+}
+
+// keeper makes the content of the current entry readable later.
+type keeper func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error)
+
+// readTar lists a tar. All entries that an archive cannot have are reported
+// together.
+func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*archive, error) {
+	a := newArchive(limits)
+	last := &tail{r: r}
+	tr := tar.NewReader(last)
+	if s, ok := r.(io.Seeker); ok { // what is not read gets passed by
+		tr = tar.NewReader(struct {
+			io.Reader
+			io.Seeker
+		}{last, s})
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			if !last.zero() {
+				a.problem("reading tar: it has no end: %w", io.ErrUnexpectedEOF)
+			}
+			return a, a.err()
+		}
+		if err != nil {
+			if errors.Is(err, tar.ErrHeader) && len(a.files) == 0 && len(a.errs) == 0 {
+				err = errNoTar
+			}
+			return nil, errors.Join(append(a.errs, fmt.Errorf("reading tar: %w", err))...)
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
+		if err := a.begin(h.Size); err != nil {
+			return nil, err
+		}
+		f, err := a.tarEntry(h)
+		if err != nil {
+			if !a.problem("%w", err) {
+				return nil, a.err()
+			}
+			continue
+		}
+		if f.Path == "" && f.Mode.IsDir() {
+			continue
+		}
+		if f.Mode.IsRegular() && f.Open == nil {
+			if f.Open, err = keep(h, interruptible{ctx, tr}); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Path, err)
+			}
+		}
+		if err := a.add(f); err != nil && !a.problem("%w", err) {
+			return nil, a.err()
+		}
+	}
+}
+
+// tarEntry reads the header of an entry. Hard links come back open.
+func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
+	name, err := a.place(h.Name)
+	if err != nil {
+		return layer.File{}, err
+	}
+	f := layer.File{Path: name, Mode: fs.FileMode(h.Mode).Perm(), Size: h.Size}
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
+	case tar.TypeDir:
+		f.Mode |= fs.ModeDir
+		f.Size = 0
+	case tar.TypeSymlink:
+		f.Mode |= fs.ModeSymlink
+		f.Link, f.Size = h.Linkname, 0
+	case tar.TypeLink:
+		return a.hardLink(name, h.Linkname, f.Mode)
+	case tar.TypeChar, tar.TypeBlock:
+		return f, fmt.Errorf("%s is a device, which a buildpack cannot hold", name)
+	case tar.TypeFifo:
+		return f, fmt.Errorf("%s is a fifo, which a buildpack cannot hold", name)
+	default:
+		return f, fmt.Errorf("%s is of type %q, which a buildpack cannot hold", name, h.Typeflag)
+	}
+	if name == "" && !f.Mode.IsDir() {
+		return f, fmt.Errorf("entry %q is the root and no directory", h.Name)
+	}
+	return f, nil
+}
+
+// isSparse tells whether the content of an entry is not stored as it is.
+func isSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// tail remembers the last block that was read, which ends a whole tar as zeros.
+type tail struct {
+	r    io.Reader
+	last []byte
+}
+
+func (t *tail) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.last = append(t.last, p[max(0, n-512):n]...)
+	t.last = append(t.last[:0], t.last[max(0, len(t.last)-512):]...)
+	return n, err
+}
+
+func (t *tail) zero() bool {
+	return len(t.last) == 512 && !slices.ContainsFunc(t.last, func(b byte) bool { return b != 0 })
+}

@@ -1,0 +1,106 @@
+package source
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"laminate/flatten/layer"
+)
+
+// linkLimit bounds the targets of symbolic links in zip files.
+const linkLimit = 4096
+
+// readZip lists a zip file. Contents are checked and spooled.
+func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err error) {
+	limits := o.Limits.orDefault()
+	r, err := os.Open(file.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	z, err := zip.NewReader(r, file.info.Size())
+	if err != nil {
+		return nil, err
+	}
+	spool := &spooler{dir: o.WorkDir}
+	defer func() { err = errors.Join(err, spool.close()) }()
+	a := newArchive(limits)
+	for _, f := range z.File {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if f.UncompressedSize64 > uint64(limits.Bytes) {
+			return nil, limits.check(limits.Bytes+1, 0)
+		}
+		if err := errors.Join(a.begin(int64(f.UncompressedSize64)), limits.check(int64(f.UncompressedSize64), int64(f.CompressedSize64))); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		if err := a.zipEntry(ctx, f, spool); err != nil {
+			if !a.problem("%w", err) {
+				break
+			}
+		}
+	}
+	return a, a.err()
+}
+
+// zipEntry takes an entry in. Modes are as archive/zip reads them; files that
+// were packed on FAT, which knows no modes, may be executed, as pack has it.
+func (a *archive) zipEntry(ctx context.Context, f *zip.File, spool *spooler) error {
+	if strings.ContainsRune(f.Name, '\\') {
+		return fmt.Errorf("entry %q has backslashes in its name, which zip files cannot have", f.Name)
+	}
+	name, err := a.place(f.Name)
+	if err != nil {
+		return err
+	}
+	entry := layer.File{Path: name, Mode: f.Mode(), Size: int64(f.UncompressedSize64)}
+	if creator := f.CreatorVersion >> 8; creator == 0 || creator == 14 {
+		entry.Mode |= 0o777
+	}
+	if f.Flags&1 != 0 {
+		return fmt.Errorf("%s is encrypted", name)
+	}
+	switch {
+	case name == "" && entry.Mode.IsDir():
+		return nil
+	case name == "":
+		return fmt.Errorf("entry %q is the root and no directory", f.Name)
+	case entry.Mode.IsDir():
+		entry.Size = 0
+	case entry.Mode&fs.ModeSymlink != 0:
+		if entry.Link, err = zipLink(f); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		entry.Size = 0
+	case entry.Mode.IsRegular():
+		rc, err := f.Open()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		entry.Open, err = spool.keep(interruptible{ctx, rc}, entry.Size)
+		if err := errors.Join(err, rc.Close()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return a.add(entry)
+}
+
+// zipLink reads the target of a symbolic link, which is its content.
+func zipLink(f *zip.File) (string, error) {
+	if f.UncompressedSize64 > linkLimit {
+		return "", errors.New("the target of the symbolic link is too long")
+	}
+	rc, err := f.Open()
+	if err != nil {
+		return "", err
+	}
+	target, err := io.ReadAll(io.LimitReader(rc, linkLimit))
+	return string(target), errors.Join(err, rc.Close())
+}
