@@ -18,6 +18,9 @@ const (
 	// maxDepth is how deep tables and arrays may stand in each other. The
 	// deepest path that anything here has a use for is five long.
 	maxDepth = 100
+	// maxKeys is how many keys a table may have. The time that go-toml takes to
+	// tell that keys stand once grows with the square of it.
+	maxKeys = 1024
 )
 
 // Doc is a TOML file that was read: its values and where each of them stands.
@@ -56,10 +59,9 @@ func Parse(file string, data []byte) (Doc, Problems) {
 	}
 	r := treeReader{root: &node{kind: unstable.Table}}
 	r.read(data)
-	if r.tooDeep != nil {
-		line, column := d.place(r.tooDeep)
-		return d, Problems{{File: file, Line: line, Column: column,
-			Message: fmt.Sprintf("tables and arrays are nested more than %d deep", maxDepth)}}
+	if r.tooMuch != nil {
+		line, column := d.place(r.tooMuch)
+		return d, Problems{{File: file, Line: line, Column: column, Message: r.limit}}
 	}
 	// The tree is made of whatever stands there. That keys stand once, and that
 	// values are what they seem to be, is checked by decoding them all.

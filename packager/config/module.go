@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -92,6 +93,8 @@ func (m *Module) check() Problems {
 		problems = append(problems, m.checkRefPart(m.Info.Version, true, table, "version")...)
 	}
 	for i, t := range m.Targets {
+		// Capitals make a target that nothing matches, but do no harm.
+		t.OS, t.Arch, t.Variant = strings.ToLower(t.OS), strings.ToLower(t.Arch), strings.ToLower(t.Variant)
 		if err := checkTarget(t); err != nil {
 			problems = append(problems, m.Problem(err.Error(), "targets", i))
 		}
@@ -170,7 +173,7 @@ func checkTarget(t flatten.Target) error {
 			continue
 		}
 		if read, err := flatten.ParseTarget(part.value); err != nil || read.OS != part.value {
-			return fmt.Errorf("targets.%s %s is no name", part.key, quote(part.value))
+			return fmt.Errorf("targets.%s %s is no name: write lower-case letters, digits, dots, dashes and underscores", part.key, quote(part.value))
 		}
 	}
 	for _, d := range t.Distros {

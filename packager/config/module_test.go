@@ -1,8 +1,6 @@
 package config
 
 import (
-	"strings"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -250,10 +248,11 @@ arch = "amd64/.."
 [[targets]]
 distros = [{name = "ubuntu", version = "../22"}]
 [[targets]]
+os = "OpenVMS"
 distros = [{name = "ubuntu"}, {version = "1"}]
 `,
-			`5: targets.os "../.." is no name`,
-			`7: targets.arch "amd64/.." is no name`,
+			`5: targets.os "../.." is no name: write lower-case letters, digits, dots, dashes and underscores`,
+			`7: targets.arch "amd64/.." is no name: write lower-case letters, digits, dots, dashes and underscores`,
 			`10: targets.distros: name "ubuntu" with version "../22" is no distribution`),
 		Entry("a key that stands twice", component+"id = 'b'", "5: key id is already defined"),
 		Entry("a table that stands twice", component+"[buildpack]", "5: table buildpack already exists"),
@@ -264,23 +263,6 @@ distros = [{name = "ubuntu"}, {version = "1"}]
 			`? 5: unknown key "buildpack.\x1b[31m"`,
 			`7: order.group: id "\x1b" has characters that it cannot have`),
 		Entry("what a terminal would obey, twice", "\"\\u001b\" = 1\n\"\\u001b\" = 1", "2: key \ufffd is already defined"),
-	)
-
-	DescribeTable("tells API versions", func(written, read string, want ...string) {
-		m, problems := ParseModule(flatten.Buildpack, "b", []byte("api = '"+written+"'\n[buildpack]\nid = 'a'\nversion = '1'"))
-		Expect(said(problems)).To(ConsistOf(want))
-		Expect(m.API).To(Equal(read))
-	},
-		Entry(nil, "0.2", "0.2"),
-		Entry(nil, "0.12", "0.12"),
-		Entry(nil, "0.1", "0.1", "? 1: buildpack API 0.1 is not known to laminate, which knows 0.2 to 0.12"),
-		Entry(nil, "0.99", "0.99", "? 1: buildpack API 0.99 is not known to laminate, which knows 0.2 to 0.12"),
-		Entry(nil, "1", "1.0", "? 1: buildpack API 1.0 is not known to laminate, which knows 0.2 to 0.12"),
-		Entry(nil, "", "", `1: api "" is no version; write it as "0.10"`),
-		Entry(nil, "v0.9", "v0.9", `1: api "v0.9" is no version; write it as "0.10"`),
-		Entry(nil, "0.09", "0.09", `1: api "0.09" is no version; write it as "0.10"`),
-		Entry(nil, "0.9.1", "0.9.1", `1: api "0.9.1" is no version; write it as "0.10"`),
-		Entry(nil, "0.99999999999999999999", "0.99999999999999999999", `1: api "0.99999999999999999999" is no version; write it as "0.10"`),
 	)
 
 	It("reads an extension.toml", func() {
@@ -303,35 +285,4 @@ distros = [{name = "ubuntu"}, {version = "1"}]
 		}))
 	})
 
-	It("refuses files that are too large or nested too deep", func() {
-		_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+strings.Repeat("#", MaxSize)))
-		Expect(said(problems)).To(Equal([]string{"0: the file is larger than 1024 KiB"}))
-		for _, deep := range []string{
-			"x = " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
-			"x = " + strings.Repeat("{x=", 5000) + "1" + strings.Repeat("}", 5000),
-			strings.Repeat("x.", 500_000) + "x = 1",
-			"[" + strings.Repeat("x.", 500_000) + "x]",
-			"[" + strings.Repeat("x.", 60) + "x]\n" + strings.Repeat("y.", 60) + "y = 1",
-		} {
-			_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+deep))
-			Expect(said(problems)).To(ConsistOf(HaveSuffix(": tables and arrays are nested more than 100 deep")))
-		}
-	})
-})
-
-var _ = Describe("Problems", func() {
-	warning := Problem{File: "b", Line: 3, Message: "hm", Warning: true}
-
-	It("are no error where all are warnings", func() {
-		Expect(Problems{warning}.Err()).To(Succeed())
-		Expect(Problems{warning}.Warnings()).To(Equal([]Problem{warning}))
-		Expect(Problems(nil).Err()).To(Succeed())
-	})
-
-	It("are an error with a line for each", func() {
-		ps := Problems{{File: "a", Message: "x"}, warning, {File: "b", Line: 4, Message: "y"}}
-		Expect(ps.Err()).To(MatchError("a: x\nb:4: y"))
-		Expect(ps.Warnings()).To(Equal([]Problem{warning}))
-		Expect(ps).To(HaveLen(3), "asking changes nothing")
-	})
 })

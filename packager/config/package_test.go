@@ -138,12 +138,15 @@ arch = "amd64"
 os = "linux"
 [[targets]]
 os = []
+[[targets]]
+os = "Linux"
 `,
 			"3: targets.os is missing",
 			"6: targets.os is empty",
-			`7: targets.arch "../amd64" is no name`,
+			`7: targets.arch "../amd64" is no name: write lower-case letters, digits, dots, dashes and underscores`,
 			"13: target linux/amd64 is listed twice",
-			"17: targets.os must be a string, not an array"),
+			"17: targets.os must be a string, not an array",
+			`18: targets.os "Linux" is no name: write lower-case letters, digits, dots, dashes and underscores`),
 	)
 })
 

@@ -1,20 +1,25 @@
 package config
 
-import "github.com/pelletier/go-toml/v2/unstable"
+import (
+	"fmt"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
 
 // treeReader makes a tree of nodes from the expressions of a file. It trusts
 // that every key stands once: a file where that is not so gives some tree.
 type treeReader struct {
 	root    *node
-	tooDeep *node // the first node below maxDepth; nothing is read after it
-	err     error // what the parser could not read
+	tooMuch *node  // the first node beyond a limit; nothing is read after it
+	limit   string // the limit, as a message
+	err     error  // what the parser could not read
 }
 
 func (r *treeReader) read(data []byte) {
 	var p unstable.Parser
 	p.Reset(data)
 	table := r.root
-	for r.tooDeep == nil && p.NextExpression() {
+	for r.tooMuch == nil && p.NextExpression() {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.Table:
@@ -41,11 +46,11 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 	switch value.Kind {
 	case unstable.InlineTable:
 		n.kind = unstable.Table
-		for it := value.Children(); r.tooDeep == nil && it.Next(); {
+		for it := value.Children(); r.tooMuch == nil && it.Next(); {
 			r.set(n, it.Node())
 		}
 	case unstable.Array:
-		for it := value.Children(); r.tooDeep == nil && it.Next(); {
+		for it := value.Children(); r.tooMuch == nil && it.Next(); {
 			offset := n.offset // an array in an array has no place of its own
 			if it.Node().Raw.Length > 0 {
 				offset = int(it.Node().Raw.Offset)
@@ -61,7 +66,7 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 // array of tables, and makes what is not there: tables, and a last node of the
 // kind last.
 func (r *treeReader) follow(n *node, key unstable.Iterator, last unstable.Kind) *node {
-	for key.Next() && r.tooDeep == nil {
+	for key.Next() && r.tooMuch == nil {
 		n = n.table(r)
 		name, offset := string(key.Node().Data), int(key.Node().Raw.Offset)
 		next := n.below[name]
@@ -103,8 +108,12 @@ func (r *treeReader) element(array *node, offset int, kind unstable.Kind) *node 
 
 func (r *treeReader) node(kind unstable.Kind, offset int, parent *node) *node {
 	n := &node{kind: kind, offset: offset, depth: parent.depth + 1}
-	if n.depth > maxDepth && r.tooDeep == nil {
-		r.tooDeep = n
+	switch {
+	case r.tooMuch != nil:
+	case n.depth > maxDepth:
+		r.tooMuch, r.limit = n, fmt.Sprintf("tables and arrays are nested more than %d deep", maxDepth)
+	case len(parent.keys) >= maxKeys:
+		r.tooMuch, r.limit = n, fmt.Sprintf("a table has more than %d keys", maxKeys)
 	}
 	return n
 }

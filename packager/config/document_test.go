@@ -1,0 +1,73 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+)
+
+var _ = Describe("Parse", func() {
+	It("refuses tables with more keys than anybody writes", func() {
+		var b strings.Builder
+		for i := range maxKeys + 1 {
+			fmt.Fprintf(&b, "k%d = 1\n", i)
+		}
+		_, problems := ParsePackage("p", []byte("[buildpack]\n"+b.String()))
+		Expect(said(problems)).To(Equal([]string{"1026: a table has more than 1024 keys"}))
+	})
+
+	It("refuses files that are too large or nested too deep", func() {
+		_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+strings.Repeat("#", MaxSize)))
+		Expect(said(problems)).To(Equal([]string{"0: the file is larger than 1024 KiB"}))
+		for _, deep := range []string{
+			"x = " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+			"x = " + strings.Repeat("{x=", 5000) + "1" + strings.Repeat("}", 5000),
+			strings.Repeat("x.", 500_000) + "x = 1",
+			"[" + strings.Repeat("x.", 500_000) + "x]",
+			"[" + strings.Repeat("x.", 60) + "x]\n" + strings.Repeat("y.", 60) + "y = 1",
+		} {
+			_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+deep))
+			Expect(said(problems)).To(ConsistOf(HaveSuffix(": tables and arrays are nested more than 100 deep")))
+		}
+	})
+
+	It("gives an empty document where it cannot read", func() {
+		d, problems := Parse("x", []byte("a = "))
+		Expect(problems.Err()).To(MatchError("x:1: expected value, not end of input"))
+		Expect(d.Has("a")).To(BeFalse())
+		Expect(d.Problem("hm", "a", 1).String()).To(Equal("x: hm"))
+		Expect(d.Decode(new(packageFile), RefuseUnknown)).To(BeEmpty())
+	})
+
+	It("leaves out the values that it reports", func() {
+		d, problems := Parse("x", []byte("a = 1\nb = ['x', 2]\nC = 'c'\nd = 'd'\ne = {f = [1]}"))
+		Expect(problems).To(BeEmpty())
+		v := struct {
+			A string   `toml:"a"`
+			B []string `toml:"b"`
+			C string   `toml:"c"`
+			D string   `toml:"d"`
+			E any      `toml:"e"`
+		}{}
+		problems = d.Decode(&v, RefuseUnknown)
+		Expect(said(problems)).To(Equal([]string{
+			"1: a must be a string, not a number",
+			"2: an element of b must be a string, not a number",
+			`3: unknown key "C"; write "c"`,
+		}))
+		Expect(v.A + v.C).To(BeEmpty())
+		Expect(v.B).To(Equal([]string{"x", ""}))
+		Expect(v.D).To(Equal("d"))
+		Expect(v.E).To(BeNil())
+	})
+
+	It("may be asked where nothing was read", func() {
+		var d Doc
+		Expect(d.Has("order", 0)).To(BeFalse())
+		Expect(d.Problem("hm", "order", 0).Line).To(BeZero())
+	})
+})

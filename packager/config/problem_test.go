@@ -1,0 +1,23 @@
+package config
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Problems", func() {
+	warning := Problem{File: "b", Line: 3, Message: "hm", Warning: true}
+
+	It("are no error where all are warnings", func() {
+		Expect(Problems{warning}.Err()).To(Succeed())
+		Expect(Problems{warning}.Warnings()).To(Equal([]Problem{warning}))
+		Expect(Problems(nil).Err()).To(Succeed())
+	})
+
+	It("are an error with a line for each", func() {
+		ps := Problems{{File: "a", Message: "x"}, warning, {File: "b", Line: 4, Message: "y"}}
+		Expect(ps.Err()).To(MatchError("a: x\nb:4: y"))
+		Expect(ps.Warnings()).To(Equal([]Problem{warning}))
+		Expect(ps).To(HaveLen(3), "asking changes nothing")
+	})
+})
