@@ -1,0 +1,129 @@
+package location
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// parseScheme reads the forms that begin with a scheme. It says false where
+// the string has none.
+func parseScheme(s string) (Location, bool, error) {
+	scheme, rest, found := strings.Cut(s, ":")
+	if !found {
+		return Location{}, false, nil
+	}
+	var l Location
+	var err error
+	switch scheme {
+	case "oci":
+		l, err = withTag(OCILayout, rest, checkTag)
+	case "oci-archive":
+		l, err = withTag(OCIArchive, rest, checkTag)
+	case "docker-archive":
+		l, err = withTag(DockerArchive, rest, checkReference)
+	case "docker-daemon":
+		l, err = Location{Kind: Daemon, Ref: rest}, checkReference(rest)
+	case "docker":
+		if !strings.HasPrefix(rest, "/") {
+			return Location{}, false, nil // docker:TAG is a plain reference
+		}
+		ref := rest[min(len(rest), slashes(rest)):]
+		l, err = Location{Kind: Registry, Ref: ref}, checkReference(ref)
+	case "file":
+		if !strings.HasPrefix(rest, "/") {
+			return Location{}, false, nil
+		}
+		l, err = fileURL(rest)
+	case "http", "https":
+		if !strings.HasPrefix(rest, "//") {
+			return Location{}, false, nil
+		}
+		l, err = httpURL(s)
+	case "containers-storage", "dir", "ostree", "sif", "tarball":
+		err = fmt.Errorf("%s: is not supported; write %s", scheme, forms)
+	default:
+		if strings.HasPrefix(rest, "//") {
+			err = fmt.Errorf("scheme %s:// is not supported; write %s", scheme, forms)
+		} else {
+			return Location{}, false, nil
+		}
+	}
+	return l, true, err
+}
+
+// slashes counts the leading slashes, at most three: pack takes docker:/REF,
+// docker://REF and docker:///REF for the same.
+func slashes(s string) int {
+	return min(3, len(s)-len(strings.TrimLeft(s, "/")))
+}
+
+// withTag reads PATH[:TAG]. As in skopeo, the path ends at the first colon.
+func withTag(kind Kind, s string, check func(string) error) (Location, error) {
+	file, ref, tagged := strings.Cut(s, ":")
+	if file == "" {
+		return Location{}, errors.New("it names no file or directory")
+	}
+	if tagged {
+		if err := check(ref); err != nil {
+			return Location{}, err
+		}
+	}
+	return Location{Kind: kind, Path: filepath.Clean(file), Ref: ref}, nil
+}
+
+// refName is the grammar of org.opencontainers.image.ref.name (OCI image
+// spec, "Pre-Defined Annotation Keys").
+var refName = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$`)
+
+func checkTag(tag string) error {
+	if !refName.MatchString(tag) {
+		return fmt.Errorf("%q is no tag", tag)
+	}
+	return nil
+}
+
+func checkReference(ref string) error {
+	if _, err := name.ParseReference(ref); err == nil {
+		return nil
+	}
+	// ParseReference does not say what is wrong; what it is made of does.
+	_, err := name.NewTag(ref)
+	if strings.Contains(ref, "@") {
+		_, err = name.NewDigest(ref)
+	}
+	return err
+}
+
+// fileURL reads what follows "file:". The path is percent-decoded; what has
+// no third slash is a relative path, as pack takes it, but for localhost.
+func fileURL(rest string) (Location, error) {
+	rest = strings.TrimPrefix(rest, "//")
+	if after, ok := strings.CutPrefix(rest, "localhost/"); ok {
+		rest = "/" + after
+	}
+	file, err := url.PathUnescape(rest)
+	switch {
+	case err != nil:
+		return Location{}, err
+	case file == "":
+		return Location{}, errors.New("it names no file or directory")
+	case strings.ContainsFunc(file, unicode.IsControl):
+		return Location{}, errors.New("it has control characters")
+	}
+	return Location{Kind: Path, Path: filepath.Clean(file)}, nil
+}
+
+func httpURL(s string) (Location, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" {
+		return Location{}, errors.New("it is no valid URL") // the parser's own error repeats all of the URL
+	}
+	return Location{Kind: HTTP, URL: s}, nil
+}
