@@ -42,12 +42,15 @@ func (b *Built) MediaType() (types.MediaType, error) { return b.compression.Medi
 func (b *Built) Compressed() (io.ReadCloser, error) { return os.Open(b.path) }
 
 // Uncompressed reads the tar.
-func (b *Built) Uncompressed() (io.ReadCloser, error) {
-	blob, err := b.Compressed()
+func (b *Built) Uncompressed() (io.ReadCloser, error) { return OpenFile(b.path, b.compression) }
+
+// OpenFile reads the tar in a file that is compressed so. Who opened it closes it.
+func OpenFile(path string, c Compression) (io.ReadCloser, error) {
+	blob, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	tar, err := b.compression.Decompress(blob)
+	tar, err := c.Decompress(blob)
 	if err != nil {
 		return nil, errors.Join(err, blob.Close())
 	}

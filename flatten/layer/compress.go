@@ -196,3 +196,11 @@ func (c Compression) Decompress(blob io.Reader) (io.ReadCloser, error) {
 	}
 	return nil, fmt.Errorf("compression %q is not known", string(c))
 }
+
+// ParseCompression reads the name of a compression.
+func ParseCompression(s string) (Compression, error) {
+	if c := Compression(s); c == Gzip || c == Zstd {
+		return c, nil
+	}
+	return "", fmt.Errorf("compression %q: it is gzip or zstd", s)
+}

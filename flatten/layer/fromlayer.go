@@ -189,3 +189,12 @@ func (s *split) once(ctx context.Context) (err error) {
 	s.spool, s.parts = spool, parts
 	return nil
 }
+
+// Measure reads a piece to learn its facts.
+func Measure(ctx context.Context, m Member) (flatten.Facts, error) {
+	t := newTally()
+	if err := m.Piece.WriteEntries(ctx, t); err != nil {
+		return flatten.Facts{}, fmt.Errorf("buildpack %s: %w", m.Ref, err)
+	}
+	return t.facts(m.Ref), nil
+}

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"laminate/flatten"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong use: nothing was tried
+)
+
+// Run is the program: it runs the command that args name (args[0] is the
+// program's own name) and gives the exit code. It reads the environment
+// through env only, and ends soon after ctx does.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
+	r := &run{stdout: stdout, stderr: stderr, env: env}
+	app := r.app()
+	err := app.RunContext(ctx, interspersed(app, args))
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "laminate: %v\nSee: laminate %s--help\n", err, usage.command)
+		return exitUsage
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "laminate: interrupted; there is no output")
+	default:
+		fmt.Fprintf(stderr, "laminate: %s\n", explain(err))
+	}
+	return exitFailed
+}
+
+// run is one run of the program.
+type run struct {
+	stdout, stderr io.Writer
+	env            func(string) string
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	command string // with a space behind it, "" for laminate itself
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func wrongUse(c *cli.Context, format string, args ...any) error {
+	return &usageError{command: commandPath(c), err: fmt.Errorf(format, args...)}
+}
+
+// commandPath names the command that the context is for, with a space behind it.
+func commandPath(c *cli.Context) string {
+	_, path, ok := strings.Cut(c.Command.HelpName, " ")
+	if !ok {
+		return ""
+	}
+	return path + " "
+}
+
+func (r *run) app() *cli.App {
+	app := &cli.App{
+		Name:                      "laminate",
+		HelpName:                  "laminate",
+		Usage:                     "package Cloud Native Buildpacks into fewer image layers",
+		Version:                   version(),
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		Suggest:                   true,
+		Writer:                    r.stdout,
+		ErrWriter:                 r.stderr,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
+		Flags:                     append(commonFlags(), &cli.BoolFlag{Name: "version", Usage: "print the version"}),
+		Commands: []*cli.Command{
+			r.packageCommand(flatten.Buildpack, "package", "package a buildpack"),
+			{
+				Name: "buildpack", Usage: "commands for buildpacks, as pack users know them", HideHelpCommand: true,
+				Subcommands: []*cli.Command{r.packageCommand(flatten.Buildpack, "package", "package a buildpack")},
+			},
+			{
+				Name: "extension", Usage: "commands for image extensions", HideHelpCommand: true,
+				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
+			},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				_, err := fmt.Fprintln(r.stdout, "laminate", version())
+				return err
+			}
+			return noCommand(c)
+		},
+	}
+	prepare(app.Commands)
+	app.OnUsageError = onUsageError
+	return app
+}
+
+// prepare gives all commands what they have in common.
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		if len(c.Subcommands) > 0 {
+			c.Flags = append(c.Flags, commonFlags()...)
+			c.Action = noCommand
+		}
+		prepare(c.Subcommands)
+	}
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	return wrongUse(c, "%s", strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "there is no flag "))
+}
+
+// noCommand answers a command that needs another one behind it.
+func noCommand(c *cli.Context) error {
+	if !c.Args().Present() {
+		return cli.ShowSubcommandHelp(c)
+	}
+	var names []string
+	for _, sub := range c.Command.Subcommands {
+		names = append(names, sub.Name)
+	}
+	message := fmt.Sprintf("there is no command %q", c.Args().First())
+	if near := flatten.NearMisses(c.Args().First(), names); len(near) > 0 {
+		message += "; there is " + strings.Join(near, ", ")
+	}
+	return wrongUse(c, "%s", message)
+}
+
+// commonFlags are those of every command. They may stand before it too.
+func commonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
+		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
+	}
+}
+
+// anywhere tells whether a flag is set on the command or on one above it.
+func anywhere(c *cli.Context, flag string) bool {
+	return slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool {
+		return l.Command != nil && l.Bool(flag)
+	})
+}
+
+// version is that of the module, as the build recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

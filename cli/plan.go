@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"laminate/flatten"
+	"laminate/packager"
+)
+
+// printPlans prints what each image would be made of.
+func printPlans(w io.Writer, jobs []*packager.Job) error {
+	for i, j := range jobs {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
+		}
+		if err := printPlan(w, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printPlan(w io.Writer, j *packager.Job) error {
+	_, err := fmt.Fprintf(w, "%s for %s: %s in %s\n", j.Expansion.Root, j.Target, count(len(j.Expansion.Refs), string(j.Kind())), count(len(j.Plan), "layer"))
+	return errors.Join(err, printLayers(w, j.Plan))
+}
+
+// printLayers prints a layer plan: one line for each ref, the layer's number
+// and reason beside the first of them.
+func printLayers(w io.Writer, plan flatten.LayerPlan) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, l := range plan {
+		for k, r := range l.Refs {
+			number, reason := "", ""
+			if k == 0 {
+				number, reason = fmt.Sprintf("%4d", i+1), "\t"+l.Reason
+			}
+			fmt.Fprintf(t, "%s\t%s%s\n", number, r, reason) // told by Flush
+		}
+	}
+	return t.Flush()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// bugError is an error of ours, told so that somebody can mend it.
+type bugError struct {
+	err  error
+	jobs []*packager.Job
+}
+
+func (e *bugError) Error() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "this is a bug in laminate, not in your input; please report it with all that follows.\nThere is no output. What it built is not what it planned:\n%v\nlaminate %s, plan:\n", e.err, version())
+	if err := printPlans(&s, e.jobs); err != nil {
+		fmt.Fprintln(&s, err)
+	}
+	return strings.TrimSpace(s.String())
+}
+
+func (e *bugError) Unwrap() error { return e.err }
+
+// explain gives the text of an error, and what helps with it.
+func explain(err error) string {
+	var many *packager.TooManyLayersError
+	if errors.As(err, &many) {
+		var s strings.Builder
+		fmt.Fprintf(&s, "%v. The plan:\n", err)
+		if err := printLayers(&s, many.Plan); err != nil {
+			fmt.Fprintln(&s, err)
+		}
+		return s.String() + "Fewer layers: --flatten-layers, --flatten-layers=all, or --flatten-group."
+	}
+	return err.Error()
+}

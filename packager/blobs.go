@@ -1,0 +1,95 @@
+package packager
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"laminate/flatten/layer"
+	"laminate/packager/source"
+)
+
+// blobs keeps what a run has of layers in its work directory.
+type blobs struct {
+	dir   string
+	count int64
+
+	mu   sync.Mutex
+	have map[v1.Hash]string // by digest
+}
+
+func newBlobs(dir string) *blobs { return &blobs{dir: dir, have: map[v1.Hash]string{}} }
+
+// localLayer is a layer of a source whose blob is at hand.
+type localLayer struct {
+	*source.Layer
+	path string // "" where the source itself is on this machine
+}
+
+// local brings a layer's blob to this machine, unless it is there. It is read,
+// and so checked, once.
+func (b *blobs) local(ctx context.Context, l *source.Layer) (*localLayer, error) {
+	if l.Mountable == nil {
+		return &localLayer{Layer: l}, nil
+	}
+	digest, err := l.Digest()
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if path := b.have[digest]; path != "" {
+		return &localLayer{Layer: l, path: path}, nil
+	}
+	path := b.next()
+	if err := download(ctx, l, path); err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	b.have[digest] = path
+	return &localLayer{Layer: l, path: path}, nil
+}
+
+func download(ctx context.Context, l v1.Layer, path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	rc, err := l.Compressed()
+	if err == nil {
+		_, err = io.Copy(f, rc)
+		err = errors.Join(err, rc.Close(), context.Cause(ctx))
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Compressed reads the blob.
+func (l *localLayer) Compressed() (io.ReadCloser, error) {
+	if l.path == "" {
+		return l.Layer.Compressed()
+	}
+	return os.Open(l.path)
+}
+
+// Uncompressed reads the tar. Its diffID was checked when it was inspected.
+func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
+	if l.path == "" {
+		return l.Layer.Uncompressed()
+	}
+	return layer.OpenFile(l.path, l.Compression)
+}
+
+// Open reads the tar, as a [layer.Opener] does.
+func (l *localLayer) Open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
+
+// reuse gives the layer in the shape in which it goes into another image.
+func (l *localLayer) reuse() v1.Layer {
+	if l.Mountable == nil {
+		return l.Layer
+	}
+	return &remote.MountableLayer{Layer: l, Reference: l.Mountable}
+}

@@ -1,0 +1,112 @@
+package packager
+
+import (
+	"encoding/json"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+)
+
+// assemble puts the layers together. The config does not depend on how they
+// are compressed, so that the image ID does not either.
+func (j *Job) assemble(layers []Layer) (v1.Image, error) {
+	labels, err := j.labels(layers)
+	if err != nil {
+		return nil, err
+	}
+	created := v1.Time{Time: j.options.Created.UTC()}
+	config := &v1.ConfigFile{
+		Created: created, OS: j.Target.OS, Architecture: j.Target.Arch, Variant: j.Target.Variant,
+		Config: v1.Config{Labels: labels},
+		RootFS: v1.RootFS{Type: "layers"},
+	}
+	if len(j.Target.Distros) > 0 {
+		config.OSVersion = j.Target.Distros[0].Version
+	}
+	img, err := mutate.ConfigFile(empty.Image, config)
+	if err != nil {
+		return nil, err
+	}
+	manifestType, configType := mediaTypes(j.options.Compression)
+	var adds []mutate.Addendum
+	for _, l := range layers {
+		adds = append(adds, mutate.Addendum{
+			Layer: l.Layer, MediaType: j.options.Compression.MediaType(),
+			History: v1.History{Created: created, CreatedBy: "laminate: " + refList(l.Plan.Refs)},
+		})
+	}
+	if img, err = mutate.Append(img, adds...); err != nil {
+		return nil, err
+	}
+	return mutate.ConfigMediaType(mutate.MediaType(img, manifestType), configType), nil
+}
+
+// mediaTypes are Docker's, as platforms expect, but where Docker has none for
+// the layers: then all are OCI's.
+func mediaTypes(c layer.Compression) (manifest, config types.MediaType) {
+	if c == layer.Zstd {
+		return types.OCIManifestSchema1, types.OCIConfigJSON
+	}
+	return types.DockerManifestSchema2, types.DockerConfigJSON
+}
+
+func (j *Job) labels(layers []Layer) (map[string]string, error) {
+	byRef := flatten.LayersLabel{}
+	recipes := flatten.RecipesLabel{}
+	for _, l := range layers {
+		diffID, err := l.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range l.Plan.Refs {
+			byRef.Add(j.modules[r].Module, diffID)
+		}
+		recipes.Add(diffID, l.Pieces)
+	}
+	root := j.modules[j.Expansion.Root].Module
+	labels := map[string]string{}
+	for key, value := range j.options.Labels {
+		labels[key] = value
+	}
+	for key, value := range map[string]any{
+		flatten.BuildpackageMetadataLabel: flatten.Metadata{Info: root.Info, Stacks: j.stacks},
+		root.Kind.LayersLabelKey():        byRef,
+		flatten.RecipesLabelKey:           recipes,
+	} {
+		if _, taken := labels[key]; taken {
+			return nil, fmt.Errorf("label %s is laminate's to set; choose another name", key)
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("label %s: %w", key, err)
+		}
+		labels[key] = string(text)
+	}
+	return labels, nil
+}
+
+// layersLabel reads the layers label of an image's config.
+func layersLabel(config *v1.ConfigFile) (flatten.LayersLabel, error) {
+	value, ok := config.Config.Labels[flatten.BuildpackLayersLabel]
+	if !ok {
+		value = config.Config.Labels[flatten.ExtensionLayersLabel]
+	}
+	return flatten.ParseLayersLabel(value)
+}
+
+func refList(refs []flatten.Ref) string {
+	s := ""
+	for i, r := range refs {
+		if i > 0 {
+			s += ", "
+		}
+		s += r.String()
+	}
+	return s
+}

@@ -1,0 +1,97 @@
+package packager
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/config"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+)
+
+// Options say what to package, and how.
+type Options struct {
+	// Config names the sources; see [ReadConfig] and [ForBuildpack].
+	Config config.Package
+	// Targets, where there are any, are used instead of those in the files.
+	Targets []flatten.Target
+	// Fits, where it is set, tells which of the targets are wanted. It is
+	// an error if none is.
+	Fits func(flatten.Target) bool
+	// Wishes say which buildpacks share a layer.
+	Wishes flatten.Wishes
+	// MaxLayers is how many layers an image may have; 0 is any number.
+	MaxLayers int
+	// Labels are added to the images.
+	Labels map[string]string
+	// Created is the time of the images; the zero time is [layer.Epoch].
+	Created time.Time
+	// Compression of the layers; the zero value is gzip.
+	Compression layer.Compression
+	// WorkDir takes the layers that are built. It belongs to the caller, and
+	// has to stay as long as the images are in use.
+	WorkDir string
+	Log     progress.Log // nil is progress.Discard
+}
+
+// orDefaults fills in what was left out.
+func (o Options) orDefaults() Options {
+	if o.Created.IsZero() {
+		o.Created = layer.Epoch
+	}
+	if o.Compression == layer.Uncompressed {
+		o.Compression = layer.Gzip
+	}
+	if o.Log == nil {
+		o.Log = progress.Discard
+	}
+	return o
+}
+
+// ReadConfig reads a package.toml.
+func ReadConfig(file string) (config.Package, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return config.Package{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, config.MaxSize+1)) // ParsePackage refuses what is larger
+	if err != nil {
+		return config.Package{}, err
+	}
+	p, problems := config.ParsePackage(file, data)
+	return p, problems.Err()
+}
+
+// ForBuildpack is the package.toml of somebody who has none: the module that
+// lies at the location, and nothing else.
+func ForBuildpack(kind flatten.Kind, at string) config.Package {
+	return config.Package{Kind: kind, URI: at}
+}
+
+// locations parses where the root and the dependencies are. Dependencies that
+// have an error have no location.
+func locations(p config.Package) (root location.Location, deps []location.Location, problems config.Problems) {
+	root, err := location.ParseSource(p.URI, p.Dir)
+	if err != nil {
+		problems = append(problems, p.Problem(err.Error(), string(p.Kind), "uri"))
+	}
+	for i, d := range p.Dependencies {
+		at, key := d.URI, "uri"
+		if at == "" {
+			at, key = d.Image, "image"
+		}
+		loc, err := location.ParseSource(at, p.Dir)
+		if err == nil && key == "image" && loc.Kind == location.Path {
+			loc = location.Location{Kind: location.Name, Ref: at, Written: at}
+		}
+		if err != nil {
+			problems = append(problems, p.Problem(err.Error(), "dependencies", i, key))
+		}
+		deps = append(deps, loc)
+	}
+	return root, deps, problems
+}

@@ -1,0 +1,190 @@
+package packager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"laminate/flatten"
+	"laminate/packager/config"
+	"laminate/packager/location"
+	"laminate/packager/source"
+)
+
+// openJobs is how many sources are opened at once.
+const openJobs = 4
+
+// Job is one image to be built: everything about it is decided and checked.
+type Job struct {
+	// Target is the image's platform.
+	Target    flatten.Target
+	Expansion flatten.Expansion
+	Plan      flatten.LayerPlan
+
+	modules map[flatten.Ref]*source.Module
+	stacks  []flatten.Stack
+	options Options
+	blobs   *blobs
+}
+
+// Prepare opens the sources, for each target on its own, and decides what
+// their images will be. Sources must be opened with an opener whose work
+// directory stays as long as the jobs are in use. Warnings go to the log; what
+// is wrong with the input is returned all at once, in the order of the input.
+func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error) {
+	o = o.orDefaults()
+	root, deps, problems := locations(o.Config)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, blobs: newBlobs(o.WorkDir)}
+	targets, err := p.targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []*Job
+	var errs []error
+	for _, t := range targets {
+		job, err := p.job(ctx, t)
+		if err != nil && len(targets) > 1 {
+			err = fmt.Errorf("target %s: %w", t, err)
+		}
+		jobs, errs = append(jobs, job), append(errs, err)
+	}
+	if err := distinct(errs); err != nil {
+		return nil, err
+	}
+	return jobs, p.offSpec(jobs)
+}
+
+// distinct joins errors, leaving out those that say the same as one before.
+func distinct(errs []error) error {
+	said := map[string]bool{}
+	var kept []error
+	for _, err := range errs {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			kept = append(kept, err)
+		}
+	}
+	return errors.Join(kept...)
+}
+
+// preparation is what the jobs of one run have in common.
+type preparation struct {
+	open    *source.Opener
+	options Options
+	root    location.Location
+	deps    []location.Location
+	warned  map[string]bool
+	blobs   *blobs
+}
+
+func (p *preparation) warn(message string) {
+	if !p.warned[message] {
+		p.warned[message] = true
+		p.options.Log.Warn(message)
+	}
+}
+
+// offSpec says once what the distribution spec thinks of shared layers.
+func (p *preparation) offSpec(jobs []*Job) error {
+	for _, j := range jobs {
+		if len(j.Plan) < len(j.Expansion.Refs) {
+			p.warn("buildpacks share layers here; the distribution spec 0.3 has one buildpack per layer in a buildpackage, " +
+				"and platforms that split flattened layers take it all the same")
+			return nil
+		}
+	}
+	return nil
+}
+
+// job decides everything about the image for one target.
+func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
+	packages, err := p.openAll(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{Target: target, options: p.options, blobs: p.blobs}
+	j.Target.Arch, j.Target.Variant, err = architecture(target, packages)
+	if err != nil {
+		return nil, err
+	}
+	all, problems, err := collect(ctx, packages)
+	if err != nil {
+		return nil, err
+	}
+	var faults []flatten.Fault
+	j.Expansion, faults = all.expand(packages[0].Root)
+	j.modules = all.modules
+	problems = append(problems, all.orderProblems(faults)...)
+	if problems.Err() == nil { // else much of it would seem to be unused
+		problems = append(problems, p.unused(packages, j.Expansion)...)
+		problems = append(problems, j.check()...)
+	}
+	for _, w := range problems.Warnings() {
+		p.warn(w.String())
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	if p.options.Config.Kind == flatten.Buildpack {
+		j.stacks = flatten.CommonStacks(j.plain())
+	}
+	if j.Plan, err = flatten.Plan(j.Expansion, all.plain(), p.options.Wishes); err != nil {
+		return nil, err
+	}
+	return j, j.countLayers()
+}
+
+// openAll opens the root and the dependencies, the root first.
+func (p *preparation) openAll(ctx context.Context, target flatten.Target) ([]*source.Package, error) {
+	locs := append([]location.Location{p.root}, p.deps...)
+	packages := make([]*source.Package, len(locs))
+	errs := make([]error, len(locs))
+	var group errgroup.Group
+	group.SetLimit(openJobs)
+	for i, loc := range locs {
+		group.Go(func() (err error) {
+			packages[i], err = p.open.Package(ctx, loc, p.options.Config.Kind, target)
+			if err != nil && i > 0 {
+				err = fmt.Errorf("%s%w", p.at(i-1), err)
+			}
+			errs[i] = err
+			return nil // all of them are tried
+		})
+	}
+	_ = group.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return packages, errors.Join(errs...)
+}
+
+// at gives file:line of a dependency, as the beginning of a message.
+func (p *preparation) at(dependency int) string {
+	return config.Problem{File: p.options.Config.File, Line: p.options.Config.Dependencies[dependency].Line}.String()
+}
+
+// countLayers holds the plan against the number of layers that is allowed.
+func (j *Job) countLayers() error {
+	if j.options.MaxLayers <= 0 || len(j.Plan) <= j.options.MaxLayers {
+		return nil
+	}
+	return &TooManyLayersError{Plan: j.Plan, Max: j.options.MaxLayers}
+}
+
+// TooManyLayersError says that a plan has more layers than are allowed.
+type TooManyLayersError struct {
+	Plan flatten.LayerPlan
+	Max  int
+}
+
+func (e *TooManyLayersError) Error() string {
+	return fmt.Sprintf("the image would have %d layers, and at most %d are allowed", len(e.Plan), e.Max)
+}
+
+// Kind tells whether the job is about buildpacks or extensions.
+func (j *Job) Kind() flatten.Kind { return j.options.Config.Kind }

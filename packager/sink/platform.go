@@ -1,0 +1,31 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/moby/moby/client"
+
+	"laminate/flatten"
+	"laminate/packager/location"
+)
+
+// DaemonTarget asks the Docker daemon, which dest leads to, on what it runs.
+// Where none answers, the error says what else can be done.
+func DaemonTarget(ctx context.Context, dest location.Location) (flatten.Target, error) {
+	tag, err := name.NewTag(dest.Ref)
+	if err != nil {
+		return flatten.Target{}, fmt.Errorf("output %s: %w", dest, err)
+	}
+	api, err := client.New(client.FromEnv)
+	if err != nil {
+		return flatten.Target{}, fmt.Errorf("Docker client: %w", err) //nolint:staticcheck // a proper name
+	}
+	defer api.Close()
+	version, err := api.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return flatten.Target{}, noDaemon(ctx, tag, err)
+	}
+	return flatten.Target{OS: version.Os, Arch: version.Arch}, nil
+}

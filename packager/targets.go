@@ -1,0 +1,116 @@
+package packager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"laminate/flatten"
+	"laminate/packager/config"
+	"laminate/packager/source"
+)
+
+// targets decides which targets there are images for: those of the options,
+// else those of package.toml for a composite and of buildpack.toml for a
+// component, else linux, with whatever architecture the sources have.
+func (p *preparation) targets(ctx context.Context) ([]flatten.Target, error) {
+	targets, err := p.wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.options.Fits == nil {
+		return targets, nil
+	}
+	fitting := slices.DeleteFunc(slices.Clone(targets), func(t flatten.Target) bool { return !p.options.Fits(t) })
+	if len(fitting) == 0 {
+		return nil, fmt.Errorf("none of the targets (%s) is what the destination takes", names(targets))
+	}
+	return fitting, nil
+}
+
+func (p *preparation) wanted(ctx context.Context) ([]flatten.Target, error) {
+	if len(p.options.Targets) > 0 {
+		return perDistro(p.options.Targets)
+	}
+	anyLinux := []flatten.Target{{OS: "linux"}}
+	if len(p.options.Config.Targets) > 0 {
+		// package.toml names them for composites; an image as root is one too.
+		return perDistro(p.options.Config.Targets)
+	}
+	root, err := p.open.Package(ctx, p.root, p.options.Config.Kind, anyLinux[0])
+	if err != nil {
+		return nil, err
+	}
+	m := root.Modules[0]
+	if m.IsComposite() || m.Layer != nil || len(m.Targets) == 0 {
+		return anyLinux, nil
+	}
+	return ownTargets(m)
+}
+
+// ownTargets gives the platforms of a component's targets. Its distributions
+// tell on what it runs; images of their own they have only if they are asked for.
+func ownTargets(m *source.Module) ([]flatten.Target, error) {
+	var targets []flatten.Target
+	var problems config.Problems
+	for i, t := range m.Targets {
+		if t.OS != "" && t.OS != "linux" {
+			problems = append(problems, m.Doc.Problem(fmt.Sprintf("target %s: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64", t), "targets", i))
+			continue
+		}
+		platform := flatten.Target{OS: "linux", Arch: t.Arch, Variant: t.Variant}
+		if !slices.ContainsFunc(targets, func(o flatten.Target) bool { return o.String() == platform.String() }) {
+			targets = append(targets, platform)
+		}
+	}
+	return targets, problems.Err()
+}
+
+func perDistro(targets []flatten.Target) ([]flatten.Target, error) {
+	var each []flatten.Target
+	var errs []error
+	for _, t := range targets {
+		if t.OS != "linux" {
+			errs = append(errs, fmt.Errorf("target %s: laminate packages for linux only; write linux/amd64 or the like", t))
+		}
+		for _, one := range t.PerDistro() {
+			if slices.ContainsFunc(each, func(o flatten.Target) bool { return o.String() == one.String() }) {
+				errs = append(errs, fmt.Errorf("target %s is named twice", one))
+			}
+			each = append(each, one)
+		}
+	}
+	return each, errors.Join(errs...)
+}
+
+// architecture gives the architecture and variant of the image: the target's,
+// or that of the sources where the target names none.
+func architecture(target flatten.Target, packages []*source.Package) (arch, variant string, err error) {
+	if target.Arch != "" {
+		return target.Arch, target.Variant, nil // the sources were opened for it
+	}
+	var from *source.Package
+	for _, p := range packages {
+		switch {
+		case p.Target.Arch == "":
+		case from == nil:
+			from = p
+		case p.Target.Arch != from.Target.Arch || p.Target.Variant != from.Target.Variant:
+			err = errors.Join(err, fmt.Errorf("%s is for %s, but %s is for %s; choose with --target", from.Name, from.Target, p.Name, p.Target))
+		}
+	}
+	if from == nil || err != nil {
+		return "", "", err
+	}
+	return from.Target.Arch, from.Target.Variant, nil
+}
+
+func names(targets []flatten.Target) string {
+	var s []string
+	for _, t := range targets {
+		s = append(s, t.String())
+	}
+	return strings.Join(s, ", ")
+}
