@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -138,7 +140,8 @@ order = [
 		Entry("as strings", "exec-env = ['production', 'test']", []string{"production", "test"}),
 		Entry("as tables", "[[buildpack.exec-env]]\nname = 'production'\n[[buildpack.exec-env]]\nname = 'test'", []string{"production", "test"}),
 		Entry("as inline tables", "exec-env = [{name = 'test'}]", []string{"test"}),
-		Entry("as something else", "exec-env = [1, {names = 'test'}]", []string{"", ""},
+		Entry("as something else", "exec-env = [1, {names = 'test'}, {name = 'test', only = true}]", []string{"", "", ""},
+			"5: an element of buildpack.exec-env must be a string, not a table",
 			"5: an element of buildpack.exec-env must be a string, not a number",
 			"5: an element of buildpack.exec-env must be a string, not a table"),
 	)
@@ -257,8 +260,12 @@ distros = [{name = "ubuntu"}, {version = "1"}]
 		Entry("a key that stands twice", component+"id = 'b'", "5: key id is already defined"),
 		Entry("a table that stands twice", component+"[buildpack]", "5: table buildpack already exists"),
 		Entry("syntax", component+"name = \"x\ny = 1", "5: basic strings cannot have new lines"),
+		Entry("a table in an array that is written out", "a = []\n[a.b]\nc = 1", "2: key a already exists as a value"),
 		Entry("a date that is none", component+"[metadata]\nd = 2024-13-99", "6: impossible date"),
 		Entry("the end in the middle", "api = [", "1: array is incomplete"),
+		Entry("what would fill a page", component+strings.Repeat("x", 1000)+" = 1\n"+strings.Repeat("é", 1000)[:0]+"'x"+strings.Repeat("é", 1000)+"' = 1",
+			`? 5: unknown key "buildpack.`+strings.Repeat("x", 70)+`…"`,
+			`? 6: unknown key "buildpack.x`+strings.Repeat("é", 34)+`…"`),
 		Entry("what a terminal would obey", component+"\"\\u001b[31m\" = 1\n[[order]]\ngroup = [{id = \"\\u001b\"}]",
 			`? 5: unknown key "buildpack.\x1b[31m"`,
 			`7: order.group: id "\x1b" has characters that it cannot have`),

@@ -92,6 +92,9 @@ func (s schema) locate(t reflect.Type, path string) {
 func nearest(word string, candidates []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
+		if len(word)-len(c) >= least {
+			continue // it would take as many removals; a word may be as long as the file
+		}
 		if d := distance(word, c); d < least {
 			best, least = c, d
 		}
@@ -102,9 +105,6 @@ func nearest(word string, candidates []string) string {
 // distance is how many bytes have to be inserted, removed, replaced or swapped
 // with their neighbour to make b of a.
 func distance(a, b string) int {
-	if len(a) > 2*len(b)+2 {
-		return len(a) // far away, however long somebody makes it
-	}
 	var before, above []int
 	row := make([]int, len(b)+1)
 	for j := range row {

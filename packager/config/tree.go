@@ -23,7 +23,7 @@ func (r *treeReader) read(data []byte) {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.Table:
-			table = r.follow(r.root, e.Key(), unstable.Table).table(r)
+			table = r.follow(r.root, e.Key(), unstable.Table)
 		case unstable.ArrayTable:
 			array := r.follow(r.root, e.Key(), unstable.Array)
 			table = r.element(array, keyOffset(e), unstable.Table)
