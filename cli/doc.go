@@ -4,7 +4,7 @@
 // that another program may read; everything else goes to standard error.
 // A message begins with "laminate: ", says what happened in terms of what the
 // user wrote, and what can be done about it where that is known. A warning
-// says so. Nothing is printed of work that needs no attention, unless
-// --verbose asks for it or a terminal can show it in passing. Colour only
+// says so. Of work, a line is printed when it is done; a terminal shows in
+// passing what is under way. --quiet leaves results and errors. Colour only
 // repeats what the words say already.
 package cli

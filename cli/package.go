@@ -35,9 +35,12 @@ and every source, in package.toml or behind --path, may be any of these too, or
 a directory, a .tgz, .tar or .zip archive of one, or the http(s):// address of a
 file. A package may be flattened already; every buildpack in it is usable.
 
-Flattening puts several buildpacks in one layer. In a builder this is what RFC
-0123 describes; in a buildpackage it is common practice, but the distribution
-spec has one buildpack per layer.
+--flatten-layers takes the order of the package apart: each composite that it
+names gets one layer, with all that this composite alone brings; what several of
+them bring gets one layer more for each such set; components that it names, and
+the package's own buildpack.toml, keep a layer each. In a builder such layers are
+what RFC 0123 describes; in a buildpackage they are common practice, but the
+distribution spec has one buildpack per layer.
 
 Standard output has one line for each output: its digest (the image ID where a
 Docker daemon or docker-archive holds it), a tab, and where it is.`
@@ -47,28 +50,28 @@ Docker daemon or docker-archive holds it), a tab, and where it is.`
 func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command {
 	mode := new(flattenMode)
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "package.toml to read (default: ./package.toml, or . without one)"},
-		&cli.StringFlag{Name: "path", Aliases: []string{"p"}, Usage: "buildpack to package, without a package.toml"},
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "package.toml to read, `FILE`; without it ./package.toml is, or where there is none, the buildpack in ."},
+		&cli.StringFlag{Name: "path", Aliases: []string{"p"}, Usage: "buildpack to package, `DIR` or any other source, without a package.toml"},
 	}
 	if kind == flatten.Buildpack {
 		flags = append(flags,
 			&cli.GenericFlag{Name: "flatten-layers", Value: mode, DefaultText: "none",
-				Usage: "put buildpacks together, written --flatten-layers or --flatten-layers=`MODE`: composites (also without a MODE), all, none"},
+				Usage: "put buildpacks together in layers; `MODE` is composites (what a bare flag means), all or none"},
 			&cli.BoolFlag{Name: "flatten", Usage: "pack's name for --flatten-layers=all"},
-			&cli.StringSliceFlag{Name: "flatten-group", Usage: "`REF,...` that share a layer; may be repeated. A REF is id@version, id, or a glob such as acme/*"},
-			&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "`REF,...` that keep a layer of their own; may be repeated"},
-			&cli.IntFlag{Name: "max-layers", Usage: "fail where an image would have more than `N` layers"},
+			&cli.StringSliceFlag{Name: "flatten-group", Usage: "these share a layer, `REF,...`; may be repeated. A REF is id@version, an id, or a glob on it such as acme/*"},
+			&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
+			&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`"},
 		)
 	}
 	flags = append(flags,
-		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "`os/arch[/variant][:distro@version]` to package for; may be repeated"},
-		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`image` or file; default: as DEST reads"},
+		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "package for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
+		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`FORMAT` of the output, image or file; without it DEST tells"},
 		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
-		&cli.StringSliceFlag{Name: "tag", Usage: "`REF` that gets the image too; may be repeated"},
-		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "`KEY=VALUE` to add to the image; may be repeated"},
-		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "`gzip` or zstd"},
-		&cli.StringFlag{Name: "pull-policy", Value: string(source.Always), Usage: "when the Docker daemon pulls a source: `always`, if-not-present or never"},
-		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "`HOST` that may be spoken to without TLS; may be repeated"},
+		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
+		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
+		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
+		&cli.StringFlag{Name: "pull-policy", Value: string(source.Always), Usage: "when the Docker daemon pulls a source, `WHEN`: always, if-not-present or never"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
 	)
 	return &cli.Command{

@@ -39,9 +39,9 @@ func printLayers(w io.Writer, plan flatten.LayerPlan) error {
 		for k, r := range l.Refs {
 			number, reason := "", ""
 			if k == 0 {
-				number, reason = fmt.Sprintf("%4d", i+1), "\t"+l.Reason
+				number, reason = fmt.Sprintf("%4d", i+1), l.Reason
 			}
-			fmt.Fprintf(t, "%s\t%s%s\n", number, r, reason) // told by Flush
+			fmt.Fprintf(t, "%s\t%s\t%s\n", number, r, reason) // Flush tells of errors
 		}
 	}
 	return t.Flush()

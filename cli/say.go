@@ -70,8 +70,8 @@ func (s *say) Note(verb progress.Verb, name string, size int64) {
 	s.line("%-11s %s (%s)", verb, name, bytes(size))
 }
 
-// past is how a verb reads when it is done. What is read is told with
-// --verbose only: it is told again as what becomes of it.
+// past is how a verb reads when it is done. What is read, and what is copied
+// into a file, is told with --verbose only.
 var past = map[progress.Verb]string{
 	progress.Reading: "read", progress.Downloading: "downloaded", progress.Building: "built",
 	progress.Checking: "checked", progress.Uploading: "uploaded", progress.Writing: "wrote",
@@ -116,7 +116,7 @@ func (t *task) Done(err error) {
 	if t.bar != nil {
 		t.bar.Abort(true)
 	}
-	unremarkable := t.verb == progress.Reading || t.verb == progress.Checking
+	unremarkable := t.verb == progress.Reading || t.verb == progress.Checking || t.verb == progress.Writing
 	if err == nil && (t.say.verbose || !unremarkable) {
 		t.say.line("%-11s %s (%s)", past[t.verb], t.name, bytes(t.done.Load()))
 	}
