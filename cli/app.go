@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -121,8 +122,22 @@ func prepare(commands []*cli.Command) {
 	}
 }
 
+// The words of package flag, in ours.
+var flagErrors = []struct {
+	theirs *regexp.Regexp
+	ours   string
+}{
+	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), "there is no flag --$1"},
+	{regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]+): (?:parse error)?(.*)$`), "--$2 cannot be $1: $3"},
+	{regexp.MustCompile(`^flag needs an argument: -+(.*)$`), "--$1 needs a value"},
+}
+
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	return wrongUse(c, "%s", strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "there is no flag "))
+	message := err.Error()
+	for _, e := range flagErrors {
+		message = e.theirs.ReplaceAllString(message, e.ours)
+	}
+	return wrongUse(c, "%s", strings.TrimSuffix(message, ": "))
 }
 
 // noCommand answers a command that needs another one behind it.

@@ -212,6 +212,9 @@ func (p *packageRun) wishes() flatten.Wishes {
 func (p *packageRun) config() (config.Package, error) {
 	file := p.c.String("config")
 	if path := p.c.String("path"); path != "" {
+		if loc, err := location.ParseSource(path, ""); err == nil && loc.Kind == location.Name {
+			return config.Package{}, fmt.Errorf("--path %s: there is no such file or directory; an image is written docker://%s", path, path)
+		}
 		return packager.ForBuildpack(p.kind, path), nil
 	}
 	if file == "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,9 +72,10 @@ func orIs(pattern string, refs []Ref) string {
 // NearMisses gives up to three of the names that somebody who wrote word may
 // have meant, the nearest first.
 func NearMisses(word string, names []string) []string {
-	near := func(name string) float64 {
+	like := func(name string) float64 {
 		return smetrics.JaroWinkler(strings.ToLower(word), strings.ToLower(name), 0.7, 4)
 	}
+	near := func(name string) float64 { return max(like(name), like(path.Base(name))) } // ids are often cited without their owner
 	close := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return near(n) < 0.8 })
 	slices.SortStableFunc(close, func(a, b string) int { return cmp.Or(cmp.Compare(near(b), near(a)), strings.Compare(a, b)) })
 	return close[:min(3, len(close))]

@@ -17,8 +17,12 @@ type Problem struct {
 	Warning      bool
 }
 
-// String gives file:line: message, without the line where there is none.
+// String gives file:line: message, without the line or the file where there is
+// none.
 func (p Problem) String() string {
+	if p.File == "" {
+		return p.Message
+	}
 	if p.Line == 0 {
 		return p.File + ": " + p.Message
 	}
