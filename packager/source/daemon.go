@@ -65,6 +65,9 @@ func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, target 
 
 // save writes an image of the daemon into a file of the work directory.
 func (o *Opener) save(ctx context.Context, ref string, target flatten.Target) (_ string, err error) {
+	if o.WorkDir == "" {
+		return "", errNoWorkDir
+	}
 	c, err := dial(ctx)
 	if err != nil {
 		return "", err

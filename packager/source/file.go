@@ -94,19 +94,14 @@ func (t *tree) hasDescriptor(kind flatten.Kind) error {
 	}
 	switch {
 	case isOther:
-		return fmt.Errorf("%s: it has no %s: it holds an %s %s, not a %s", t.name, kind.Descriptor(), article(other), other, kind)
+		return fmt.Errorf("%s: it has no %s: it holds %s, not %s", t.name, kind.Descriptor(), called[other], called[kind])
 	case deeper != "":
 		return fmt.Errorf("%s: it has no %s at its root; there is one at %s: name that directory, or pack it so that the file is at the root", t.name, kind.Descriptor(), deeper)
 	}
 	return fmt.Errorf("%s: it has no %s", t.name, kind.Descriptor())
 }
 
-func article(kind flatten.Kind) string {
-	if kind == flatten.Extension {
-		return "image"
-	}
-	return "ordinary"
-}
+var called = map[flatten.Kind]string{flatten.Buildpack: "a buildpack", flatten.Extension: "an image extension"}
 
 // pack makes a package of the one module.
 func (t *tree) pack(kind flatten.Kind) (*Package, error) {

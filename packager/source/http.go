@@ -34,6 +34,9 @@ type cacheEntry struct {
 // there is one, and from there into the work directory, where it stays.
 func (o *Opener) download(ctx context.Context, loc location.Location) (string, error) {
 	dir := o.WorkDir
+	if dir == "" {
+		return "", fmt.Errorf("%s: %w", loc, errNoWorkDir)
+	}
 	if o.CacheDir != "" {
 		key := sha256.Sum256([]byte(loc.URL))
 		dir = filepath.Join(o.CacheDir, "http", hex.EncodeToString(key[:]))

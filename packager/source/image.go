@@ -2,20 +2,16 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
-	"laminate/flatten/layer"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
 )
@@ -179,127 +175,4 @@ func (i *image) facts(c *v1.ConfigFile) flatten.RecipesLabel {
 		return nil
 	}
 	return l
-}
-
-// pack reads the labels of a buildpackage.
-func (i *image) pack(kind flatten.Kind) (*Package, error) {
-	c, err := i.config()
-	if err != nil {
-		return nil, err
-	}
-	label, metadata, err := i.labels(c, kind)
-	if err != nil {
-		return nil, err
-	}
-	layers, err := i.layers()
-	if err != nil {
-		return nil, err
-	}
-	root := flatten.Ref{ID: metadata.ID, Version: metadata.Version}
-	p := &Package{Name: i.name, Root: root, Target: flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}}
-	if p.Modules, err = i.modules(kind, label, layers); err != nil {
-		return nil, err
-	}
-	at := slices.IndexFunc(p.Modules, func(m *Module) bool { return m.Ref() == root })
-	if at < 0 {
-		return nil, fmt.Errorf("%s: label %s speaks of %s, which label %s does not have", i.name, flatten.BuildpackageMetadataLabel, root, kind.LayersLabelKey())
-	}
-	m := p.Modules[at]
-	m.Info = metadata.Info
-	p.Modules = slices.Insert(slices.Delete(p.Modules, at, at+1), 0, m)
-	return p, nil
-}
-
-func (i *image) labels(c *v1.ConfigFile, kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata, error) {
-	key := kind.LayersLabelKey()
-	value, labelled := c.Config.Labels[key]
-	if !labelled {
-		other := flatten.ExtensionLayersLabel
-		if kind == flatten.Extension {
-			other = flatten.BuildpackLayersLabel
-		}
-		if _, has := c.Config.Labels[other]; has {
-			return nil, flatten.Metadata{}, fmt.Errorf("%s: it is a package of another kind: it has label %s, but not %s", i.name, other, key)
-		}
-		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage: no label %s", i.name, key)
-	}
-	label, err := flatten.ParseLayersLabel(value)
-	if err != nil {
-		return nil, flatten.Metadata{}, i.wrongLabel(err)
-	}
-	value, labelled = c.Config.Labels[flatten.BuildpackageMetadataLabel]
-	if !labelled {
-		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage, perhaps a builder: no label %s", i.name, flatten.BuildpackageMetadataLabel)
-	}
-	metadata, err := flatten.ParseMetadata(value)
-	if err != nil {
-		return nil, flatten.Metadata{}, i.wrongLabel(err)
-	}
-	return label, metadata, nil
-}
-
-func (i *image) wrongLabel(err error) error {
-	var syntax *json.SyntaxError
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &syntax) || errors.As(err, &mismatch) {
-		return fmt.Errorf("%s: %w; it was not made by a buildpack tool", i.name, err)
-	}
-	return fmt.Errorf("%s: %w", i.name, err)
-}
-
-// modules gives what the label lists, each with the layer that holds it,
-// sorted by ref.
-func (i *image) modules(kind flatten.Kind, label flatten.LayersLabel, layers []*Layer) ([]*Module, error) {
-	byDiffID := map[string]*Layer{}
-	for _, l := range layers {
-		byDiffID[l.Diff.String()] = l
-	}
-	var modules []*Module
-	var errs []error
-	for _, r := range label.Refs() {
-		m := &Module{Module: label.Module(kind, r), Source: i.name}
-		diffID := label[r.ID][r.Version].LayerDiffID
-		if m.Layer = byDiffID[diffID]; m.Layer == nil {
-			errs = append(errs, fmt.Errorf("%s: label says that %s is in layer %s, which is not in the image", i.name, r, diffID))
-			continue
-		}
-		m.Layer.Refs = append(m.Layer.Refs, r)
-		modules = append(modules, m)
-	}
-	if len(modules) == 0 && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%s: it is not a buildpackage: label %s is empty", i.name, kind.LayersLabelKey()))
-	}
-	shared := map[*Layer]map[flatten.Ref]layer.Piece{}
-	for _, m := range modules {
-		switch l := m.Layer; {
-		case len(l.Refs) == 1:
-			m.Piece = layer.FromLayer(kind, m.Ref(), i.name, l.open)
-		default:
-			if shared[l] == nil {
-				shared[l] = layer.FromSharedLayer(kind, l.Refs, i.name, i.workDir, l.open)
-			}
-			m.Piece = shared[l][m.Ref()]
-		}
-	}
-	return modules, errors.Join(errs...)
-}
-
-// platformFits tells whether what is for a platform does for the target. What
-// either does not say fits.
-func platformFits(have v1.Platform, want flatten.Target) bool {
-	if len(want.Distros) == 1 && have.OSVersion != "" && have.OSVersion != want.Distros[0].Version {
-		return false
-	}
-	return agree(have.OS, want.OS) && agree(have.Architecture, want.Arch) &&
-		agree(variant(have.Architecture, have.Variant), variant(want.Arch, want.Variant))
-}
-
-func agree(have, want string) bool { return have == "" || want == "" || have == want }
-
-// variant leaves out the variant that arm64 has anyway.
-func variant(arch, v string) string {
-	if arch == "arm64" && strings.TrimPrefix(v, "v") == "8" {
-		return ""
-	}
-	return v
 }

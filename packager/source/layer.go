@@ -120,7 +120,7 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 		return nil, errors.Join(l.wrong(err), rc.Close())
 	}
 	if is := compressionIn(magic); is != l.Compression && err == nil {
-		return nil, errors.Join(l.wrong(fmt.Errorf("its media type says %s, but it is %s", called(l.Compression), called(is))), rc.Close())
+		return nil, errors.Join(l.wrong(fmt.Errorf("its media type says %s, but it is %s", said(l.Compression), said(is))), rc.Close())
 	}
 	size, err := l.Size()
 	if err != nil {
@@ -287,7 +287,7 @@ func compressionIn(magic []byte) layer.Compression {
 	return layer.Uncompressed
 }
 
-func called(c layer.Compression) string {
+func said(c layer.Compression) string {
 	if c == layer.Uncompressed {
 		return "not compressed"
 	}

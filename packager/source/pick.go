@@ -156,3 +156,23 @@ func platforms(all []candidate) string {
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")
 }
+
+// platformFits tells whether what is for a platform does for the target. What
+// either does not say fits.
+func platformFits(have v1.Platform, want flatten.Target) bool {
+	if len(want.Distros) == 1 && have.OSVersion != "" && have.OSVersion != want.Distros[0].Version {
+		return false
+	}
+	return agree(have.OS, want.OS) && agree(have.Architecture, want.Arch) &&
+		agree(variant(have.Architecture, have.Variant), variant(want.Arch, want.Variant))
+}
+
+func agree(have, want string) bool { return have == "" || want == "" || have == want }
+
+// variant leaves out the variant that arm64 has anyway.
+func variant(arch, v string) string {
+	if arch == "arm64" && strings.TrimPrefix(v, "v") == "8" {
+		return ""
+	}
+	return v
+}

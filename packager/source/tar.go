@@ -17,6 +17,9 @@ import (
 // errNoTar is what is wrong with a file that does not begin as a tar does.
 var errNoTar = errors.New("it is no tar")
 
+// errNoWorkDir is a mistake of the caller, see [Opener].
+var errNoWorkDir = errors.New("there is no work directory to unpack it into")
+
 // spooler keeps contents that cannot be read twice from where they are.
 type spooler struct {
 	dir   string
@@ -25,6 +28,9 @@ type spooler struct {
 
 // keep spools all that r has, which must be size bytes.
 func (s *spooler) keep(r io.Reader, size int64) (func() (io.ReadCloser, error), error) {
+	if s.dir == "" {
+		return nil, errNoWorkDir
+	}
 	if s.spool == nil {
 		var err error
 		if s.spool, err = layer.NewSpool(s.dir); err != nil {
@@ -124,7 +130,7 @@ func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*arc
 			return a, a.err()
 		}
 		if err != nil {
-			if errors.Is(err, tar.ErrHeader) && len(a.files) == 0 && len(a.errs) == 0 {
+			if (errors.Is(err, tar.ErrHeader) || len(last.last) < 512) && len(a.files) == 0 && len(a.errs) == 0 {
 				err = errNoTar
 			}
 			return nil, errors.Join(append(a.errs, fmt.Errorf("reading tar: %w", err))...)

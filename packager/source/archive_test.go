@@ -1,0 +1,280 @@
+package source_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/source"
+)
+
+// with is a buildpack's tar and more.
+func with(more ...entry) []byte {
+	return tarOf(append(component("acme/a").entries(), more...)...)
+}
+
+func regular(name, body string) entry {
+	return entry{Header: tar.Header{Name: name, Mode: 0o644}, body: body}
+}
+
+func special(name string, flag byte, link string) entry {
+	return entry{Header: tar.Header{Name: name, Typeflag: flag, Linkname: link, Mode: 0o644}}
+}
+
+var _ = DescribeTable("an archive that is bad gives one clear error, and leaves nothing open",
+	func(why string, make func() []byte) {
+		data := make()
+		before := openFiles()
+		for name, p := range map[string]string{
+			"plain":      file("x.tar", data),
+			"compressed": file("x.tgz", packed(layer.Gzip, data)),
+		} {
+			Expect(openError(opener(), p)).To(MatchError(ContainSubstring(why)), name)
+		}
+		Expect(openFiles()).To(Equal(before))
+	},
+	Entry("a path that leads out", `"../evil" leads out`, func() []byte { return with(regular("../evil", "x")) }),
+	Entry("a path that leads out within", `"a/../../evil" leads out`, func() []byte { return with(regular("a/../../evil", "x")) }),
+	Entry("an absolute path", `"/etc/passwd" has an absolute name`, func() []byte { return with(regular("/etc/passwd", "x")) }),
+	Entry("a hard link that leads out", "evil is a hard link out of the archive, to ../../etc/shadow", func() []byte { return with(special("evil", tar.TypeLink, "../../etc/shadow")) }),
+	Entry("a hard link to what is not there", "evil is a hard link to etc/shadow", func() []byte { return with(special("evil", tar.TypeLink, "etc/shadow")) }),
+	Entry("a hard link to an absolute path", "evil is a hard link to /etc/shadow", func() []byte { return with(special("evil", tar.TypeLink, "/etc/shadow")) }),
+	Entry("a hard link to a directory", "evil is a hard link to empty", func() []byte { return with(special("evil", tar.TypeLink, "empty")) }),
+	Entry("a character device", "null is a device", func() []byte { return with(special("null", tar.TypeChar, "")) }),
+	Entry("a block device", "sda is a device", func() []byte { return with(special("sda", tar.TypeBlock, "")) }),
+	Entry("a fifo", "pipe is a fifo", func() []byte { return with(special("pipe", tar.TypeFifo, "")) }),
+	Entry("a type that nobody knows", `odd is of type 'X'`, func() []byte { return with(special("odd", 'X', "")) }),
+	Entry("a file twice", "bin-x is there twice", func() []byte { return with(regular("bin-x", "another")) }),
+	Entry("a file twice, called otherwise", "bin-x is there twice", func() []byte { return with(regular("././bin-x", "another")) }),
+	Entry("a file where a directory is", "data is there twice", func() []byte { return with(special("data/", tar.TypeDir, ""), regular("data", "x")) }),
+	Entry("a file below a file", "bin-x/below lies below bin-x", func() []byte { return with(regular("bin-x/below", "x")) }),
+	Entry("a name that is too long", "more than 4096 bytes", func() []byte { return with(regular(strings.Repeat("x/", 3000)+"x", "x")) }),
+	Entry("cut off within a file", "unexpected EOF", func() []byte { return with(regular("big", strings.Repeat("x", 4000)))[:len(with())] }),
+	Entry("cut off between files", "it has no end", func() []byte { return with()[:len(with())-1024] }),
+	Entry("a damaged header", "reading tar", func() []byte {
+		data := with()
+		data[1024+148] ^= 1
+		return data
+	}),
+)
+
+var _ = Describe("an archive", func() {
+	It("reports all that is wrong with it at once", func() {
+		p := file("x.tar", with(regular("../evil", ""), special("null", tar.TypeChar, ""), regular("bin-x", "")))
+		Expect(openError(opener(), p)).To(MatchError(And(ContainSubstring("evil"), ContainSubstring("null"), ContainSubstring("bin-x"))))
+	})
+
+	It("may have a directory twice, and no entry for one at all", func() {
+		entries := append(component("acme/a").entries(), special("bin/", tar.TypeDir, ""), special("bin", tar.TypeDir, ""))
+		p := file("x.tgz", packed(layer.Gzip, tarOf(entries...)))
+		Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(Equal(want("acme/a")))
+	})
+
+	It("may have hard links", func() {
+		p := file("x.tgz", packed(layer.Gzip, with(special("z", tar.TypeLink, "./bin-x"), special("zz", tar.TypeLink, "z"))))
+		Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(ContainElements(
+			`0 644 /cnb/buildpacks/acme_a/1.0.0/bin-x  "beside bin"`,
+			`1 644 /cnb/buildpacks/acme_a/1.0.0/z /cnb/buildpacks/acme_a/1.0.0/bin-x ""`,
+			`1 644 /cnb/buildpacks/acme_a/1.0.0/zz /cnb/buildpacks/acme_a/1.0.0/bin-x ""`,
+		))
+	})
+
+	It("may have files with holes", func() {
+		// GNU tar's old format: ten zeros, then "data", stored as the latter alone.
+		for _, c := range []layer.Compression{layer.Uncompressed, layer.Gzip} {
+			p := file("x.tar", packed(c, sparse("bin-hole", 10, "data")))
+			Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(ContainElement(
+				`0 644 /cnb/buildpacks/acme_a/1.0.0/bin-hole  "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00data"`))
+		}
+	})
+
+	DescribeTable("that is damaged or cut off is told so",
+		func(why string, make func() []byte) {
+			before := openFiles()
+			Expect(openError(opener(), file("x", make()))).To(MatchError(ContainSubstring(why)))
+			Expect(openFiles()).To(Equal(before))
+		},
+		Entry("empty", "it is empty", func() []byte { return nil }),
+		Entry("anything", "no archive that is known", func() []byte { return bytes.Repeat([]byte("anything "), 500) }),
+		Entry("short", "no archive that is known", func() []byte { return []byte("#!/bin/sh") }),
+		Entry("xz", "not supported", func() []byte { return []byte("\xfd7zXZ\x00rest") }),
+		Entry("gzip, cut off", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-9] }),
+		Entry("gzip, cut off in its trailer", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-1] }),
+		Entry("gzip, damaged checksum", "invalid checksum", func() []byte { d := packed(layer.Gzip, with()); d[len(d)-5] ^= 1; return d }),
+		Entry("zstd, cut off", "unexpected EOF", func() []byte { d := packed(layer.Zstd, with()); return d[:len(d)-9] }),
+		Entry("zip, cut off", "zip", func() []byte { d := component("acme/a").zip(); return d[:len(d)-30] }),
+		Entry("zip, damaged content", "checksum", func() []byte {
+			h := zip.FileHeader{Name: "buildpack.toml", Method: zip.Store}
+			d := zipOf([]zip.FileHeader{h}, []string{descriptor("acme/a")})
+			d[60] ^= 1
+			return d
+		}),
+	)
+
+	It("that is plain must not change while it is read", func() {
+		p := file("x.tar", with())
+		m := open(opener(), p, flatten.Target{}).Modules[0]
+		Expect(os.WriteFile(p, with(regular("more", "more")), 0o644)).To(Succeed())
+		_, err := tryListing(m.Piece)
+		Expect(err).To(MatchError(And(ContainSubstring(p), ContainSubstring("changed while it was read"))))
+	})
+
+	It("that is compressed is read no second time", func() {
+		o, p := opener(), file("x.tgz", packed(layer.Gzip, with()))
+		first := open(o, p, amd64).Modules[0]
+		Expect(os.Remove(p)).To(Succeed())
+		Expect(os.WriteFile(p, nil, 0o644)).To(Succeed())
+		Expect(listing(open(o, p, arm64).Modules[0].Piece)).To(Equal(listing(first.Piece)))
+	})
+
+	It("stops when it is told to", func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		for _, p := range []string{component("acme/a").dir(), file("x.tgz", packed(layer.Gzip, with())), file("x.zip", component("acme/a").zip())} {
+			_, err := opener().Package(ctx, path(p), flatten.Buildpack, flatten.Target{})
+			Expect(err).To(MatchError(context.Canceled))
+		}
+	})
+})
+
+var _ = DescribeTable("limits hold",
+	func(why string, limits source.Limits, make func() []byte) {
+		o := opener()
+		p := file("x", make())
+		open(opener(), file("y", make()), flatten.Target{}) // fine without
+		o.Limits = limits
+		start := time.Now()
+		Expect(openError(o, p)).To(MatchError(ContainSubstring(why)))
+		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
+		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
+	},
+	Entry("bytes of a tar", "more than the limit of 2000 bytes", source.Limits{Bytes: 2000}, func() []byte { return with(regular("big", strings.Repeat("x", 2000))) }),
+	Entry("bytes of a tgz", "more than the limit of 100000 bytes", source.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
+	Entry("bytes of headers alone", "more than the limit of 3000 bytes", source.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
+	Entry("bytes of a zip", "more than the limit of 100 bytes", source.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
+	Entry("entries of a tar", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return with() }),
+	Entry("entries of a zip", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
+	Entry("a tgz that grows and grows", "more than 50 times its size", source.Limits{Ratio: 50}, func() []byte {
+		big := make([]byte, 101<<20)
+		for i := 0; i < len(big); i += 512 {
+			binary.LittleEndian.PutUint32(big[i:], uint32(i*2654435761))
+		}
+		return packed(layer.Gzip, with(regular("big", string(big))))
+	}),
+)
+
+var _ = Describe("a zip file", func() {
+	It("from FAT has files that can be executed, as in pack", func() {
+		fat := zip.FileHeader{Name: "tool", Method: zip.Deflate, CreatorVersion: 0 << 8}
+		toml := zip.FileHeader{Name: "buildpack.toml", Method: zip.Deflate, CreatorVersion: 3 << 8, ExternalAttrs: 0o100644 << 16}
+		p := file("x.zip", zipOf([]zip.FileHeader{fat, toml}, []string{"tool", descriptor("acme/a")}))
+		Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(ContainElements(
+			`0 755 /cnb/buildpacks/acme_a/1.0.0/tool  "tool"`,
+			HavePrefix("0 644 /cnb/buildpacks/acme_a/1.0.0/buildpack.toml"),
+		))
+	})
+
+	DescribeTable("that is bad gives one clear error",
+		func(why string, h zip.FileHeader, body string) {
+			toml := zip.FileHeader{Name: "buildpack.toml", Method: zip.Deflate}
+			p := file("x.zip", zipOf([]zip.FileHeader{toml, h}, []string{descriptor("acme/a"), body}))
+			Expect(openError(opener(), p)).To(MatchError(ContainSubstring(why)))
+		},
+		Entry("a path that leads out", `"../evil" leads out`, zip.FileHeader{Name: "../evil"}, "x"),
+		Entry("an absolute path", "absolute name", zip.FileHeader{Name: "/evil"}, "x"),
+		Entry("a path of Windows", "backslashes", zip.FileHeader{Name: `x\evil`}, "x"),
+		Entry("a file twice", "buildpack.toml is there twice", zip.FileHeader{Name: "./buildpack.toml"}, "x"),
+		Entry("a device", "null is a device", withMode(zip.FileHeader{Name: "null"}, fs.ModeDevice|fs.ModeCharDevice|0o666), ""),
+		Entry("a fifo", "pipe is a fifo", withMode(zip.FileHeader{Name: "pipe"}, fs.ModeNamedPipe|0o666), ""),
+		Entry("an encrypted file", "secret is encrypted", zip.FileHeader{Name: "secret", Flags: 1}, "x"),
+		Entry("a link that is a book", "too long", withMode(zip.FileHeader{Name: "link"}, fs.ModeSymlink|0o777), strings.Repeat("x", 5000)),
+	)
+
+	It("whose sizes lie unpacks to no more than they say", func() {
+		body := string(make([]byte, 64<<20))
+		data := zipOf([]zip.FileHeader{{Name: "buildpack.toml", Method: zip.Deflate}, {Name: "bomb", Method: zip.Deflate}}, []string{descriptor("acme/a"), body})
+		// The last central header says that the file has ten bytes.
+		at := bytes.LastIndex(data, []byte("PK\x01\x02"))
+		binary.LittleEndian.PutUint32(data[at+24:], 10)
+		binary.LittleEndian.PutUint32(data[at+16:], crc32.ChecksumIEEE(make([]byte, 10)))
+		o := opener()
+		Expect(openError(o, file("x.zip", data))).To(MatchError(ContainSubstring("bomb")))
+		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
+	})
+})
+
+func withMode(h zip.FileHeader, m fs.FileMode) zip.FileHeader {
+	h.SetMode(m)
+	return h
+}
+
+// openFiles counts the descriptors of this process.
+func openFiles() int {
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		Skip("there is no /proc here")
+	}
+	return len(all)
+}
+
+func diskUse(dir string) (n int64) {
+	Expect(fs.WalkDir(os.DirFS(dir), ".", func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		n += info.Size()
+		return err
+	})).To(Succeed())
+	return n
+}
+
+// sparse is a buildpack's tar with a file of the old GNU format that begins
+// with a hole.
+func sparse(name string, hole int, data string) []byte {
+	head := make([]byte, 512)
+	copy(head, name)
+	octal := func(at, width, n int) {
+		copy(head[at:], []byte(strings.Repeat("0", width)[:width-1-len(oct(n))]+oct(n)))
+	}
+	octal(100, 8, 0o644)
+	octal(108, 8, 0)
+	octal(116, 8, 0)
+	octal(124, 12, len(data))
+	octal(136, 12, 0)
+	head[156] = tar.TypeGNUSparse
+	copy(head[257:], "ustar  \x00")
+	octal(386, 12, hole)
+	octal(398, 12, len(data))
+	octal(483, 12, hole+len(data))
+	copy(head[148:156], "        ")
+	sum := 0
+	for _, b := range head {
+		sum += int(b)
+	}
+	octal(148, 7, sum)
+	head[154] = 0
+	body := make([]byte, 512)
+	copy(body, data)
+	rest := tarOf(component("acme/a").entries()...)
+	return bytes.Join([][]byte{head, body, rest}, nil)
+}
+
+func oct(n int) string {
+	if n < 8 {
+		return string(rune('0' + n))
+	}
+	return oct(n/8) + string(rune('0'+n%8))
+}
