@@ -79,8 +79,12 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Tags) > 0 && dest.Kind != location.Registry && dest.Kind != location.Daemon && dest.Kind != location.DockerArchive {
-		return nil, fmt.Errorf("output %s: more tags need a registry, a Docker daemon or a docker-archive", dest)
+	targets := make([]flatten.Target, len(images))
+	for i, img := range images {
+		targets[i] = img.Target
+	}
+	if err := Check(dest, targets, o); err != nil {
+		return nil, err
 	}
 	switch dest.Kind {
 	case location.Path, location.OCIArchive, location.DockerArchive:
