@@ -159,10 +159,5 @@ func (o *Opener) daemonAuth(ctx context.Context, ref string) (string, error) {
 	})
 }
 
-// shortError is an error in few words.
-type shortError struct{ error }
-
-func (e shortError) Error() string { return registry.Shorten(e.error.Error()) }
-func (e shortError) Unwrap() error { return e.error }
-
-func short(err error) error { return shortError{err} }
+// short tells an error in few words.
+func short(err error) error { return &reworded{err, registry.Shorten(err.Error())} }

@@ -225,7 +225,7 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 		return nil, errors.New("it is compressed with xz or bzip2, which is not supported; use gzip or zstd")
 	}
 	a, err := o.readTarFile(ctx, listed)
-	if errors.Is(err, errNoTar) {
+	if errors.Is(err, errNoTar) || listed.info.Size() < 512 {
 		return nil, errors.New("it is no archive that is known here (tar, tgz, zip)")
 	}
 	return a, err

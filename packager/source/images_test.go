@@ -57,15 +57,20 @@ func compressed(c layer.Compression, data []byte) (types.MediaType, []byte) {
 type blob struct {
 	v1.Layer
 	diffID v1.Hash
+	data   []byte
 }
 
 func (b blob) DiffID() (v1.Hash, error) { return b.diffID, nil }
+
+func (b blob) Uncompressed() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(b.data)), nil
+}
 
 func newBlob(c layer.Compression, data []byte) blob {
 	mediaType, packed := compressed(c, data)
 	diffID, _, err := v1.SHA256(bytes.NewReader(data))
 	Expect(err).NotTo(HaveOccurred())
-	return blob{static.NewLayer(packed, mediaType), diffID}
+	return blob{static.NewLayer(packed, mediaType), diffID, data}
 }
 
 // layerOf is the tar of a layer that holds the components.
@@ -88,6 +93,7 @@ type sample struct {
 	target      flatten.Target
 	base        v1.Image // empty.Image, with OCI media types, if nil
 	change      func(label flatten.LayersLabel, config *v1.ConfigFile)
+	labels      func(labels map[string]string)
 }
 
 func (s sample) image() v1.Image {
@@ -118,8 +124,9 @@ func (s sample) image() v1.Image {
 	if s.change != nil {
 		s.change(label, config)
 	}
-	if label != nil && config.Config.Labels[flatten.BuildpackLayersLabel] == "" {
-		config.Config.Labels[flatten.BuildpackLayersLabel] = asJSON(label)
+	config.Config.Labels[flatten.BuildpackLayersLabel] = asJSON(label)
+	if s.labels != nil {
+		s.labels(config.Config.Labels)
 	}
 	img, err = mutate.ConfigFile(img, config)
 	Expect(err).NotTo(HaveOccurred())
@@ -240,4 +247,30 @@ func push(ref string, one partial.Describable) {
 	case v1.Image:
 		Expect(remote.Write(parsed, one)).To(Succeed())
 	}
+}
+
+func withImage(idx v1.ImageIndex, img v1.Image) v1.ImageIndex {
+	config, err := img.ConfigFile()
+	Expect(err).NotTo(HaveOccurred())
+	return mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{
+		Platform: &v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant},
+	}})
+}
+
+func withIndex(idx, inner v1.ImageIndex) v1.ImageIndex {
+	return mutate.AppendManifests(idx, mutate.IndexAddendum{Add: inner})
+}
+
+// withPlatform is the index, its images all said to be for one platform.
+func withPlatform(idx v1.ImageIndex, p v1.Platform) v1.ImageIndex {
+	m := must(idx.IndexManifest())
+	lying := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, d := range m.Manifests {
+		lying = withIndexPlatform(lying, must(idx.Image(d.Digest)), p)
+	}
+	return lying
+}
+
+func withIndexPlatform(idx v1.ImageIndex, img v1.Image, p v1.Platform) v1.ImageIndex {
+	return mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})
 }

@@ -94,10 +94,10 @@ func (i *image) modules(kind flatten.Kind, label flatten.LayersLabel, layers []*
 	for _, m := range modules {
 		switch l := m.Layer; {
 		case len(l.Refs) == 1:
-			m.Piece = layer.FromLayer(kind, m.Ref(), i.name, l.open)
+			m.Piece = layer.FromLayer(kind, m.Ref(), i.name, l.forPiece)
 		default:
 			if shared[l] == nil {
-				shared[l] = layer.FromSharedLayer(kind, l.Refs, i.name, i.workDir, l.open)
+				shared[l] = layer.FromSharedLayer(kind, l.Refs, i.name, i.workDir, l.forPiece)
 			}
 			m.Piece = shared[l][m.Ref()]
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -244,6 +245,44 @@ func (u *unpackedLayer) end() error {
 	}
 	return io.EOF
 }
+
+// forPiece is open for whoever names the source in errors already.
+func (l *Layer) forPiece(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := l.open(ctx)
+	if err != nil {
+		return nil, l.unnamed(err)
+	}
+	return readCloser{unnamedReader{rc, l}, rc}, nil
+}
+
+func (l *Layer) unnamed(err error) error {
+	if rest, ok := strings.CutPrefix(err.Error(), l.image.name+": "); ok {
+		return &reworded{err, rest}
+	}
+	return err
+}
+
+type unnamedReader struct {
+	io.Reader
+	layer *Layer
+}
+
+func (r unnamedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.layer.unnamed(err)
+	}
+	return n, err
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	error
+	words string
+}
+
+func (e *reworded) Error() string { return e.words }
+func (e *reworded) Unwrap() error { return e.error }
 
 // closers closes one after the other.
 type closers []io.Closer

@@ -130,7 +130,7 @@ func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*arc
 			return a, a.err()
 		}
 		if err != nil {
-			if (errors.Is(err, tar.ErrHeader) || len(last.last) < 512) && len(a.files) == 0 && len(a.errs) == 0 {
+			if errors.Is(err, tar.ErrHeader) && len(a.files) == 0 && len(a.errs) == 0 {
 				err = errNoTar
 			}
 			return nil, errors.Join(append(a.errs, fmt.Errorf("reading tar: %w", err))...)
