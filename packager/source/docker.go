@@ -163,5 +163,5 @@ func (l *dockerLayer) Uncompressed() (io.ReadCloser, error) {
 		return nil, errors.Join(err, rc.Close())
 	}
 	within := &bounded{counted: counted{Reader: unpacked}, packed: packed, limits: l.image.archive.limits}
-	return readCloser{within, closers{unpacked, rc}}, nil
+	return readCloser{within, unpacker{unpacked, rc}}, nil
 }

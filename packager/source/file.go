@@ -240,7 +240,7 @@ func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compre
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+	defer r.Close() // its errors come when it is read
 	return o.readTarStream(ctx, &bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()})
 }
 

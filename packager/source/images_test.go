@@ -101,7 +101,7 @@ func (s sample) image() v1.Image {
 	layers := []blob{newBlob(s.compression, layerOf("acme/root")), newBlob(s.compression, layerOf("acme/a", "acme/b"))}
 	img := s.base
 	if img == nil {
-		img = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+		img = sampleBase()
 	}
 	img, err := mutate.AppendLayers(img, layers[0], layers[1])
 	Expect(err).NotTo(HaveOccurred())
@@ -273,4 +273,9 @@ func withPlatform(idx v1.ImageIndex, p v1.Platform) v1.ImageIndex {
 
 func withIndexPlatform(idx v1.ImageIndex, img v1.Image, p v1.Platform) v1.ImageIndex {
 	return mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})
+}
+
+// sampleBase is an image without layers, of OCI media types.
+func sampleBase() v1.Image {
+	return mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 }

@@ -99,7 +99,7 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Join(l.wrong(err), blob.Close())
 	}
-	return l.unpacked(rc, closers{rc, blob}, packed), nil
+	return l.unpacked(rc, unpacker{rc, blob}, packed), nil
 }
 
 func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *counted) *unpackedLayer {
@@ -284,15 +284,13 @@ type reworded struct {
 func (e *reworded) Error() string { return e.words }
 func (e *reworded) Unwrap() error { return e.error }
 
-// closers closes one after the other.
-type closers []io.Closer
+// unpacker closes a decompressor, whose errors Read has given before, and what
+// it reads.
+type unpacker struct{ decompressor, packed io.Closer }
 
-func (c closers) Close() error {
-	var errs []error
-	for _, one := range c {
-		errs = append(errs, one.Close())
-	}
-	return errors.Join(errs...)
+func (u unpacker) Close() error {
+	_ = u.decompressor.Close()
+	return u.packed.Close()
 }
 
 // compressionOf reads a layer's media type.

@@ -1,0 +1,436 @@
+package source_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/location"
+	"laminate/packager/source"
+)
+
+// readAll reads all pieces of a buildpackage, and gives the first error.
+func readAll(o *source.Opener, loc location.Location) error {
+	p, err := o.Package(context.Background(), loc, flatten.Buildpack, flatten.Target{})
+	if err != nil {
+		return err
+	}
+	for _, m := range p.Modules {
+		if _, err := tryListing(m.Piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damage changes blobs of a layout: the layers, or what is named.
+func damage(dir string, h v1.Hash, change func([]byte) []byte) {
+	GinkgoHelper()
+	p := filepath.Join(dir, "blobs/sha256", h.Hex)
+	data, err := os.ReadFile(p)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(p, change(bytes.Clone(data)), 0o644)).To(Succeed())
+}
+
+func flip(data []byte) []byte {
+	data[len(data)/2] ^= 1
+	return data
+}
+
+func cut(data []byte) []byte { return data[:len(data)-20] }
+
+func grow(data []byte) []byte { return append(data, "more"...) }
+
+var _ = Describe("a layout that is damaged", func() {
+	for what, change := range map[string]func([]byte) []byte{"changed": flip, "cut off": cut, "too long": grow} {
+		for _, c := range []layer.Compression{layer.Gzip, layer.Zstd, layer.Uncompressed} {
+			It(fmt.Sprintf("is refused when a layer that is %q is read, %s", c, what), func() {
+				img := sample{compression: c}.image()
+				l := digest(must(img.Layers())[0])
+				dir := layoutOfOne(img)
+				damage(dir, l, change)
+				for _, loc := range []location.Location{at(location.OCILayout, dir, ""), path(file("x.cnb", tarOfDir(dir, "")))} {
+					err := readAll(opener(), loc)
+					Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring("layer"), Not(ContainSubstring(loc.Written+": "+loc.Written)), Not(ContainSubstring("\n")))))
+					got, err := opener().Image(context.Background(), loc, flatten.Target{})
+					Expect(err).NotTo(HaveOccurred())
+					rc, err := must(got.Layers())[0].Compressed()
+					if err == nil {
+						_, err = io.Copy(io.Discard, rc)
+						Expect(rc.Close()).To(Succeed())
+					}
+					Expect(err).To(MatchError(And(HavePrefix(loc.Written+": layer "+l.String()), Or(ContainSubstring("digest is not"), ContainSubstring("bytes, not")))))
+				}
+			})
+		}
+	}
+
+	for what, of := range map[string]func(v1.Image) v1.Hash{
+		"manifest": func(img v1.Image) v1.Hash { return must(img.Digest()) },
+		"config":   func(img v1.Image) v1.Hash { return must(img.ConfigName()) },
+	} {
+		It("is refused at once for its "+what, func() {
+			img := sample{compression: layer.Gzip}.image()
+			for _, change := range []func([]byte) []byte{flip, cut, grow} {
+				dir := layoutOfOne(img)
+				damage(dir, of(img), change)
+				_, err := openAt(at(location.OCILayout, dir, ""), flatten.Target{})
+				Expect(err).To(MatchError(And(HavePrefix(dir+": "), ContainSubstring(of(img).Hex))))
+			}
+		})
+	}
+
+	DescribeTable("is refused at once for what it is",
+		func(why string, change func(dir string)) {
+			dir := layoutOfOne(sample{compression: layer.Gzip}.image())
+			change(dir)
+			_, err := openAt(at(location.OCILayout, dir, ""), flatten.Target{})
+			Expect(err).To(MatchError(And(HavePrefix(dir+": "), ContainSubstring(why))))
+		},
+		Entry("no oci-layout", "it is no OCI layout", func(dir string) { Expect(os.Remove(filepath.Join(dir, "oci-layout"))).To(Succeed()) }),
+		Entry("a layout of the future", `version "9.0.0" is not supported`, put("oci-layout", `{"imageLayoutVersion":"9.0.0"}`)),
+		Entry("an oci-layout that is not JSON", "oci-layout", put("oci-layout", `{`)),
+		Entry("an index that is not JSON", "index.json", put("index.json", `{`)),
+		Entry("an index of nothing", "it has no image", put("index.json", `{"schemaVersion":2,"manifests":[]}`)),
+		Entry("an index beyond all bounds", "larger than 16 MiB", put("index.json", strings.Repeat(" ", 17<<20))),
+		Entry("an index that is a link out", "escapes", func(dir string) {
+			Expect(os.Remove(filepath.Join(dir, "index.json"))).To(Succeed())
+			Expect(os.Symlink("/etc/hostname", filepath.Join(dir, "index.json"))).To(Succeed())
+		}),
+		Entry("a manifest that is not there", "no such file", put("index.json",
+			`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":3,"digest":"sha256:`+strings.Repeat("0", 64)+`"}]}`)),
+		Entry("a manifest of absurd size", "more than the limit of", put("index.json",
+			`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":999999999999,"digest":"sha256:`+strings.Repeat("0", 64)+`"}]}`)),
+		Entry("a manifest of another digest", "only sha256", put("index.json",
+			`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":3,"digest":"sha512:`+strings.Repeat("0", 128)+`"}]}`)),
+	)
+
+	It("is refused for indexes without end", func() {
+		idx := index(amd64)
+		for range 6 {
+			idx = withIndex(index(), idx)
+		}
+		_, err := openAt(at(location.OCILayout, layoutOfOne(idx), ""), flatten.Target{})
+		Expect(err).To(MatchError(ContainSubstring("nested deeper than 4")))
+	})
+})
+
+func put(name, content string) func(string) {
+	return func(dir string) { Expect(os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644)).To(Succeed()) }
+}
+
+// liar is an image of one layer that is not what it says.
+func liar(l v1.Layer, diffID v1.Hash) v1.Image {
+	GinkgoHelper()
+	img := sample{compression: layer.Gzip, labels: func(labels map[string]string) {
+		label := flatten.LayersLabel{}
+		label.Add(flatten.Module{API: "0.10", Info: flatten.Info{ID: "acme/root", Version: "1.0.0"}}, diffID)
+		labels[flatten.BuildpackLayersLabel] = asJSON(label)
+	}}.image()
+	config := must(img.ConfigFile()).DeepCopy()
+	config.RootFS.DiffIDs, config.History = nil, nil
+	bare := must(mutate.ConfigFile(sampleBase(), config))
+	return must(mutate.AppendLayers(bare, blob{l, diffID, nil}))
+}
+
+var _ = Describe("a layer that lies", func() {
+	It("about its diffID is found out when it is read", func() {
+		data := layerOf("acme/root")
+		lie := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}
+		for _, c := range []layer.Compression{layer.Gzip, layer.Zstd, layer.Uncompressed} {
+			mediaType, packed := compressed(c, data)
+			img := liar(static.NewLayer(packed, mediaType), lie)
+			for _, loc := range []location.Location{forms["an OCI layout"](img), forms["a .cnb file"](img), forms["a registry"](img)} {
+				err := readAll(opener(), loc)
+				Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring("layer sha256:"), ContainSubstring("its diffID is "+lie.String()+", but it is sha256:"))))
+				got := must(opener().Image(context.Background(), loc, flatten.Target{}))
+				rc, err := must(got.Layers())[0].Uncompressed()
+				Expect(err).NotTo(HaveOccurred())
+				_, err = io.Copy(io.Discard, rc)
+				Expect(err).To(MatchError(ContainSubstring("its diffID is")))
+				Expect(rc.Close()).To(Succeed())
+			}
+		}
+	})
+
+	It("about its diffID is found out in a Docker archive too", func() {
+		img := sample{compression: layer.Gzip}.image()
+		p := uncompressedDocker(img, func(entries []entry) []entry {
+			for i, e := range entries {
+				if strings.HasPrefix(e.Name, "real/") {
+					entries[i].body = string(layerOf("acme/b"))
+				}
+			}
+			return entries
+		})
+		Expect(readAll(opener(), path(p))).To(MatchError(And(HavePrefix(p+": "), ContainSubstring("its diffID is"))))
+	})
+
+	DescribeTable("about its compression is found out when it is read",
+		func(says types.MediaType, is layer.Compression, why string) {
+			data := layerOf("acme/root")
+			diffID, _, err := v1.SHA256(bytes.NewReader(data))
+			Expect(err).NotTo(HaveOccurred())
+			loc := forms["an OCI layout"](liar(static.NewLayer(packed(is, data), says), diffID))
+			Expect(readAll(opener(), loc)).To(MatchError(And(HavePrefix(loc.Written+": layer sha256:"), ContainSubstring(why))))
+		},
+		Entry("zstd as gzip", types.OCILayer, layer.Zstd, "its media type says compressed with gzip, but it is compressed with zstd"),
+		Entry("nothing as gzip", types.DockerLayer, layer.Uncompressed, "its media type says compressed with gzip, but it is not compressed"),
+		Entry("gzip as nothing", types.OCIUncompressedLayer, layer.Gzip, "its media type says not compressed, but it is compressed with gzip"),
+	)
+
+	DescribeTable("of a media type that is not supported is refused at once",
+		func(says types.MediaType, why string) {
+			data := layerOf("acme/root")
+			loc := forms["an OCI layout"](liar(static.NewLayer(data, says), v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}))
+			_, err := openAt(loc, flatten.Target{})
+			Expect(err).To(MatchError(And(HavePrefix(loc.Written+": layer 1: "), ContainSubstring(why))))
+		},
+		Entry("foreign", types.DockerForeignLayer, "may not be passed on"),
+		Entry("encrypted", types.MediaType("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"), "not supported"),
+	)
+
+	DescribeTable("that holds what no buildpack can is refused when it is read",
+		func(why string, more entry) {
+			var b bytes.Buffer
+			b.Write(layerOf("acme/root"))
+			data := append(b.Bytes()[:b.Len()-1024], tarOf(more)...)
+			l := newBlob(layer.Gzip, data)
+			loc := forms["an OCI layout"](liar(l.Layer, l.diffID))
+			Expect(readAll(opener(), loc)).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring(why))))
+		},
+		Entry("a path that leads out", "leads out", regular("/cnb/buildpacks/acme_root/1.0.0/../../../../etc/passwd", "x")),
+		Entry("a file elsewhere", "lies outside of", regular("/etc/passwd", "x")),
+		Entry("a hard link out", "hard link", special("/cnb/buildpacks/acme_root/1.0.0/evil", tar.TypeLink, "/etc/shadow")),
+		Entry("a device", "device", special("/cnb/buildpacks/acme_root/1.0.0/null", tar.TypeChar, "")),
+		Entry("a fifo", "fifo", special("/cnb/buildpacks/acme_root/1.0.0/pipe", tar.TypeFifo, "")),
+		Entry("a file twice", "twice", regular("/cnb/buildpacks/acme_root/1.0.0/bin-x", "x")),
+	)
+
+	It("unpacks to no more than the limits", func() {
+		o := opener()
+		o.Limits = source.Limits{Bytes: 20_000}
+		big := newBlob(layer.Gzip, append(layerOf("acme/root"), make([]byte, 20_000)...))
+		loc := forms["an OCI layout"](liar(big.Layer, big.diffID))
+		Expect(readAll(opener(), loc)).To(Succeed())
+		Expect(readAll(o, loc)).To(MatchError(And(HavePrefix(loc.Written), ContainSubstring("more than the limit of 20000 bytes"))))
+	})
+})
+
+var _ = Describe("a Docker archive", func() {
+	img := func() v1.Image { return sample{compression: layer.Gzip}.image() }
+	It("of several images asks for one", func() {
+		p := dockerArchive(map[string]v1.Image{"acme/root:1": img(), "acme/other:2": sample{compression: layer.Gzip, target: arm64}.image()})
+		_, err := openAt(at(location.DockerArchive, p, ""), flatten.Target{})
+		Expect(err).To(MatchError(p + ": it has several images (acme/other:2, acme/root:1); name one as :REF"))
+		_, err = openAt(at(location.DockerArchive, p, "acme/none:1"), flatten.Target{})
+		Expect(err).To(MatchError(p + ": it has no image acme/none:1, but acme/other:2, acme/root:1"))
+	})
+
+	DescribeTable("that is damaged is refused",
+		func(why string, change func([]entry) []entry) {
+			p := uncompressedDocker(img(), change)
+			Expect(readAll(opener(), at(location.DockerArchive, p, ""))).To(MatchError(And(HavePrefix(p+": "), ContainSubstring(why))))
+		},
+		Entry("no manifest.json", "it is no Docker archive", func(e []entry) []entry { return e[:len(e)-1] }),
+		Entry("a manifest.json that is not JSON", "manifest.json", func(e []entry) []entry { e[len(e)-1].body = "{"; return e }),
+		Entry("no images", "it has no image", func(e []entry) []entry { e[len(e)-1].body = "[]"; return e }),
+		Entry("another config", "its digest is", func(e []entry) []entry { e[0].body += " "; return e }),
+		Entry("no config", "file does not exist", func(e []entry) []entry { return e[1:] }),
+		Entry("no layer", "file does not exist", func(e []entry) []entry { return append(e[:1:1], e[2:]...) }),
+		Entry("links in a circle", "too many symbolic links", func(e []entry) []entry {
+			for i := range e {
+				if e[i].Typeflag == tar.TypeSymlink {
+					e[i].Linkname = "../" + e[i].Name
+				}
+			}
+			return e
+		}),
+	)
+})
+
+// registryThat runs a registry that holds a sample at acme/root:1, with a
+// handler before it.
+func registryThat(before func(w http.ResponseWriter, r *http.Request, next http.Handler)) string {
+	GinkgoHelper()
+	inner := registry.New(registry.Logger(quiet()))
+	var active bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if active {
+			before(w, r, inner)
+		} else {
+			inner.ServeHTTP(w, r)
+		}
+	}))
+	DeferCleanup(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	push(host+"/acme/root:1", sample{compression: layer.Gzip}.image())
+	active = true
+	return host
+}
+
+func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
+
+// record takes the answer of a handler.
+func record(next http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	next.ServeHTTP(w, r)
+	return w
+}
+
+var _ = Describe("a registry", func() {
+	It("is given credentials, and asks for them in few words", func() {
+		host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if user, password, _ := r.BasicAuth(); user != "ann" || password != "secret" {
+				w.Header().Set("WWW-Authenticate", "Basic realm=x")
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprintf(w, `{"errors":[{"code":"UNAUTHORIZED","message":%q}]}`, strings.Repeat("no ", 5000))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		o := opener()
+		loc := at(location.Registry, "", host+"/acme/root:1")
+		err := readAll(o, loc)
+		Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring("docker login "+host))))
+		Expect(len(err.Error())).To(BeNumerically("<", 700))
+		o.Keychain = keychain{}
+		Expect(readAll(o, loc)).To(Succeed())
+	})
+
+	It("that answers with a page gives a short error", func() {
+		host := registryThat(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, "<html>"+strings.Repeat("not here ", 100_000))
+		})
+		err := readAll(opener(), at(location.Registry, "", host+"/acme/root:1"))
+		Expect(err).To(MatchError(ContainSubstring("404 Not Found")))
+		Expect(len(err.Error())).To(BeNumerically("<", 700))
+	})
+
+	DescribeTable("that lies is found out",
+		func(why string, before func(http.ResponseWriter, *http.Request, http.Handler)) {
+			loc := at(location.Registry, "", registryThat(before)+"/acme/root:1")
+			Expect(readAll(opener(), loc)).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring(why))))
+		},
+		Entry("other bytes in blobs", "sha256", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			a := record(next, r)
+			body := a.Body.Bytes()
+			if isBlob(r) && len(body) > 0 {
+				flip(body)
+			}
+			w.Header().Set("Content-Type", a.Header().Get("Content-Type"))
+			w.WriteHeader(a.Code)
+			w.Write(body)
+		}),
+		Entry("too few bytes in layers", "EOF", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			a := record(next, r)
+			w.Header().Set("Content-Type", a.Header().Get("Content-Type"))
+			w.Header().Set("Content-Length", fmt.Sprint(a.Body.Len()))
+			w.WriteHeader(a.Code)
+			w.Write(a.Body.Bytes()[:a.Body.Len()/2])
+		}),
+		Entry("an index of an artifact", "it is no image", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.Header().Set("Content-Type", "text/plain")
+			io.WriteString(w, "hello")
+		}),
+	)
+
+	It("that falls silent is named", func() {
+		release := make(chan struct{})
+		host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if isBlob(r) {
+				w.WriteHeader(http.StatusOK)
+				w.(http.Flusher).Flush()
+				<-release
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		defer close(release)
+		o := opener()
+		o.Stall = 200 * time.Millisecond
+		start := time.Now()
+		Expect(readAll(o, at(location.Registry, "", host+"/acme/root:1"))).To(MatchError(ContainSubstring(host + " is silent")))
+		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
+	})
+
+	It("is left within a second when the work is called off", func() {
+		asked := make(chan struct{}, 100)
+		release := make(chan struct{})
+		host := registryThat(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+			asked <- struct{}{}
+			<-release
+		})
+		defer close(release)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() {
+			_, err := opener().Package(ctx, at(location.Registry, "", host+"/acme/root:1"), flatten.Buildpack, flatten.Target{})
+			done <- err
+		}()
+		<-asked
+		cancel()
+		Eventually(done, time.Second).Should(Receive(MatchError(context.Canceled)))
+	})
+
+	It("is not spoken to in the clear, unless that was allowed", func() {
+		o := opener()
+		var asked []string
+		o.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, r.URL.Scheme+"://"+r.URL.Host)
+			return nil, fmt.Errorf("no network in tests")
+		})
+		for _, host := range []string{"10.1.2.3:5000", "registry.local", "registry.example.com"} {
+			_, err := o.Package(context.Background(), at(location.Registry, "", host+"/x/y"), flatten.Buildpack, flatten.Target{})
+			Expect(err).To(HaveOccurred())
+		}
+		Expect(asked).NotTo(ContainElement(HavePrefix("http://")))
+		o.Insecure = []string{"registry.example.com"}
+		_, err := o.Package(context.Background(), at(location.Registry, "", "registry.example.com/x/y"), flatten.Buildpack, flatten.Target{})
+		Expect(err).To(HaveOccurred())
+		Expect(asked).To(ContainElement("http://registry.example.com"))
+	})
+
+	It("holds large images without their weight in memory or requests", func() {
+		var blobs int
+		host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if isBlob(r) {
+				blobs++
+			}
+			next.ServeHTTP(w, r)
+		})
+		_, err := openAt(at(location.Registry, "", host+"/acme/root:1"), flatten.Target{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(blobs).To(Equal(1), "the config, and no layer")
+	})
+})
+
+type keychain struct{}
+
+func (keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return &authn.Basic{Username: "ann", Password: "secret"}, nil
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
