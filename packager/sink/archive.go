@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
 	"laminate/packager/location"
@@ -41,6 +42,11 @@ func writeFiles(ctx context.Context, dest location.Location, contents []content,
 	names, err := fileNames(dest.Path, targets)
 	if err != nil {
 		return nil, err
+	}
+	if dest.Kind == location.OCIArchive {
+		if contents, err = allOCI(contents); err != nil {
+			return nil, err
+		}
 	}
 	var files []*newFile
 	defer func() {
@@ -112,7 +118,7 @@ func spelledFile(dest location.Location, file string) string {
 func writeLayoutArchive(ctx context.Context, w io.Writer, c content, tag string, log progress.Log) error {
 	d := c.manifest.descriptor()
 	d.Platform = platformOf(c)
-	index, err := encode(layoutIndex(d, tag))
+	index, err := encode(layoutIndex(d, tag), types.OCIImageIndex)
 	if err != nil {
 		return err
 	}

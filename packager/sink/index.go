@@ -36,7 +36,7 @@ func indexOf(contents []content) (manifest, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return manifest{}, err
 	}
-	return encode(index)
+	return encode(index, index.MediaType)
 }
 
 func platformOf(c content) *v1.Platform {
@@ -44,13 +44,14 @@ func platformOf(c content) *v1.Platform {
 	return &p
 }
 
-func encode(index v1.IndexManifest) (manifest, error) {
-	raw, err := json.Marshal(index)
+// encode writes a manifest or an index.
+func encode(value any, mediaType types.MediaType) (manifest, error) {
+	raw, err := json.Marshal(value)
 	if err != nil {
-		return manifest{}, fmt.Errorf("index: %w", err)
+		return manifest{}, fmt.Errorf("%s: %w", mediaType, err)
 	}
 	digest, _, err := v1.SHA256(bytes.NewReader(raw))
-	return manifest{raw: raw, mediaType: index.MediaType, digest: digest}, err
+	return manifest{raw: raw, mediaType: mediaType, digest: digest}, err
 }
 
 // layoutIndex is the index.json of a layout that holds what d describes,

@@ -25,6 +25,9 @@ import (
 // first and index.json is replaced at the end, so that whoever reads it sees
 // the old state or the new one. What nothing refers to any more is left there.
 func writeLayout(ctx context.Context, dest location.Location, contents []content, o Options) (written []Written, err error) {
+	if contents, err = allOCI(contents); err != nil {
+		return nil, err
+	}
 	root, blobs, err := rootOf(contents)
 	if err != nil {
 		return nil, err
@@ -191,7 +194,7 @@ func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string)
 		return err
 	}
 	index.Manifests = replaced(index.Manifests, tagged(root, tag))
-	encoded, err := encode(index)
+	encoded, err := encode(index, index.MediaType)
 	if err != nil {
 		return err
 	}

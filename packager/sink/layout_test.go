@@ -51,13 +51,6 @@ func whole(dir string) {
 	}
 }
 
-func digestOf(img sink.Image) v1.Hash {
-	GinkgoHelper()
-	d, err := img.Digest()
-	Expect(err).NotTo(HaveOccurred())
-	return d
-}
-
 var _ = Describe("layouts", func() {
 	var parent, dir string
 	BeforeEach(func() {
@@ -76,27 +69,27 @@ var _ = Describe("layouts", func() {
 	It("are made new", func(ctx SpecContext) {
 		img := imageOf(amd64, layerOf(1, 1000), layerOf(2, 1000), layerOf(1, 1000))
 		written := write(ctx, "", img)
-		Expect(written).To(Equal([]sink.Written{{Digest: digestOf(img), Destination: "oci:" + dir}}))
-		Expect(held(dir)).To(Equal(map[string]v1.Hash{"": digestOf(img)}))
+		Expect(written).To(Equal([]sink.Written{{Digest: ociDigest(img), Destination: "oci:" + dir}}))
+		Expect(held(dir)).To(Equal(map[string]v1.Hash{"": ociDigest(img)}))
 	})
 
 	It("are made in an empty directory", func(ctx SpecContext) {
 		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
 		img := imageOf(amd64, layerOf(1, 1000))
 		write(ctx, "v1", img)
-		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": digestOf(img)}))
+		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(img)}))
 	})
 
 	It("keep their other images", func(ctx SpecContext) {
 		one, two, three := imageOf(amd64, layerOf(1, 1000)), imageOf(amd64, layerOf(2, 1000)), imageOf(amd64, layerOf(3, 1000))
 		Expect(write(ctx, "v1", one)[0].Destination).To(Equal("oci:" + dir + ":v1"))
 		write(ctx, "v2", two)
-		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": digestOf(one), "v2": digestOf(two)}))
+		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(one), "v2": ociDigest(two)}))
 		write(ctx, "v1", three)
-		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": digestOf(three), "v2": digestOf(two)}))
+		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(three), "v2": ociDigest(two)}))
 		write(ctx, "", one)
 		write(ctx, "", two)
-		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": digestOf(three), "v2": digestOf(two), "": digestOf(two)}))
+		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(three), "v2": ociDigest(two), "": ociDigest(two)}))
 	})
 
 	It("reuse the blobs that are good and replace the others", func(ctx SpecContext) {
@@ -127,9 +120,9 @@ var _ = Describe("layouts", func() {
 		Expect(err).NotTo(HaveOccurred())
 		manifest, err := index.IndexManifest()
 		Expect(err).NotTo(HaveOccurred())
-		Expect(manifest.MediaType).To(Equal(types.DockerManifestList))
+		Expect(manifest.MediaType).To(Equal(types.OCIImageIndex))
 		Expect(manifest.Manifests).To(HaveLen(2))
-		Expect(manifest.Manifests[0].Digest).To(Equal(digestOf(images[0])))
+		Expect(manifest.Manifests[0].Digest).To(Equal(ociDigest(images[0])))
 		Expect(manifest.Manifests[0].Platform).To(Equal(&v1.Platform{OS: "linux", Architecture: "amd64"}))
 		Expect(manifest.Manifests[1].Platform).To(Equal(&v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8", OSVersion: "24.04"}))
 	})

@@ -338,6 +338,11 @@ type keys struct{ authn.Authenticator }
 
 func (k keys) Resolve(authn.Resource) (authn.Authenticator, error) { return k.Authenticator, nil }
 
+func digestOf(img sink.Image) v1.Hash {
+	GinkgoHelper()
+	return must(img.Digest())
+}
+
 func must[T any](v T, err error) T {
 	GinkgoHelper()
 	Expect(err).NotTo(HaveOccurred())

@@ -65,7 +65,11 @@ type Written struct {
 //
 // One image makes one output. Of several, a registry and an OCI layout get an
 // image index; files get one each, named after the target; the Docker daemon
-// gets the one that it can run. On any error, cancellation included, there is
+// gets the one that it can run. OCI layouts and archives get OCI media types,
+// which every tool that reads them insists on; elsewhere, in a .cnb file too,
+// manifests stay as they are.
+//
+// On any error, cancellation included, there is
 // no output, and what stood in its place before stands there still; a registry
 // may keep blobs and manifests that no tag names.
 func Write(ctx context.Context, dest location.Location, images []Image, o Options) ([]Written, error) {

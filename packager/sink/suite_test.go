@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log"
 	"math/rand"
@@ -83,6 +84,28 @@ func imageOf(t flatten.Target, layers ...v1.Layer) sink.Image {
 func oci(img sink.Image) sink.Image {
 	img.Image = mutate.ConfigMediaType(mutate.MediaType(img.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	return img
+}
+
+// ociDigest is the digest of the image's manifest once it has OCI media types.
+func ociDigest(img sink.Image) v1.Hash {
+	GinkgoHelper()
+	m, err := img.Manifest()
+	Expect(err).NotTo(HaveOccurred())
+	if m.MediaType == types.OCIManifestSchema1 {
+		return digestOf(img)
+	}
+	m = m.DeepCopy()
+	m.MediaType, m.Config.MediaType = types.OCIManifestSchema1, types.OCIConfigJSON
+	for i := range m.Layers {
+		if m.Layers[i].MediaType == types.DockerLayer {
+			m.Layers[i].MediaType = types.OCILayer
+		}
+	}
+	raw, err := json.Marshal(m)
+	Expect(err).NotTo(HaveOccurred())
+	digest, _, err := v1.SHA256(bytes.NewReader(raw))
+	Expect(err).NotTo(HaveOccurred())
+	return digest
 }
 
 // altered is an image whose layers are others than its manifest says.
