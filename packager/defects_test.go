@@ -1,0 +1,259 @@
+package packager_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager"
+)
+
+// Each of these was seen to go wrong in another packager.
+var _ = Describe("flattened dependencies", func() {
+	var b *bench
+	var random *rand.Rand
+	// flattened packages a composite of the bench: by laminate, or as pack does.
+	flatteners := map[string]func(img func(...change) *packager.Image) v1.Image{
+		"laminate": func(img func(...change) *packager.Image) v1.Image { return img(flat(flatten.All)).Image },
+		"pack":     func(img func(...change) *packager.Image) v1.Image { return flattenedByPack(img().Image, random) },
+	}
+	BeforeEach(func() {
+		b = newBench()
+		random = rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 1))
+		for _, ref := range []string{"acme/a@1", "acme/b@1", "acme/b@2", "acme/shared@1"} {
+			b.component(ref)
+		}
+		b.composite("acme/left@1", "acme/a@1", "acme/shared@1", "acme/b@1")
+		b.composite("acme/right@1", "acme/b@2", "acme/shared@1")
+		b.composite("acme/root@1", "acme/left@1", "acme/right@1")
+	})
+	left := func(c ...change) *packager.Image {
+		return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
+	}
+	right := func(c ...change) *packager.Image {
+		return b.build(b.toml("acme_right@1", "acme_b@2", "acme_shared@1"), c...)
+	}
+	fromDirectories := func(c ...change) *packager.Image {
+		return b.build(b.toml("acme_root@1", "acme_left@1", "acme_right@1", "acme_a@1", "acme_b@1", "acme_b@2", "acme_shared@1"), c...)
+	}
+
+	for who, by := range flatteners {
+		Describe("by "+who, func() {
+			fromPackages := func(c ...change) *packager.Image {
+				b.keepCNB("left.cnb", by(left))
+				b.keepCNB("right.cnb", by(right))
+				return b.build(b.toml("acme_root@1", "left.cnb", "right.cnb"), c...)
+			}
+
+			It("do not lose the files of a child that two of them share, nor hold them twice", func() {
+				exploded := fromDirectories()
+				for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All} {
+					img := fromPackages(flat(mode)) // build and filesOf see what stands twice
+					Expect(filesOf(img.Image)).To(Equal(filesOf(exploded.Image)))
+					Expect(imageID(img.Image)).To(Equal(imageID(fromDirectories(flat(mode)).Image)))
+				}
+			})
+
+			It("keep all of their children where they are packaged again", func() {
+				b.keepCNB("left.cnb", by(left))
+				b.composite("acme/outer@1", "acme/left@1")
+				img := b.build(b.toml("acme_outer@1", "left.cnb")) // exact: no child lies in a layer without its files
+				Expect(shared(img.Image)).To(ConsistOf(
+					[]string{"acme/left@1"}, []string{"acme/a@1"}, []string{"acme/b@1"}, []string{"acme/shared@1"}, []string{"acme/outer@1"}))
+				files := filesOf(img.Image)
+				delete(files, "/cnb/buildpacks/acme_outer")
+				for name := range files {
+					if moduleDir(name) == "/cnb/buildpacks/acme_outer/1" {
+						delete(files, name)
+					}
+				}
+				Expect(files).To(Equal(filesOf(left().Image)))
+			})
+
+			It("have right labels where a child of one of them is excluded", func() {
+				img := fromPackages(flat(flatten.All), exclude("acme/a"))
+				Expect(shared(img.Image)).To(Equal([][]string{
+					{"acme/a@1"}, {"acme/b@1", "acme/b@2", "acme/left@1", "acme/right@1", "acme/root@1", "acme/shared@1"}}))
+				Expect(imageID(img.Image)).To(Equal(imageID(fromDirectories(flat(flatten.All), exclude("acme/a")).Image)))
+			})
+
+			It("can be grouped anew by any of their refs, and no composite goes missing", func() {
+				img := fromPackages(group("acme/left@1", "acme/b@2"))
+				Expect(shared(img.Image)).To(Equal([][]string{
+					{"acme/b@2", "acme/left@1"}, {"acme/a@1"}, {"acme/shared@1"}, {"acme/b@1"}, {"acme/right@1"}, {"acme/root@1"}}))
+				Expect(layersLabelOf(img.Image)["acme/left"]["1"].Order).To(HaveLen(1))
+				Expect(imageID(img.Image)).To(Equal(imageID(fromDirectories(group("acme/left@1", "acme/b@2")).Image)))
+			})
+
+			It("are not exploded again where the plan wants their layer", func() {
+				dependency := by(func(c ...change) *packager.Image {
+					return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
+				})
+				b.keepCNB("left.cnb", dependency)
+				b.composite("acme/outer@1", "acme/left@1")
+				b.log.tasks = nil
+				img := b.build(b.toml("acme_outer@1", "left.cnb"), flat(flatten.Composites))
+				Expect(blobsOf(img.Image)).To(HaveLen(2))
+				Expect(blobsOf(img.Image)).To(ContainElement(blobsOf(dependency)[0]))
+				Expect(b.log.tasks).To(ContainElement("building acme/outer@1"))
+				Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building acme/left@1 ")))
+			})
+		})
+	}
+
+	It("give their layers away as they are where pack left them apart", func() {
+		exploded := left().Image
+		theirs := flattenedByPack(exploded, random, "acme/a@1")
+		b.keepCNB("left.cnb", theirs)
+		img := b.build(b.toml("left.cnb"))
+		Expect(blobsOf(img.Image)).To(ContainElement(blobsOf(theirs)[1]))
+		Expect(imageID(img.Image)).To(Equal(imageID(left().Image)))
+	})
+
+	It("are put in the same order at every run, on any number of cores", func() {
+		b.keepCNB("left.cnb", flatteners["laminate"](left))
+		b.keepCNB("right.cnb", flatteners["laminate"](right))
+		file := b.toml("acme_root@1", "left.cnb", "right.cnb")
+		first := map[flatten.Mode]string{}
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+		for n := range 8 {
+			runtime.GOMAXPROCS(1 + n%4)
+			for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All} {
+				d := digestOf(b.build(file, flat(mode)).Image)
+				if n == 0 {
+					first[mode] = d
+				}
+				Expect(d).To(Equal(first[mode]))
+			}
+		}
+	})
+})
+
+var _ = Describe("refs that were asked for", func() {
+	DescribeTable("are errors where they mean nothing, with what is near them",
+		func(c change, text string) {
+			b := newBench()
+			b.component("acme/node@1.0.0")
+			b.component("acme/npm@2.0.0")
+			b.composite("acme/web@1", "acme/node@1.0.0", "acme/npm@2.0.0")
+			Expect(b.fails(b.toml("acme_web@1", "acme_node@1.0.0", "acme_npm@2.0.0"), c)).To(MatchError(text))
+		},
+		Entry("in a group", group("acme/nod", "acme/npm"), `no buildpack is called "acme/nod"; there is acme/node@1.0.0, acme/npm@2.0.0, acme/web@1`),
+		Entry("in what is kept apart", exclude("acme/node@1.0.1"), `no buildpack is called "acme/node@1.0.1"; there is acme/node@1.0.0, acme/npm@2.0.0, acme/web@1`),
+		Entry("in both, all at once", both(group("zzz"), exclude("yyy/*")),
+			"no buildpack is called \"zzz\"\nno buildpack is called \"yyy/*\""),
+		Entry("or where one cannot be in two places", both(group("acme/*"), exclude("acme/npm")),
+			"buildpack acme/npm@2.0.0 cannot be in two layers: group 1 and kept apart: acme/npm@2.0.0"),
+	)
+})
+
+var _ = Describe("one ref with two contents", func() {
+	var b *bench
+	BeforeEach(func() {
+		b = newBench()
+		b.component("acme/a@1")
+		b.composite("acme/left@1", "acme/a@1")
+		b.keepCNB("left.cnb", b.build(b.toml("acme_left@1", "acme_a@1"), flat(flatten.All)).Image)
+		b.composite("acme/root@1", "acme/left@1", "acme/a@1")
+	})
+
+	It("is an error that names both sources, whichever comes first", func() {
+		b.write("acme_a@1/lib/data", "something else")
+		for _, deps := range [][2]string{{"left.cnb", "acme_a@1"}, {"acme_a@1", "left.cnb"}} {
+			Expect(b.fails(b.toml("acme_root@1", deps[:]...))).To(MatchError(
+				"buildpack acme/a@1 is not the same in " + deps[0] + " and in " + deps[1] + ": the contents differ; give one of them another version"))
+		}
+	})
+
+	It("is none where the contents are equal, whatever they came in", func() {
+		want := b.build(b.toml("acme_root@1", "acme_left@1", "acme_a@1"))
+		for _, deps := range [][]string{{"left.cnb", "acme_a@1"}, {"acme_a@1", "left.cnb"}, {"acme_a@1", "acme_left@1", "left.cnb", "left.cnb"}} {
+			Expect(digestOf(b.build(b.toml("acme_root@1", deps...)).Image)).To(Equal(digestOf(want.Image)))
+		}
+	})
+})
+
+var _ = Describe("a .cnb whose layers are not in gzip", func() {
+	for name, compress := range map[string]func([]byte) v1.Layer{"uncompressed": uncompressed, "zstd": zstdCompressed} {
+		It("is read right: "+name, func() {
+			b := newBench()
+			b.component("acme/a@1")
+			b.component("acme/b@1")
+			b.composite("acme/left@1", "acme/a@1", "acme/b@1")
+			b.composite("acme/root@1", "acme/left@1")
+			exploded := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"))
+			flattened := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), flat(flatten.All))
+			b.keepCNB("exploded.cnb", recompressed(exploded.Image, compress))
+			b.keepCNB("flattened.cnb", recompressed(flattened.Image, compress))
+			want := b.build(b.toml("acme_root@1", "acme_left@1", "acme_a@1", "acme_b@1"))
+			for _, file := range []string{"exploded.cnb", "flattened.cnb"} {
+				Expect(digestOf(b.build(b.toml("acme_root@1", file)).Image)).To(Equal(digestOf(want.Image)))
+			}
+		})
+	}
+})
+
+var _ = Describe("file descriptors", func() {
+	It("do not grow in number with the buildpacks", func() {
+		b := newBench()
+		var refs, deps []string
+		for _, letter := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+			ref := "acme/x" + string(letter) + "@1"
+			img := b.build(b.toml(b.component(ref)))
+			refs, deps = append(refs, ref), append(deps, b.keepCNB(string(letter)+".cnb", img.Image))
+		}
+		for _, letter := range "αβγδεζηθικλμ" { // and some that are directories
+			ref := "acme/x" + string(letter) + "@1"
+			refs, deps = append(refs, ref), append(deps, b.component(ref))
+		}
+		b.composite("acme/root@1", refs...)
+		file := b.toml("acme_root@1", deps...)
+		b.build(file, flat(flatten.All)) // what is opened once per process is open now
+		before, peak := openFiles(), 0
+		b.log.hook = func() { peak = max(peak, openFiles()) }
+		b.build(file, flat(flatten.All))
+		Expect(peak).To(BeNumerically(">", 0))
+		Expect(peak-before).To(BeNumerically("<", 16), "at the peak")
+		Expect(openFiles()).To(Equal(before), "afterwards")
+	})
+})
+
+func openFiles() int {
+	GinkgoHelper()
+	files, err := os.ReadDir("/proc/self/fd")
+	Expect(err).NotTo(HaveOccurred())
+	return len(files)
+}
+
+var _ = Describe("an OCI layout of images for several platforms", func() {
+	var b *bench
+	digests := map[string]string{}
+	BeforeEach(func() {
+		b = newBench()
+		var images []v1.Image
+		for _, arch := range []string{"amd64", "arm64"} {
+			img := b.build(b.toml(b.add(module{ref: "acme/a@1", files: map[string]string{"lib/arch": arch}})), target("linux/"+arch))
+			images = append(images, img.Image)
+			digests[arch] = blobsOf(img.Image)[0]
+		}
+		b.keepLayout("both", images...)
+	})
+
+	It("gives the image for the target", func() {
+		for _, arch := range []string{"arm64", "amd64"} {
+			img := b.build(b.toml("oci:both"), target("linux/"+arch))
+			Expect(blobsOf(img.Image)).To(Equal([]string{digests[arch]}))
+			Expect(configOf(img.Image).Architecture).To(Equal(arch))
+		}
+	})
+
+	It("gives none where it has none for the target, or nobody says which", func() {
+		Expect(b.fails(b.toml("oci:both"), target("linux/s390x"))).To(MatchError("oci:both: it has no image for linux/s390x, but for linux/amd64, linux/arm64"))
+		Expect(b.fails(b.toml("oci:both"))).To(MatchError("oci:both: it has several images, for linux/amd64, linux/arm64; choose one with --target"))
+	})
+})

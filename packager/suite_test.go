@@ -1,0 +1,13 @@
+package packager_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestPackager(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "packager")
+}
