@@ -130,11 +130,18 @@ func (p *packageRun) do(ctx context.Context) (err error) {
 		say.end()
 		return printPlans(p.stdout, jobs)
 	}
-	return p.write(ctx, jobs, o, say)
+	return p.write(ctx, jobs, sink.Options{Insecure: p.list("insecure-registry"), Tags: p.list("tag"), Log: say, WorkDir: workDir}, say)
 }
 
 // write builds the images, writes them and prints what was written.
-func (p *packageRun) write(ctx context.Context, jobs []*packager.Job, o packager.Options, say *say) error {
+func (p *packageRun) write(ctx context.Context, jobs []*packager.Job, o sink.Options, say *say) error {
+	var targets []flatten.Target
+	for _, job := range jobs {
+		targets = append(targets, job.Target)
+	}
+	if err := sink.Check(p.dest, targets, o); err != nil {
+		return err
+	}
 	var images []sink.Image
 	for _, job := range jobs {
 		img, err := job.Build(ctx)
@@ -146,9 +153,7 @@ func (p *packageRun) write(ctx context.Context, jobs []*packager.Job, o packager
 		}
 		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
 	}
-	written, err := sink.Write(ctx, p.dest, images, sink.Options{
-		Insecure: p.list("insecure-registry"), Tags: p.list("tag"), Log: say, WorkDir: o.WorkDir,
-	})
+	written, err := sink.Write(ctx, p.dest, images, o)
 	say.end()
 	for _, w := range written {
 		if _, err := fmt.Fprintf(p.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
