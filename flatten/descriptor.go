@@ -1,7 +1,5 @@
 package flatten
 
-import "slices"
-
 // Module is what a buildpack.toml or extension.toml says of itself, or what
 // the layers label of an image repeats of it.
 type Module struct {
@@ -70,7 +68,7 @@ func (e Entry) Ref() Ref { return Ref{ID: e.ID, Version: e.Version} }
 func (o Order) Entries() []Entry {
 	var all []Entry
 	for _, g := range o {
-		all = slices.Concat(all, g.Entries)
+		all = append(all, g.Entries...)
 	}
 	return all
 }

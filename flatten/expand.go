@@ -114,6 +114,7 @@ type walk struct {
 	reached []Ref
 	looked  map[Ref][]Ref // what entries has said already
 	faults  []Fault
+	told    map[Fault]bool // the same, to look one up
 }
 
 func (w *walk) down(r Ref) {
@@ -147,9 +148,14 @@ func (w *walk) cycle(i int) {
 }
 
 func (w *walk) fault(f Fault) {
-	if !slices.Contains(w.faults, f) {
-		w.faults = append(w.faults, f)
+	if w.told[f] {
+		return
 	}
+	if w.told == nil {
+		w.told = map[Fault]bool{}
+	}
+	w.told[f] = true
+	w.faults = append(w.faults, f)
 }
 
 // entries gives the modules that the order of r names, in order, leaving out

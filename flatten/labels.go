@@ -161,8 +161,9 @@ func (l RecipesLabel) Facts(diffID v1.Hash) []Facts {
 }
 
 // ParseRecipesLabel reads the value of [RecipesLabelKey]. A layer whose recipe
-// is not that of its pieces, or that holds one piece and differs from it, is
-// left out: what laminate did not write is not believed.
+// is not that of its pieces, that holds one piece and differs from it, or that
+// has pieces that cannot be, is left out: what laminate did not write is not
+// believed.
 func ParseRecipesLabel(value string) (RecipesLabel, error) {
 	var l RecipesLabel
 	if err := json.Unmarshal([]byte(value), &l); err != nil {
@@ -174,9 +175,21 @@ func ParseRecipesLabel(value string) (RecipesLabel, error) {
 			return true
 		}
 		facts := l.Facts(h)
-		return len(facts) == 0 || Recipe(facts).String() != r.Recipe ||
-			slices.ContainsFunc(facts, func(f Facts) bool { return f.Length <= 0 || f.Ref.Check() != nil }) ||
+		return len(facts) == 0 || Recipe(facts).String() != r.Recipe || !canBe(facts) ||
 			len(facts) == 1 && facts[0].ContentID != h
 	})
 	return l, nil
+}
+
+// canBe tells whether a layer can hold such pieces: each ref once, and each
+// piece of whole tar blocks.
+func canBe(pieces []Facts) bool {
+	seen := map[Ref]bool{}
+	for _, p := range pieces {
+		if p.Length <= 0 || p.Length%512 != 0 || p.Ref.Check() != nil || seen[p.Ref] {
+			return false
+		}
+		seen[p.Ref] = true
+	}
+	return true
 }

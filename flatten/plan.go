@@ -49,7 +49,7 @@ func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
 	claim := func(refs []Ref, why string) (errs []error) {
 		for _, r := range refs {
 			if before := reason[r]; before != "" && before != why {
-				errs = append(errs, fmt.Errorf("buildpack %s cannot be in two layers: %s and %s", r, before, why))
+				errs = append(errs, fmt.Errorf("buildpack %s cannot be in two layers: %s and %s", r, told(before, r), told(why, r)))
 			}
 			reason[r] = why
 		}
@@ -96,6 +96,9 @@ func (e Expansion) reason(r Ref, ms Modules, m Mode) string {
 	return "top-level component " + r.String()
 }
 
+// told is a reason as it is told: without the ref that makes it unique.
+func told(reason string, r Ref) string { return strings.TrimSuffix(reason, ": "+r.String()) }
+
 func (e Expansion) gather(reason map[Ref]string) LayerPlan {
 	var plan LayerPlan
 	at := map[string]int{}
@@ -104,7 +107,7 @@ func (e Expansion) gather(reason map[Ref]string) LayerPlan {
 		if !known {
 			i = len(plan)
 			at[reason[r]] = i
-			plan = append(plan, PlannedLayer{Reason: strings.TrimSuffix(reason[r], ": "+r.String())})
+			plan = append(plan, PlannedLayer{Reason: told(reason[r], r)})
 		}
 		plan[i].Refs = append(plan[i].Refs, r)
 	}

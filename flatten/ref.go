@@ -41,7 +41,8 @@ func ParseRef(s string) (Ref, error) {
 
 // Check reports what keeps the ref from naming a directory of its own below
 // /cnb/buildpacks: an empty part, a path separator in the version, a dot
-// component, or a character that has no place in an id.
+// component, a name that image layers take for a whiteout, or a character that
+// has no place in an id.
 // The spec allows letters, digits and "./-" in ids; more is seen in the wild
 // and allowed here where it is harmless.
 func (r Ref) Check() error {
@@ -53,14 +54,14 @@ func (r Ref) Check() error {
 
 func checkPart(what, s string, slashesFit func(string) bool) error {
 	bad := func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\@,:*?"<>|`, r)
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\@,:*?"<>|`, r) || r == unicode.ReplacementChar
 	}
 	switch {
 	case s == "":
 		return fmt.Errorf("%s is missing", what)
 	case len(s) > 200:
 		return fmt.Errorf("%s is longer than 200 bytes", what)
-	case strings.ContainsFunc(s, bad) || !slashesFit(s) || path.Clean("/"+s) != "/"+s:
+	case strings.ContainsFunc(s, bad) || !slashesFit(s) || path.Clean("/"+s) != "/"+s || strings.HasPrefix(s, ".wh."):
 		return fmt.Errorf("%s %q has characters that it cannot have", what, s)
 	}
 	return nil

@@ -53,7 +53,11 @@ func selectAll(patterns []string, refs []Ref) ([]Ref, error) {
 
 func glob(pattern string) func(string) bool {
 	expr := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	return regexp.MustCompile("^(?s:" + expr + ")$").MatchString
+	re, err := regexp.Compile("^(?s:" + expr + ")$")
+	if err != nil { // no text, or without end: nothing is called so
+		return func(string) bool { return false }
+	}
+	return re.MatchString
 }
 
 // orIs names up to three refs that are near the pattern.

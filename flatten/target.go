@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Target is a platform that a buildpack or an image is for (buildpack spec,
@@ -45,8 +46,11 @@ func ParseTarget(s string) (Target, error) {
 	}
 	for d := range strings.SplitSeq(distros, ";") {
 		name, versions, ok := strings.Cut(d, "@")
-		if name == "" || strings.Contains(d, "/") {
+		switch {
+		case name == "":
 			return wrong("a distribution has no name")
+		case strings.ContainsFunc(d, oddInName):
+			return wrong(fmt.Sprintf("distribution %q has characters that a name cannot have", d))
 		}
 		if !ok {
 			return wrong(fmt.Sprintf("distribution %q has no version", name))
@@ -59,6 +63,12 @@ func ParseTarget(s string) (Target, error) {
 		}
 	}
 	return t, nil
+}
+
+// oddInName tells what would lead out of a folder for a distribution, or has
+// no place in a line of text.
+func oddInName(r rune) bool {
+	return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
 }
 
 // String writes the target as ParseTarget reads it.

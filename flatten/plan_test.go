@@ -1,0 +1,89 @@
+package flatten_test
+
+import (
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+)
+
+// written writes a plan as text, a line for each layer.
+func written(p flatten.LayerPlan) []string {
+	var lines []string
+	for _, l := range p {
+		var names []string
+		for _, ref := range l.Refs {
+			names = append(names, ref.String())
+		}
+		lines = append(lines, strings.Join(names, " ")+" ("+l.Reason+")")
+	}
+	return lines
+}
+
+var _ = Describe("planning", func() {
+	// Two composites that share a child, one of them with a composite of its
+	// own, and a component.
+	ms := modules(
+		composite("root@1", group("x@1", "y@1"), group("c@1")),
+		composite("x@1", group("inner@1", "both@1")), composite("inner@1", group("a@1")),
+		composite("y@1", group("both@1", "b@1")),
+		component("a@1"), component("b@1"), component("both@1"), component("c@1"),
+	)
+	e, _ := ms.Expand(r("root@1"))
+
+	DescribeTable("puts refs into layers", func(w flatten.Wishes, want ...string) {
+		plan, err := flatten.Plan(e, ms, w)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written(plan)).To(Equal(want))
+	},
+		Entry("one each, by default", flatten.Wishes{},
+			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 (alone)"),
+		Entry("one each", flatten.Wishes{Mode: flatten.None, Exclude: []string{"b"}},
+			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (kept apart)", "c@1 (alone)", "root@1 (alone)"),
+		Entry("one for each owner set", flatten.Wishes{Mode: flatten.Composites},
+			"x@1 inner@1 a@1 (composite x@1)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+		Entry("one for all", flatten.Wishes{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (everything together)"),
+		Entry("groups", flatten.Wishes{Groups: [][]string{{"c", "a@1"}, {"both", "y@1"}}},
+			"x@1 (alone)", "inner@1 (alone)", "a@1 c@1 (group 1)", "both@1 y@1 (group 2)", "b@1 (alone)", "root@1 (alone)"),
+		Entry("a group and owner sets", flatten.Wishes{Mode: flatten.Composites, Groups: [][]string{{"both", "b"}}},
+			"x@1 inner@1 a@1 (composite x@1)", "both@1 b@1 (group 1)", "y@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+		Entry("a group with the root, which goes on top", flatten.Wishes{Groups: [][]string{{"root", "inner"}}},
+			"x@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 inner@1 (group 1)"),
+		Entry("excluded ones apart, each by itself", flatten.Wishes{Mode: flatten.All, Exclude: []string{"?@*"}},
+			"x@1 (kept apart)", "a@1 (kept apart)", "y@1 (kept apart)", "b@1 (kept apart)", "c@1 (kept apart)", "root@1 inner@1 both@1 (everything together)"),
+		Entry("one that is excluded twice", flatten.Wishes{Mode: flatten.Composites, Exclude: []string{"a", "a@1"}},
+			"x@1 inner@1 (composite x@1)", "a@1 (kept apart)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+		Entry("one that a group names twice", flatten.Wishes{Mode: flatten.All, Groups: [][]string{{"a", "a@1", "b"}}},
+			"a@1 b@1 (group 1)", "root@1 x@1 inner@1 both@1 y@1 c@1 (everything together)"),
+	)
+
+	DescribeTable("reports wishes that cannot be", func(w flatten.Wishes, want ...string) {
+		plan, err := flatten.Plan(e, ms, w)
+		Expect(plan).To(BeNil())
+		Expect(err).To(MatchError(strings.Join(want, "\n")))
+	},
+		Entry("in two groups", flatten.Wishes{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "buildpack b@1 cannot be in two layers: group 1 and group 2"),
+		Entry("in a group and apart", flatten.Wishes{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "buildpack a@1 cannot be in two layers: group 1 and kept apart"),
+		Entry("unknown", flatten.Wishes{Mode: flatten.All, Exclude: []string{"q"}}, `no buildpack is called "q"`),
+		Entry("everything at once", flatten.Wishes{Groups: [][]string{{"a", "q"}, {"a", "w"}}, Exclude: []string{"e", "a"}},
+			`no buildpack is called "q"`, `no buildpack is called "w"`, "buildpack a@1 cannot be in two layers: group 1 and group 2",
+			`no buildpack is called "e"`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
+	)
+
+	It("has no root to put on top for a builder", func() {
+		e, _ := ms.ExpandAll(rs("c@1", "x@1"))
+		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written(plan)).To(Equal([]string{"c@1 (top-level component c@1)", "x@1 inner@1 a@1 both@1 (composite x@1)"}))
+	})
+
+	It("keeps a top-level component out of the composites that have it too", func() {
+		ms := modules(composite("root@1", group("x@1", "a@1")), composite("x@1", group("a@1", "b@1")), component("a@1"), component("b@1"))
+		e, _ := ms.Expand(r("root@1"))
+		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written(plan)).To(Equal([]string{"x@1 b@1 (composite x@1)", "a@1 (top-level component a@1)", "root@1 (root root@1)"}))
+	})
+})
