@@ -33,12 +33,17 @@ func randomTree(rnd *rand.Rand) flatten.Modules {
 	return ms
 }
 
-// below gives what can be reached from a ref, itself included: asked anew for
-// every ref, without any of the shortcuts of an expansion.
+// below gives what can be reached from a ref, itself included: what is known
+// grows by the entries of what is known until it grows no more.
 func below(ms flatten.Modules, from flatten.Ref) map[flatten.Ref]bool {
 	all := map[flatten.Ref]bool{from: true}
-	for _, e := range ms[from].Order.Entries() {
-		maps.Copy(all, below(ms, e.Ref()))
+	for before := 0; before < len(all); {
+		before = len(all)
+		for ref := range maps.Clone(all) {
+			for _, e := range ms[ref].Order.Entries() {
+				all[e.Ref()] = true
+			}
+		}
 	}
 	return all
 }
