@@ -91,7 +91,10 @@ func (o *Opener) save(ctx context.Context, ref string, target flatten.Target) (_
 	limits := o.Limits.orDefault()
 	r := &bounded{counted: counted{Reader: interruptible{ctx, reported{saved, task}}}, limits: limits}
 	_, err = io.Copy(f, r)
-	return f.Name(), errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // fromDaemon pulls an image as the policy says, and gives its id.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -141,10 +142,27 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, dir string,
 	if err := entry.write(dir); err != nil {
 		return "", err
 	}
+	prune(dir, entry)
 	return o.keepOpen(entry.file(dir))
 }
 
 func (e cacheEntry) file(dir string) string { return filepath.Join(dir, "sha256-"+e.Digest.Hex) }
+
+// prune removes what the entry took the place of, and what broken runs left,
+// once it is a day old: by then nobody reads it any more. Where it cannot, the
+// next run may.
+func prune(dir string, current cacheEntry) {
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, one := range all {
+		info, err := one.Info()
+		if err == nil && one.Name() != entryFile && one.Name() != filepath.Base(current.file(dir)) && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.Remove(filepath.Join(dir, one.Name()))
+		}
+	}
+}
 
 const entryFile = "entry.json"
 
