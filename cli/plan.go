@@ -34,7 +34,8 @@ func printPlan(w io.Writer, j *packager.Job) error {
 // printLayers prints a layer plan: one line for each ref, the layer's number
 // and reason beside the first of them.
 func printLayers(w io.Writer, plan flatten.LayerPlan) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for i, l := range plan {
 		for k, r := range l.Refs {
 			number, reason := "", ""
@@ -44,7 +45,15 @@ func printLayers(w io.Writer, plan flatten.LayerPlan) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\n", number, r, reason) // Flush tells of errors
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func count(n int, what string) string {
@@ -82,5 +91,9 @@ func explain(err error) string {
 		}
 		return s.String() + "Fewer layers: --flatten-layers, --flatten-layers=all, or --flatten-group."
 	}
-	return err.Error()
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	if len(lines) == 1 || errors.As(err, new(*bugError)) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d problems:\n   %s", len(lines), strings.Join(lines, "\n   "))
 }

@@ -36,7 +36,7 @@ type Job struct {
 func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error) {
 	o = o.orDefaults()
 	root, deps, problems := locations(o.Config)
-	if err := problems.Err(); err != nil {
+	if err := errors.Join(problems.Err(), o.checkLabels()); err != nil {
 		return nil, err
 	}
 	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, blobs: newBlobs(o.WorkDir)}
@@ -44,32 +44,15 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	if err != nil {
 		return nil, err
 	}
-	var jobs []*Job
-	var errs []error
-	for _, t := range targets {
-		job, err := p.job(ctx, t)
-		if err != nil && len(targets) > 1 {
-			err = fmt.Errorf("target %s: %w", t, err)
-		}
-		jobs, errs = append(jobs, job), append(errs, err)
+	jobs, errs := make([]*Job, len(targets)), make([]error, len(targets))
+	for i, t := range targets {
+		jobs[i], errs[i] = p.job(ctx, t)
 	}
-	if err := distinct(errs); err != nil {
+	if err := together(targets, errs); err != nil {
 		return nil, err
 	}
-	return jobs, p.offSpec(jobs)
-}
-
-// distinct joins errors, leaving out those that say the same as one before.
-func distinct(errs []error) error {
-	said := map[string]bool{}
-	var kept []error
-	for _, err := range errs {
-		if err != nil && !said[err.Error()] {
-			said[err.Error()] = true
-			kept = append(kept, err)
-		}
-	}
-	return errors.Join(kept...)
+	p.warnOffSpec(jobs)
+	return jobs, nil
 }
 
 // preparation is what the jobs of one run have in common.
@@ -89,16 +72,14 @@ func (p *preparation) warn(message string) {
 	}
 }
 
-// offSpec says once what the distribution spec thinks of shared layers.
-func (p *preparation) offSpec(jobs []*Job) error {
+// warnOffSpec says once what the distribution spec thinks of shared layers.
+func (p *preparation) warnOffSpec(jobs []*Job) {
 	for _, j := range jobs {
 		if len(j.Plan) < len(j.Expansion.Refs) {
 			p.warn("buildpacks share layers here; the distribution spec 0.3 has one buildpack per layer in a buildpackage, " +
 				"and platforms that split flattened layers take it all the same")
-			return nil
 		}
 	}
-	return nil
 }
 
 // job decides everything about the image for one target.
@@ -108,35 +89,40 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 		return nil, err
 	}
 	j := &Job{Target: target, options: p.options, blobs: p.blobs}
-	j.Target.Arch, j.Target.Variant, err = architecture(target, packages)
-	if err != nil {
-		return nil, err
-	}
-	all, problems, err := collect(ctx, packages)
-	if err != nil {
-		return nil, err
+	var mixed error
+	j.Target.Arch, j.Target.Variant, mixed = p.architecture(target, packages)
+	all, problems, conflicts := collect(ctx, packages)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	var faults []flatten.Fault
 	j.Expansion, faults = all.expand(packages[0].Root)
 	j.modules = all.modules
 	problems = append(problems, all.orderProblems(faults)...)
-	if problems.Err() == nil { // else much of it would seem to be unused
+	whole := problems.Err() == nil // else much of it would seem to be unused
+	if whole {
 		problems = append(problems, p.unused(packages, j.Expansion)...)
 		problems = append(problems, j.check()...)
 	}
 	for _, w := range problems.Warnings() {
 		p.warn(w.String())
 	}
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
 	if p.options.Config.Kind == flatten.Buildpack {
 		j.stacks = flatten.CommonStacks(j.plain())
 	}
-	if j.Plan, err = flatten.Plan(j.Expansion, all.plain(), p.options.Wishes); err != nil {
-		return nil, err
+	err = errors.Join(mixed, conflicts, problems.Err())
+	if whole {
+		err = errors.Join(err, j.plan(all.plain()))
 	}
-	return j, j.countLayers()
+	return j, err
+}
+
+// plan decides on the layers, once the expansion is whole.
+func (j *Job) plan(modules flatten.Modules) (err error) {
+	if j.Plan, err = flatten.Plan(j.Expansion, modules, j.options.Wishes); err != nil {
+		return err
+	}
+	return j.countLayers()
 }
 
 // openAll opens the root and the dependencies, the root first.
@@ -150,7 +136,7 @@ func (p *preparation) openAll(ctx context.Context, target flatten.Target) ([]*so
 		group.Go(func() (err error) {
 			packages[i], err = p.open.Package(ctx, loc, p.options.Config.Kind, target)
 			if err != nil && i > 0 {
-				err = fmt.Errorf("%s%w", p.at(i-1), err)
+				err = prefixed(p.at(i-1), err)
 			}
 			errs[i] = err
 			return nil // all of them are tried
