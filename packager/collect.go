@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
@@ -36,7 +37,8 @@ func collect(ctx context.Context, packages []*source.Package) (modules, config.P
 				all.modules[m.Ref()] = m
 				all.order = append(all.order, m.Ref())
 			case before.Ref() != m.Ref():
-				errs = append(errs, fmt.Errorf("buildpacks %s (%s) and %s (%s) would both be %s", before.Ref(), before.Source, m.Ref(), m.Source, dir))
+				all.modules[m.Ref()] = m // or else it would seem not to be there
+				errs = append(errs, fmt.Errorf("buildpacks %s (%s) and %s (%s) would both be %s; one of them needs another id or version", before.Ref(), before.Source, m.Ref(), m.Source, dir))
 			default:
 				errs = append(errs, sameContent(ctx, before, m))
 			}
@@ -92,14 +94,23 @@ func (ms modules) orderProblems(faults []flatten.Fault) config.Problems {
 	var problems config.Problems
 	for _, f := range faults {
 		m := ms.modules[f.In]
-		p := m.Doc.Problem(f.Message, entryPath(m.Order, f.Entry)...)
-		if m.File == "" {
-			p = config.Problem{File: m.Source, Message: fmt.Sprintf("order of %s: %s", f.In, f.Message)}
+		p := problemOf(m, f.Message, entryPath(m.Order, f.Entry)...)
+		if m.Layer != nil {
+			p.Message = fmt.Sprintf("order of %s: %s", f.In, f.Message)
 		}
 		p.Warning = f.Warning
 		problems = append(problems, p)
 	}
 	return problems
+}
+
+// problemOf gives an error in a module: at the path in its file, or, where
+// there are but labels, in its source.
+func problemOf(m *source.Module, message string, path ...any) config.Problem {
+	if m.Layer != nil {
+		return config.Problem{File: m.Source, Message: message}
+	}
+	return m.Doc.Problem(message, path...)
 }
 
 // entryPath gives the path of an entry that is counted over all groups.
@@ -132,8 +143,7 @@ func (j *Job) check() config.Problems {
 	for _, r := range j.Expansion.Refs {
 		m := j.modules[r]
 		if !supports(m.Module, j.Target) {
-			problems = append(problems, config.Problem{File: m.Source,
-				Message: fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target)})
+			problems = append(problems, problemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target), "targets"))
 		}
 	}
 	components := slices.DeleteFunc(j.plain(), func(m flatten.Module) bool { return m.IsComposite() || m.Kind == flatten.Extension })
@@ -162,19 +172,18 @@ func supports(m flatten.Module, t flatten.Target) bool {
 	})
 }
 
+// stackList says which stacks each of the components supports that does not
+// support them all.
 func stackList(components []flatten.Module) string {
-	s := ""
-	for i, m := range components {
-		if i > 0 {
-			s += "; "
-		}
-		s += m.Ref().String() + " supports"
-		if len(m.Stacks) == 0 {
-			s += " any"
-		}
+	var each []string
+	for _, m := range components {
+		var ids []string
 		for _, stack := range m.Stacks {
-			s += " " + stack.ID
+			ids = append(ids, stack.ID)
+		}
+		if len(ids) > 0 && !slices.Contains(ids, flatten.AnyStack) {
+			each = append(each, m.Ref().String()+" supports "+strings.Join(ids, ", "))
 		}
 	}
-	return s
+	return strings.Join(each, "; ")
 }

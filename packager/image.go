@@ -79,9 +79,6 @@ func (j *Job) labels(layers []Layer) (map[string]string, error) {
 		root.Kind.LayersLabelKey():        byRef,
 		flatten.RecipesLabelKey:           recipes,
 	} {
-		if _, taken := labels[key]; taken {
-			return nil, fmt.Errorf("label %s is laminate's to set; choose another name", key)
-		}
 		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("label %s: %w", key, err)

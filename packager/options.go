@@ -1,6 +1,8 @@
 package packager
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -49,6 +51,19 @@ func (o Options) orDefaults() Options {
 		o.Log = progress.Discard
 	}
 	return o
+}
+
+// checkLabels reports labels that are laminate's own to set.
+func (o Options) checkLabels() error {
+	var errs []error
+	for _, key := range []string{
+		flatten.BuildpackageMetadataLabel, flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey,
+	} {
+		if _, taken := o.Labels[key]; taken {
+			errs = append(errs, fmt.Errorf("label %s is laminate's to set; choose another name", key))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // ReadConfig reads a package.toml.

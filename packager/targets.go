@@ -41,6 +41,9 @@ func (p *preparation) wanted(ctx context.Context) ([]flatten.Target, error) {
 	}
 	root, err := p.open.Package(ctx, p.root, p.options.Config.Kind, anyLinux[0])
 	if err != nil {
+		if _, all := p.openAll(ctx, anyLinux[0]); all != nil {
+			err = all // with what is wrong with the dependencies
+		}
 		return nil, err
 	}
 	m := root.Modules[0]
@@ -87,24 +90,25 @@ func perDistro(targets []flatten.Target) ([]flatten.Target, error) {
 
 // architecture gives the architecture and variant of the image: the target's,
 // or that of the sources where the target names none.
-func architecture(target flatten.Target, packages []*source.Package) (arch, variant string, err error) {
+func (p *preparation) architecture(target flatten.Target, packages []*source.Package) (arch, variant string, err error) {
 	if target.Arch != "" {
 		return target.Arch, target.Variant, nil // the sources were opened for it
 	}
 	var from *source.Package
-	for _, p := range packages {
+	var errs []error
+	for i, pkg := range packages {
 		switch {
-		case p.Target.Arch == "":
+		case pkg.Target.Arch == "":
 		case from == nil:
-			from = p
-		case p.Target.Arch != from.Target.Arch || p.Target.Variant != from.Target.Variant:
-			err = errors.Join(err, fmt.Errorf("%s is for %s, but %s is for %s; choose with --target", from.Name, from.Target, p.Name, p.Target))
+			from, arch, variant = pkg, pkg.Target.Arch, pkg.Target.Variant
+		case pkg.Target.Arch != arch || pkg.Target.Variant != "" && variant != "" && pkg.Target.Variant != variant:
+			errs = append(errs, fmt.Errorf("%s%s is for %s, but %s is for %s: one image cannot hold both",
+				p.at(i-1), pkg.Name, pkg.Target, from.Name, from.Target))
+		case variant == "" && pkg.Target.Variant != "":
+			from, variant = pkg, pkg.Target.Variant
 		}
 	}
-	if from == nil || err != nil {
-		return "", "", err
-	}
-	return from.Target.Arch, from.Target.Variant, nil
+	return arch, variant, errors.Join(errs...)
 }
 
 func names(targets []flatten.Target) string {

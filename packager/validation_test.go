@@ -1,0 +1,278 @@
+package packager_test
+
+import (
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager"
+)
+
+// said is an error's text with names on the bench as a user would see them.
+func (b *bench) said(err error) string { return strings.ReplaceAll(err.Error(), b.dir+"/", "") }
+
+func (b *bench) saidWarnings() []string {
+	var all []string
+	for _, w := range b.log.warnings {
+		all = append(all, strings.ReplaceAll(w, b.dir+"/", ""))
+	}
+	return all
+}
+
+func maxLayers(n int) change { return func(o *packager.Options) { o.MaxLayers = n } }
+func label(key, value string) change {
+	return func(o *packager.Options) { o.Labels = map[string]string{key: value} }
+}
+
+var _ = Describe("wrong input", func() {
+	type wrong struct {
+		make    func(b *bench) string // gives the package.toml
+		changes []change
+		text    string
+	}
+	DescribeTable("is reported all at once, in the order in which it stands",
+		func(w wrong) {
+			b := newBench()
+			err := b.fails(w.make(b), w.changes...)
+			Expect(b.said(err)).To(Equal(strings.TrimPrefix(w.text, "\n")))
+		},
+		Entry("entries that are not there, and one that is there in other versions", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.composite("acme/root@1", "acme/a@1", "acme/gone@1", "acme/a@2", "acme/nowhere")
+			return b.toml("acme_root@1", "acme_a@1")
+		}, text: `
+acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it
+acme_root@1/buildpack.toml:17: buildpack acme/a@2 is not there, only 1 of it
+acme_root@1/buildpack.toml:21: buildpack acme/nowhere is not there: no source provides it`}),
+		Entry("at every depth", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.composite("acme/inner@1", "acme/a@1", "acme/gone@1")
+			b.composite("acme/root@1", "acme/inner@1", "acme/lost@1")
+			return b.toml("acme_root@1", "acme_inner@1", "acme_a@1")
+		}, text: `
+acme_root@1/buildpack.toml:13: buildpack acme/lost@1 is not there: no source provides it
+acme_inner@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+		Entry("inside of a package", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.composite("acme/inner@1", "acme/a@1")
+			img := b.build(b.toml("acme_inner@1", "acme_a@1"))
+			l := layersLabelOf(img.Image)
+			inner := l["acme/inner"]["1"]
+			inner.Order[0].Entries[0].Version = "2"
+			layers, err := img.Image.Layers()
+			Expect(err).NotTo(HaveOccurred())
+			b.keepCNB("inner.cnb", relabelled(img.Image, l, layers...))
+			b.composite("acme/root@1", "acme/inner@1")
+			return b.toml("acme_root@1", "inner.cnb")
+		}, text: `
+inner.cnb: order of acme/inner@1: buildpack acme/a@2 is not there, only 1 of it`}),
+		Entry("an entry without a version where several are there", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme/a@2")
+			b.composite("acme/root@1", "acme/a@2", "acme/a")
+			return b.toml("acme_root@1", "acme_a@1", "acme_a@2")
+		}, text: `
+acme_root@1/buildpack.toml:13: buildpack acme/a is there in 2 versions (1, 2), and the entry names none`}),
+		Entry("circles", wrong{make: func(b *bench) string {
+			b.composite("acme/a@1", "acme/b@1")
+			b.composite("acme/b@1", "acme/c@1", "acme/b@1")
+			b.composite("acme/c@1", "acme/a@1")
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
+		}, text: `
+acme_c@1/buildpack.toml:9: order goes in a circle: acme/a@1 -> acme/b@1 -> acme/c@1 -> acme/a@1
+acme_b@1/buildpack.toml:13: order goes in a circle: acme/b@1 -> acme/b@1`}),
+		Entry("dependencies that nobody uses", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme/b@1")
+			b.component("acme/c@1")
+			b.composite("acme/root@1", "acme/b@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
+		}, text: `
+package.toml:4: dependency acme_a@1 (acme/a@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+package.toml:10: dependency acme_c@1 (acme/c@1) is used by nobody: neither acme/root@1 nor what it is made of names it`}),
+		Entry("a component with a dependency", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme/b@1")
+			return b.toml("acme_a@1", "acme_b@1")
+		}, text: `
+package.toml:4: dependency acme_b@1 (acme/b@1) is used by nobody: neither acme/a@1 nor what it is made of names it`}),
+		Entry("stacks that do not meet", wrong{make: func(b *bench) string {
+			b.add(module{ref: "acme/a@1", toml: "\n[[stacks]]\nid = \"jammy\"\n\n[[stacks]]\nid = \"noble\"\n"})
+			b.add(module{ref: "acme/b@1", toml: "\n[[stacks]]\nid = \"bionic\"\n"})
+			b.component("acme/c@1")
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
+		}, text: `
+acme_root@1: the buildpacks have no stack in common: acme/a@1 supports jammy, noble; acme/b@1 supports bionic`}),
+		Entry("buildpacks that are for other targets", wrong{make: func(b *bench) string {
+			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.add(module{ref: "acme/b@1", toml: "\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_b@1")
+		}, changes: []change{target("linux/amd64")}, text: `
+acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64
+acme_b@1/buildpack.toml:7: buildpack acme/b@1 is for windows/amd64, linux/arm64, not for linux/amd64`}),
+		Entry("for both of two targets, what is wrong for both said once", wrong{make: func(b *bench) string {
+			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.composite("acme/root@1", "acme/a@1", "acme/gone@1")
+			return b.toml("acme_root@1", "acme_a@1")
+		}, changes: []change{target("linux/amd64"), target("linux/s390x")}, text: `
+acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+		Entry("sources for several architectures", wrong{make: func(b *bench) string {
+			b.keepCNB("a.cnb", b.build(b.toml(b.component("acme/a@1")), target("linux/amd64")).Image)
+			b.keepCNB("b.cnb", b.build(b.toml(b.component("acme/b@1")), target("linux/arm64")).Image)
+			b.keepCNB("c.cnb", b.build(b.toml(b.component("acme/c@1")), target("linux/arm64/v8")).Image)
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			return b.toml("acme_root@1", "a.cnb", "b.cnb", "c.cnb")
+		}, text: `
+package.toml:7: b.cnb is for linux/arm64, but a.cnb is for linux/amd64: one image cannot hold both
+package.toml:10: c.cnb is for linux/arm64/v8, but a.cnb is for linux/amd64: one image cannot hold both`}),
+		Entry("what is wrong for one of two targets, with the target", wrong{make: func(b *bench) string {
+			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.component("acme/spare@1")
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
+		}, changes: []change{target("linux/amd64"), target("linux/arm64")}, text: `
+package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+target linux/amd64: acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64`}),
+		Entry("a source for another architecture than the target", wrong{make: func(b *bench) string {
+			b.keepCNB("a.cnb", b.build(b.toml(b.component("acme/a@1")), target("linux/amd64")).Image)
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "a.cnb")
+		}, changes: []change{target("linux/arm64")}, text: `
+package.toml:4: a.cnb: it has no image for linux/arm64, but for linux/amd64`}),
+		Entry("ids whose directories would be one", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme_a@1")
+			b.write("slash/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
+			b.composite("acme/root@1", "acme/a@1", "acme_a@1")
+			return b.toml("acme_root@1", "slash", "acme_a@1")
+		}, text: `
+buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) would both be /cnb/buildpacks/acme_a/1; one of them needs another id or version`}),
+		Entry("one ref with two contents, and another ref likewise", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.write("other/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
+			b.component("acme/b@1")
+			b.write("more/buildpack.toml", module{ref: "acme/b@1"}.descriptor())
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			return b.toml("acme_root@1", "acme_a@1", "other", "more", "acme_b@1")
+		}, text: `
+buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version
+buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ; give one of them another version`}),
+		Entry("sources that are not there, and what is no source", wrong{make: func(b *bench) string {
+			b.write("README.md", "hello")
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "./acme_a@1", "README.md", "urn:cnb:registry:acme/a", "oci:nothing")
+		}, text: `
+package.toml:5: source "./acme_a@1": there is no file or directory acme_a@1
+package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF`}),
+		Entry("sources that cannot be opened", wrong{make: func(b *bench) string {
+			b.write("README.md", "hello")
+			b.write("deep/down/buildpack.toml", "")
+			b.write("bad/buildpack.toml", "api = 3\n[buildpack]\nid = \"x\"\n")
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "README.md", "deep", "bad")
+		}, text: `
+package.toml:4: README.md: it is no archive that is known here (tar, tgz, zip)
+package.toml:7: deep: it has no buildpack.toml at its root; there is one at down/buildpack.toml: name that directory, or pack it so that the file is at the root
+package.toml:10: bad/buildpack.toml:1: api must be a string, not a number
+package.toml:10: bad/buildpack.toml:2: buildpack.version is missing`}),
+		Entry("the root and its dependencies alike", wrong{make: func(b *bench) string {
+			b.write("root/buildpack.toml", "[buildpack]\nid = \"acme/root\"\n")
+			b.write("bad/buildpack.toml", "api = \"0.10\"\n")
+			return b.toml("root", "bad")
+		}, text: `
+root/buildpack.toml: api is missing; write the Buildpack API version, as in api = "0.10", at the top
+root/buildpack.toml:1: buildpack.version is missing
+package.toml:4: bad/buildpack.toml: buildpack.id is missing
+package.toml:4: bad/buildpack.toml: buildpack.version is missing`}),
+		Entry("an archive, by its file and line", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.composite("acme/inner@1", "acme/a@1", "acme/gone@1")
+			b.composite("acme/root@1", "acme/inner@1")
+			return b.toml("acme_root@1", b.tgz("acme_inner@1"), "acme_a@1")
+		}, text: `
+acme_inner@1.tgz/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+		Entry("things of every kind", wrong{make: func(b *bench) string {
+			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.write("other/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
+			b.add(module{ref: "acme/b@1", toml: "\n[[stacks]]\nid = \"jammy\"\n"})
+			b.add(module{ref: "acme/c@1", toml: "\n[[stacks]]\nid = \"noble\"\n"})
+			b.component("acme/spare@1")
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			return b.toml("acme_root@1", "acme_a@1", "other", "acme_spare@1", "acme_b@1", "acme_c@1")
+		}, changes: []change{target("linux/amd64"), maxLayers(3)}, text: `
+buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version
+package.toml:10: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64
+acme_root@1: the buildpacks have no stack in common: acme/b@1 supports jammy; acme/c@1 supports noble
+the image would have 4 layers, and at most 3 are allowed`}),
+		Entry("wishes that mean nothing, beside what is wrong with the input", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme/spare@1")
+			b.composite("acme/root@1", "acme/a@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
+		}, changes: []change{exclude("acme/b")}, text: `
+package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+no buildpack is called "acme/b"; there is acme/a@1, acme/root@1`}),
+		Entry("too many layers", wrong{make: func(b *bench) string {
+			b.component("acme/a@1")
+			b.component("acme/b@1")
+			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			return b.toml("acme_root@1", "acme_a@1", "acme_b@1")
+		}, changes: []change{maxLayers(2)}, text: `
+the image would have 3 layers, and at most 2 are allowed`}),
+		Entry("a label that is taken", wrong{make: func(b *bench) string {
+			return b.toml(b.component("acme/a@1"))
+		}, changes: []change{label("io.buildpacks.buildpack.layers", "{}")}, text: `
+label io.buildpacks.buildpack.layers is laminate's to set; choose another name`}),
+		Entry("targets that are not linux", wrong{make: func(b *bench) string {
+			return b.toml(b.component("acme/a@1"))
+		}, changes: []change{target("windows/amd64"), target("linux/amd64"), target("linux/amd64")}, text: `
+target windows/amd64: laminate packages for linux only; write linux/amd64 or the like
+target linux/amd64 is named twice`}),
+		Entry("a component for windows", wrong{make: func(b *bench) string {
+			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\n\n[[targets]]\nos = \"windows\"\n"}))
+		}, text: `
+acme_a@1/buildpack.toml:10: target windows: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
+		Entry("package.toml itself", wrong{make: func(b *bench) string {
+			b.write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
+			return b.at("package.toml")
+		}, text: `
+package.toml:1: buildpack.uri is missing; write uri = "." for what is beside this file
+package.toml:2: unknown key "buildpack.url"; did you mean "uri"?
+package.toml:4: a dependency cannot have both uri and image; leave one out
+package.toml:9: platform.os = "windows" is refused; remove it: laminate packages for linux only`}),
+	)
+})
+
+var _ = Describe("doubtful input", func() {
+	It("is warned of once, whatever the number of targets", func() {
+		b := newBench()
+		b.component("acme/a@1")
+		b.write("acme_b@1/buildpack.toml", "api = \"0.99\"\n\n[buildpack]\nid = \"acme/b\"\nversion = \"1\"\nflavour = \"mint\"\n")
+		b.composite("acme/root@1", "acme/a", "acme/b@1")
+		jobs, err := b.prepare(b.toml("acme_root@1", "acme_a@1", "acme_b@1"),
+			target("linux/amd64"), target("linux/arm64"), flat(flatten.All))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(2))
+		Expect(b.saidWarnings()).To(Equal([]string{
+			"acme_b@1/buildpack.toml:1: buildpack API 0.99 is not known to laminate, which knows 0.2 to 0.12",
+			`acme_b@1/buildpack.toml:6: unknown key "buildpack.flavour"`,
+			"acme_b@1/buildpack.toml: acme/b@1 has no bin/detect",
+			"acme_b@1/buildpack.toml: acme/b@1 has no bin/build",
+			"acme_root@1/buildpack.toml:9: entry acme/a names no version; acme/a@1 is taken, but lifecycles do not resolve such an entry",
+			"buildpacks share layers here; the distribution spec 0.3 has one buildpack per layer in a buildpackage, " +
+				"and platforms that split flattened layers take it all the same",
+		}))
+	})
+
+	It("is none where every buildpack has its layer", func() {
+		b := newBench()
+		b.build(b.toml(b.component("acme/a@1")), flat(flatten.Composites))
+		Expect(b.saidWarnings()).To(BeEmpty())
+	})
+})
