@@ -100,28 +100,45 @@ func (c *checked) Read(p []byte) (int, error) {
 	}
 	n, err := c.from.Read(p[:min(int64(len(p)), max(c.left, 1))])
 	if int64(n) > c.left {
-		c.err = &blobError{c.blob, errors.New("it is longer than its size says")}
+		c.err = c.is("longer than its size says")
 		return 0, c.err
 	}
 	c.sum.Write(p[:n])
 	c.left -= int64(n)
-	if c.left == 0 && (n > 0 || err == io.EOF) {
-		if got := hex.EncodeToString(c.sum.Sum(nil)); got != c.want {
-			c.err = &blobError{c.blob, fmt.Errorf("what it holds is sha256:%s", got)}
-			return 0, c.err
-		}
-	} else if err == io.EOF {
-		c.err = &blobError{c.blob, fmt.Errorf("it ends %d bytes too early", c.left)}
-		return 0, c.err
-	}
-	if err == io.EOF {
-		c.err = io.EOF
-	}
-	if err != nil && err != io.EOF {
+	switch {
+	case err != nil && err != io.EOF:
 		c.err = &blobError{c.blob, err}
+	case c.left > 0 && err == io.EOF:
+		c.err = c.is(fmt.Sprintf("%d bytes shorter than its size says", c.left))
+	case c.left == 0:
+		c.err = c.end(err)
+	}
+	if c.err != nil && c.err != io.EOF {
+		return 0, c.err
 	}
 	return n, c.err
 }
+
+// end looks whether the blob is over and is what it should be: io.EOF says
+// yes. It runs before the last bytes are handed out, so that whoever gets them
+// all, a registry for one that then answers at once, got nothing wrong.
+func (c *checked) end(err error) error {
+	for err == nil {
+		var n int
+		if n, err = c.from.Read(make([]byte, 1)); n > 0 {
+			return c.is("longer than its size says")
+		}
+	}
+	if err != io.EOF {
+		return &blobError{c.blob, err}
+	}
+	if got := hex.EncodeToString(c.sum.Sum(nil)); got != c.want {
+		return &blobError{c.blob, fmt.Errorf("what it holds is sha256:%s", got)}
+	}
+	return io.EOF
+}
+
+func (c *checked) is(what string) error { return &blobError{c.blob, errors.New("it is " + what)} }
 
 func (c *checked) Close() error {
 	if err := c.from.Close(); err != nil {

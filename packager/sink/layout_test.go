@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -205,10 +204,9 @@ var _ = Describe("layouts", func() {
 		Expect(try(ctx, reread(imageOf(amd64, layerOf(1, 1000), layerOf(2, 200_000)), flipped))).To(MatchError(ContainSubstring("what it holds is")))
 		unchanged()
 		By("cancellation")
-		cctx, cancel := context.WithCancel(ctx)
-		within(time.Second, func() {
-			Expect(try(cctx, reread(imageOf(amd64, layerOf(2, 3_000_000)), cancelling(cancel, 1_000_000)))).To(MatchError(context.Canceled))
-		})
+		cctx, cancel, soon := interruptible(ctx)
+		Expect(try(cctx, reread(imageOf(amd64, layerOf(2, 3_000_000)), cancelling(cancel, 1_000_000)))).To(MatchError(context.Canceled))
+		soon()
 		unchanged()
 		By("a full disk")
 		img := imageOf(amd64, layerOf(2, 1000), layerOf(3, 3_000_000))

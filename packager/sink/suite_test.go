@@ -309,10 +309,16 @@ func (w *watchedRegistry) mounts(repo string) map[string]int {
 	return counts
 }
 
-// within runs f and fails if it takes longer.
-func within(d time.Duration, f func()) {
-	GinkgoHelper()
-	start := time.Now()
-	f()
-	Expect(time.Since(start)).To(BeNumerically("<", d))
+// interruptible gives a context, what cancels it, and a check that no more
+// than a second has gone by since.
+func interruptible(parent context.Context) (ctx context.Context, cancel, soon func()) {
+	inner, stop := context.WithCancel(parent)
+	var once sync.Once
+	var at time.Time
+	cancel = func() { once.Do(func() { at = time.Now(); stop() }) }
+	return inner, cancel, func() {
+		GinkgoHelper()
+		Expect(inner.Err()).To(HaveOccurred(), "nobody cancelled")
+		Expect(time.Since(at)).To(BeNumerically("<", time.Second))
+	}
 }

@@ -1,0 +1,158 @@
+package sink_test
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/packager/location"
+	"laminate/packager/sink"
+)
+
+func inDaemon(ref string) location.Location {
+	return location.Location{Kind: location.Daemon, Ref: ref, Written: "docker-daemon:" + ref}
+}
+
+// An engine speaks as much of the Docker Engine API as loading an image takes.
+// It runs on linux/arm64 and keeps the ID of every tag that it was given.
+type engine struct {
+	tags   map[string]string
+	loaded []string // files of the last archive
+	says   string   // instead of what a load that worked says
+	lies   string   // instead of the image's ID
+}
+
+func newEngine() *engine {
+	e := &engine{tags: map[string]string{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.44") })
+	mux.HandleFunc("GET /v1.44/version", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"Os":"linux","Arch":"arm64"}`)
+	})
+	mux.HandleFunc("POST /v1.44/images/load", func(w http.ResponseWriter, r *http.Request) {
+		if e.says == "" {
+			e.load(r.Body)
+		}
+		_, _ = fmt.Fprintf(w, "{\"stream\":\"Loading\"}\n%s", e.says)
+	})
+	mux.HandleFunc("/v1.44/images/", func(w http.ResponseWriter, r *http.Request) {
+		image := strings.TrimPrefix(r.URL.Path, "/v1.44/images/")
+		if source, ok := strings.CutSuffix(image, "/tag"); ok {
+			e.tags[strings.TrimPrefix(r.URL.Query().Get("repo"), "docker.io/library/")+":"+r.URL.Query().Get("tag")] = source
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		image = strings.TrimSuffix(image, "/json")
+		id, ok := e.tags[image]
+		for _, known := range e.tags {
+			if known == image {
+				id, ok = image, true
+			}
+		}
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"message":"no such image"}`)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"Id":%q}`, id)
+	})
+	server := httptest.NewServer(mux)
+	DeferCleanup(server.Close)
+	GinkgoT().Setenv("DOCKER_HOST", "tcp://"+strings.TrimPrefix(server.URL, "http://"))
+	return e
+}
+
+func (e *engine) load(archive io.Reader) {
+	e.loaded = nil
+	for r := tar.NewReader(archive); ; {
+		h, err := r.Next()
+		if err != nil {
+			return
+		}
+		e.loaded = append(e.loaded, h.Name)
+		var m tarball.Manifest
+		if h.Name != "manifest.json" || json.NewDecoder(r).Decode(&m) != nil {
+			continue
+		}
+		for _, t := range m[0].RepoTags {
+			e.tags[t] = m[0].Config
+			if e.lies != "" {
+				e.tags[t] = e.lies
+			}
+		}
+	}
+}
+
+var _ = Describe("the Docker daemon", func() {
+	It("gets the image under all its names, once", func(ctx SpecContext) {
+		e := newEngine()
+		img := imageOf(arm64, layerOf(1, 1000))
+		id := must(img.ConfigName())
+		written, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{img}, sink.Options{Tags: []string{"c:1"}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written).To(Equal([]sink.Written{{Digest: id, Destination: "docker-daemon:a/b:latest"}, {Digest: id, Destination: "docker-daemon:c:1"}}))
+		Expect(e.tags).To(HaveLen(2))
+		Expect(e.loaded).To(HaveLen(3))
+
+		e.loaded = nil
+		log := &recorded{}
+		_, err = sink.Write(ctx, inDaemon("d:2"), []sink.Image{img}, sink.Options{Log: log})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(e.loaded).To(BeEmpty())
+		Expect(e.tags).To(HaveLen(3))
+		Expect(log.lines).To(HaveExactElements(HavePrefix("reused layer")))
+	})
+
+	It("gets the image that it can run, or none", func(ctx SpecContext) {
+		newEngine()
+		log := &recorded{}
+		here, there := imageOf(arm64, layerOf(1, 10)), imageOf(amd64, layerOf(1, 10))
+		written, err := sink.Write(ctx, inDaemon("x"), []sink.Image{there, here}, sink.Options{Log: log})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written[0].Digest).To(Equal(must(here.ConfigName())))
+		Expect(log.lines).To(ContainElement(ContainSubstring("Left out: linux/amd64.")))
+		_, err = sink.Write(ctx, inDaemon("x"), []sink.Image{there, there}, sink.Options{})
+		Expect(err).To(MatchError("output docker-daemon:x: the Docker daemon runs on linux/arm64, and there are images for linux/amd64, linux/amd64"))
+	})
+
+	It("is believed when it says in a good answer that it could not", func(ctx SpecContext) {
+		e := newEngine()
+		e.says = `{"errorDetail":{"message":"max depth exceeded"},"error":"max depth exceeded"}`
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 3_000_000))}, sink.Options{})
+		Expect(err).To(MatchError(ContainSubstring("the Docker daemon says: max depth exceeded")))
+	})
+
+	It("is not believed about an image that it does not have", func(ctx SpecContext) {
+		e := newEngine()
+		e.lies = "sha256:" + strings.Repeat("0", 64)
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{})
+		Expect(err).To(MatchError(ContainSubstring("the Docker daemon has " + e.lies + " under x:latest")))
+	})
+
+	It("gets nothing of a lying layer, or of a write that is interrupted", func(ctx SpecContext) {
+		e := newEngine()
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 100_000)), flipped)}, sink.Options{})
+		Expect(err).To(MatchError(ContainSubstring("what it holds is sha256:")))
+		cctx, cancel, soon := interruptible(ctx)
+		_, err = sink.Write(cctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 3_000_000)), cancelling(cancel, 1_000_000))}, sink.Options{})
+		Expect(err).To(MatchError(context.Canceled))
+		soon()
+		Expect(e.tags).To(BeEmpty())
+	})
+
+	It("that does not answer is named, and so is what else can be done", func(ctx SpecContext) {
+		GinkgoT().Setenv("DOCKER_HOST", "unix://"+GinkgoT().TempDir()+"/none.sock")
+		_, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{})
+		Expect(err).To(MatchError(And(HavePrefix("no Docker daemon answers ("),
+			HaveSuffix("write to a file instead (b.cnb), to a layout (oci:DIR), or to a registry (--publish, docker://REF)"))))
+	})
+})
