@@ -111,7 +111,11 @@ func (o *Opener) fromDaemon(ctx context.Context, c *client.Client, ref string, t
 	there := err == nil
 	// What is only in the daemon cannot be pulled, and need not be.
 	if err := o.pull(ctx, c, ref, target); err != nil && !(there && errdefs.IsNotFound(err)) {
-		return "", 0, fmt.Errorf("pulling it with the Docker daemon: %w", short(err))
+		hint := ""
+		if there && ctx.Err() == nil {
+			hint = "; pull policy if-not-present takes what the daemon has"
+		}
+		return "", 0, fmt.Errorf("pulling it with the Docker daemon: %w%s", short(err), hint)
 	}
 	if found, err = c.ImageInspect(ctx, ref); err != nil {
 		return "", 0, short(err)

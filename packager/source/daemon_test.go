@@ -123,7 +123,7 @@ var _ = Describe("the Docker daemon", func() {
 		},
 		Entry("never, what is new", source.Never, "acme/new:1", "the pull policy is never"),
 		Entry("always, what is nowhere", source.Always, "acme/none:1", "pull access denied"),
-		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full"),
+		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full; pull policy if-not-present takes what the daemon has"),
 	)
 
 	It("is given credentials", func() {

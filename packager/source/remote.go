@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -13,8 +14,9 @@ import (
 
 // remoteCatalog is a repository of a registry.
 type remoteCatalog struct {
+	ctx        context.Context
 	repository name.Repository
-	options    []remote.Option
+	puller     *remote.Puller // which logs in once
 }
 
 // openRegistry opens an image of a registry.
@@ -24,8 +26,12 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	if err != nil {
 		return err
 	}
-	c := remoteCatalog{parsed.Context(), i.registryOptions.Remote(i.ctx)}
-	d, err := remote.Get(parsed, c.options...)
+	puller, err := remote.NewPuller(i.registryOptions.Remote(i.ctx)...)
+	if err != nil {
+		return i.wrong(err)
+	}
+	c := remoteCatalog{i.ctx, parsed.Context(), puller}
+	d, err := puller.Get(i.ctx, parsed)
 	switch {
 	case err != nil:
 	case d.MediaType.IsIndex():
@@ -46,7 +52,7 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 
 // get fetches a manifest by its digest, which is checked.
 func (c remoteCatalog) get(d v1.Descriptor) (*remote.Descriptor, error) {
-	return remote.Get(c.repository.Digest(d.Digest.String()), c.options...)
+	return c.puller.Get(c.ctx, c.repository.Digest(d.Digest.String()))
 }
 
 // subIndex implements catalog.

@@ -1,0 +1,139 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	"laminate/packager/progress"
+)
+
+// blobReader reads a blob as it is stored, and reports what is wrong with it.
+type blobReader struct {
+	io.Closer
+	layer *Layer
+	r     io.Reader
+	task  progress.Task
+	ended bool
+}
+
+func (b *blobReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.task.Add(int64(n))
+	if err != nil && err != io.EOF {
+		err = b.layer.wrong(err)
+	}
+	if err != nil {
+		b.end(err)
+	}
+	return n, err
+}
+
+// end ends the task, once.
+func (b *blobReader) end(err error) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	if err == io.EOF {
+		err = nil
+	}
+	b.task.Done(err)
+}
+
+func (b *blobReader) Close() error {
+	b.end(nil)
+	return b.Closer.Close()
+}
+
+// unpackedLayer reads a layer's tar and compares its digest with the diffID.
+type unpackedLayer struct {
+	io.Closer
+	layer  *Layer
+	r      *bounded
+	packed *counted // nil where nothing is compressed
+	sum    hash.Hash
+	wrong  error
+}
+
+func (u *unpackedLayer) Read(p []byte) (int, error) {
+	if u.wrong != nil {
+		return 0, u.wrong
+	}
+	n, err := u.r.Read(p)
+	u.sum.Write(p[:n])
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		err = u.end()
+	default:
+		err = u.layer.wrong(err)
+	}
+	u.wrong = err
+	return n, err
+}
+
+// end reads what the blob has after the compressed stream, for the sake of its
+// digest, and compares the diffID.
+func (u *unpackedLayer) end() error {
+	if u.packed != nil {
+		if _, err := io.Copy(io.Discard, u.packed); err != nil {
+			return u.layer.wrong(err)
+		}
+	}
+	got := digestOf(u.sum)
+	if got != u.layer.Diff {
+		return u.layer.wrong(fmt.Errorf("the config says that its diffID is %s, but it is %s", u.layer.Diff, got))
+	}
+	return io.EOF
+}
+
+// forPiece is open for whoever names the source in errors already.
+func (l *Layer) forPiece(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := l.open(ctx)
+	if err != nil {
+		return nil, l.unnamed(err)
+	}
+	return readCloser{unnamedReader{rc, l}, rc}, nil
+}
+
+func (l *Layer) unnamed(err error) error {
+	if rest, ok := strings.CutPrefix(err.Error(), l.image.name+": "); ok {
+		return &reworded{err, rest}
+	}
+	return err
+}
+
+type unnamedReader struct {
+	io.Reader
+	layer *Layer
+}
+
+func (r unnamedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.layer.unnamed(err)
+	}
+	return n, err
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	error
+	words string
+}
+
+func (e *reworded) Error() string { return e.words }
+func (e *reworded) Unwrap() error { return e.error }
+
+// unpacker closes a decompressor, whose errors Read has given before, and what
+// it reads.
+type unpacker struct{ decompressor, packed io.Closer }
+
+func (u unpacker) Close() error {
+	_ = u.decompressor.Close()
+	return u.packed.Close()
+}
