@@ -1,0 +1,58 @@
+package cli_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/fixtures"
+)
+
+// importRules say which of the module's packages a package may import, by
+// prefix, and why no others. Packages below a prefix share its rule; the
+// longest prefix counts. Tests are free.
+var importRules = []struct {
+	in, may, because string
+}{
+	{"laminate/flatten", "", "it is the heart: values and pure functions that know nothing of where things come from"},
+	{"laminate/flatten/layer", "laminate/flatten", "it makes layers of what it is given, and opens no network"},
+	{"laminate/packager/progress", "", "everybody tells through it"},
+	{"laminate/packager/location", "", "it is a grammar, and opens nothing"},
+	{"laminate/packager/config", "laminate/flatten", "it reads bytes that somebody else opened"},
+	{"laminate/packager/registry", "", "sources and sinks share it, and it knows neither"},
+	{"laminate/packager/source", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/location laminate/packager/progress laminate/packager/registry", "it reads; where things are written is no concern of it"},
+	{"laminate/packager/sink", "laminate/flatten laminate/packager/location laminate/packager/progress laminate/packager/registry", "it writes images; how they came to be is no concern of it"},
+	{"laminate/packager", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/location laminate/packager/progress laminate/packager/source", "it makes images and does not choose where they go"},
+	{"laminate/cli", "laminate/flatten laminate/flatten/layer laminate/packager laminate/packager/config laminate/packager/location laminate/packager/progress laminate/packager/sink laminate/packager/source", "it is the only one to choose a sink; nobody imports it"},
+	{"laminate/cli/laminate", "laminate/cli", "it is a few lines"},
+	{"laminate/fixtures", "laminate/cli laminate/fixtures laminate/fixtures/pack", "it serves tests and the demo; nobody else imports it"},
+}
+
+var _ = Describe("imports", func() {
+	It("point one way", func() {
+		list := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "laminate/...")
+		list.Dir = fixtures.Root()
+		out, err := list.Output()
+		Expect(err).NotTo(HaveOccurred())
+		for line := range strings.Lines(string(out)) {
+			words := strings.Fields(line)
+			in, imports := words[0], words[1:]
+			i := -1
+			for j, rule := range importRules {
+				if (in == rule.in || strings.HasPrefix(in, rule.in+"/")) && (i < 0 || len(rule.in) > len(importRules[i].in)) {
+					i = j
+				}
+			}
+			Expect(i).NotTo(Equal(-1), "package %s has no rule", in)
+			for _, imported := range imports {
+				if strings.HasPrefix(imported, "laminate/") {
+					Expect(slices.Contains(strings.Fields(importRules[i].may), imported)).To(BeTrue(),
+						"%s imports %s, but %s", in, imported, importRules[i].because)
+				}
+			}
+		}
+	})
+})
