@@ -37,7 +37,7 @@ func (s *spooler) keep(r io.Reader, size int64) (func() (io.ReadCloser, error), 
 			return nil, err
 		}
 	}
-	n, err := io.Copy(s.spool, io.LimitReader(r, size+1))
+	n, err := io.Copy(s.spool, r) // neither tar nor zip gives more than it announced
 	if err != nil {
 		return nil, err
 	}
