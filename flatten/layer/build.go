@@ -131,7 +131,9 @@ func startCheck(ctx context.Context, kind flatten.Kind, members []Member) *check
 	}
 	go func() {
 		var err error
-		c.report, err = Inspect(ctx, kind, c.refs, func(context.Context) (io.ReadCloser, error) { return r, nil })
+		// The reader stays open, so that who writes is told the reason.
+		open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(r), nil }
+		c.report, err = Inspect(ctx, kind, c.refs, open)
 		r.CloseWithError(err)
 		c.result <- err
 	}()

@@ -12,3 +12,6 @@ func WriteTo(w io.Writer, m Member) error {
 	b := &Built{}
 	return b.write(context.Background(), w, []Member{m}, BuildOptions{Kind: flatten.Buildpack, Compression: Gzip})
 }
+
+// CleanName makes a name absolute.
+func CleanName(name string) (string, error) { return cleanName(name) }

@@ -17,6 +17,10 @@ import (
 // trailerSize is the length of an archive's end: two blocks of zeros.
 const trailerSize = 1024
 
+// maxHead is how much of a tar may stand before the content of one entry: its
+// header, and extended headers that say more of it.
+const maxHead = 1 << 20
+
 // scanner walks the uncompressed tar of a layer and hands every entry, as the
 // bytes it has there, to the piece it belongs to.
 type scanner struct {
@@ -30,8 +34,8 @@ type scanner struct {
 	out   io.Writer // where the current piece goes, nil between pieces
 	now   string    // directory of the current piece
 	idDir map[string][]byte
-	fresh string              // the id directory that was the entry before
-	seen  map[string]struct{} // paths, directories aside
+	fresh string // the id directory that was the entry before
+	paths paths
 	begun map[string]bool
 	// untidy is the first reason why the layer is not the one that laminate
 	// would have written of the same pieces, "" where it is.
@@ -43,10 +47,13 @@ type scanner struct {
 func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, begin func(flatten.Ref, bool) (io.Writer, error)) (untidy string, err error) {
 	s := &scanner{
 		kind: kind, refs: map[string]flatten.Ref{}, begin: begin,
-		idDir: map[string][]byte{}, seen: map[string]struct{}{}, begun: map[string]bool{},
+		idDir: map[string][]byte{}, paths: paths{}, begun: map[string]bool{},
 	}
 	for _, ref := range refs {
-		s.refs[kind.Dir(ref)] = ref
+		if other, taken := s.refs[kind.Dir(ref)]; taken && other != ref {
+			return "", fmt.Errorf("%s and %s would have the same directory %s", other, ref, kind.Dir(ref))
+		}
+		s.refs[kind.Dir(ref)], s.idDir[kind.IDDir(ref)] = ref, nil
 	}
 	s.tape.r = contextReader{ctx, r}
 	s.tr = tar.NewReader(&s.tape)
@@ -96,6 +103,9 @@ func (s *scanner) end() error {
 	if got+int(min(rest, 1<<20)) != trailerSize {
 		s.mess("the archive does not end in two blocks of zeros, and nothing more")
 	}
+	if err == nil && bytes.ContainsFunc(s.tape.head.Bytes(), func(r rune) bool { return r != 0 }) {
+		err = io.ErrUnexpectedEOF // an extended header of an entry that does not come
+	}
 	if err != nil {
 		return fmt.Errorf("reading the layer's tar: %w", err)
 	}
@@ -111,13 +121,15 @@ func (s *scanner) mess(format string, args ...any) {
 // entry deals with one entry. Head is what the header was read from; the
 // content is still ahead.
 func (s *scanner) entry(h *tar.Header, head []byte) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return errors.New("it has a header for all entries that follow, which cannot be kept when they are taken apart")
+	}
 	name, err := cleanName(h.Name)
 	if err != nil {
 		return err
 	}
-	head, err = s.absolute(h, head, name)
-	if err != nil {
-		return err
+	if isWhiteout(name) {
+		return fmt.Errorf("%s is a whiteout: the layer changes one below it and does not stand alone", h.Name)
 	}
 	root := s.kind.Root()
 	below, inRoot := strings.CutPrefix(name, root+"/")
@@ -129,15 +141,22 @@ func (s *scanner) entry(h *tar.Header, head []byte) error {
 		return nil
 	case !inRoot:
 		return fmt.Errorf("%s lies outside of %s", h.Name, root)
-	case deeper:
-		return s.member(h, head, name, root+"/"+id+"/"+version)
-	case !isDir:
+	case !deeper && !isDir:
 		return fmt.Errorf("%s is no directory", h.Name)
+	}
+	if head, err = s.absolute(h, head, name); err != nil {
+		return err
+	}
+	if deeper {
+		return s.member(h, head, name, root+"/"+id+"/"+version)
 	}
 	if s.fresh != "" {
 		s.mess("%s is empty", s.fresh)
 	}
-	s.idDir[name], s.fresh = bytes.Clone(head), name
+	if _, wanted := s.idDir[name]; wanted {
+		s.idDir[name] = bytes.Clone(head)
+	}
+	s.fresh = name
 	return nil
 }
 
@@ -169,9 +188,7 @@ func (s *scanner) member(h *tar.Header, head []byte, name, dir string) error {
 // check refuses entries that no buildpack may have.
 func (s *scanner) check(h *tar.Header, name, dir string) error {
 	switch h.Typeflag {
-	case tar.TypeDir:
-		return nil
-	case tar.TypeReg, tar.TypeSymlink:
+	case tar.TypeDir, tar.TypeReg, tar.TypeSymlink:
 	case tar.TypeLink:
 		target, err := cleanName(h.Linkname)
 		if err != nil {
@@ -180,7 +197,7 @@ func (s *scanner) check(h *tar.Header, name, dir string) error {
 		if !strings.HasPrefix(target, dir+"/") {
 			return fmt.Errorf("%s is a hard link out of its buildpack, to %s", h.Name, h.Linkname)
 		}
-		if _, there := s.seen[target]; !there {
+		if !s.paths.hasFile(target) {
 			return fmt.Errorf("%s is a hard link to %s, which is not there", h.Name, h.Linkname)
 		}
 	case tar.TypeChar, tar.TypeBlock:
@@ -190,17 +207,25 @@ func (s *scanner) check(h *tar.Header, name, dir string) error {
 	default:
 		return fmt.Errorf("%s is of type %q, which a buildpack cannot hold", h.Name, h.Typeflag)
 	}
-	if name == dir {
+	isDir := h.Typeflag == tar.TypeDir
+	switch {
+	case isSparse(h):
+		return fmt.Errorf("%s is a sparse file, which a buildpack cannot hold", h.Name)
+	case name == dir && !isDir:
 		return fmt.Errorf("%s is no directory", h.Name)
 	}
-	if strings.HasPrefix(path.Base(name), ".wh.") {
-		return fmt.Errorf("%s is a whiteout: the layer changes one below it and does not stand alone", h.Name)
+	return s.paths.add(name, dir, isDir)
+}
+
+// isSparse tells whether the header is that of a file with holes: a few bytes
+// of it could claim to be exabytes of zeros, and take for ever to read.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
 	}
-	if _, twice := s.seen[name]; twice {
-		return fmt.Errorf("%s is there twice", h.Name)
-	}
-	s.seen[name] = struct{}{}
-	return nil
+	return false
 }
 
 // turnTo makes the piece in dir the current one. A piece begins with its id
@@ -257,27 +282,25 @@ func (s *scanner) content() error {
 // absolute gives the header bytes of an entry with the name, and the name of
 // the file that it links to, made absolute. Where they are, it is head.
 func (s *scanner) absolute(h *tar.Header, head []byte, name string) ([]byte, error) {
-	link := h.Typeflag == tar.TypeLink && !strings.HasPrefix(h.Linkname, "/")
-	if strings.HasPrefix(h.Name, "/") && !link {
+	link := h.Linkname
+	if h.Typeflag == tar.TypeLink {
+		link = path.Clean("/" + link)
+	}
+	isPlain := h.Name == name || h.Name == name+"/" && h.Typeflag == tar.TypeDir
+	switch {
+	case !isPlain:
+		s.mess("%s is no absolute name", h.Name)
+	case link != h.Linkname:
+		s.mess("%s is no absolute name", h.Linkname)
+	default:
 		return head, nil
 	}
-	s.mess("%s is no absolute name", h.Name)
 	absolute := *h
-	absolute.Name = name
-	if h.Typeflag == tar.TypeLink {
-		absolute.Linkname = path.Clean("/" + h.Linkname)
+	absolute.Name, absolute.Linkname = name, link
+	if h.Format == tar.FormatUSTAR {
+		absolute.Format = tar.FormatUnknown // the name may have grown too long for it
 	}
 	return encodeHeader(&absolute)
-}
-
-// cleanName makes a name absolute and refuses those that lead upwards.
-func cleanName(name string) (string, error) {
-	for part := range strings.SplitSeq(name, "/") {
-		if part == ".." {
-			return "", fmt.Errorf("path %q leads out of its buildpack", name)
-		}
-	}
-	return path.Clean("/" + name), nil
 }
 
 func encodeHeader(h *tar.Header) ([]byte, error) {
@@ -286,44 +309,4 @@ func encodeHeader(h *tar.Header) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", h.Name, err)
 	}
 	return b.Bytes(), nil
-}
-
-// tape records what the tar reader reads: the bytes of a header in head, those
-// of a content, with the padding after it, in w.
-type tape struct {
-	r       io.Reader
-	head    bytes.Buffer
-	w       io.Writer
-	content int64 // bytes of content so far
-	padding int64 // bytes of padding that come before the next header
-	inHead  bool
-	werr    error // the first error of w
-}
-
-func (t *tape) startHead() {
-	t.head.Reset()
-	t.inHead, t.padding = true, -t.content&511
-	t.content = 0
-}
-
-func (t *tape) startContent(w io.Writer) { t.inHead, t.w, t.content = false, w, 0 }
-
-func (t *tape) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	b := p[:n]
-	if t.inHead {
-		pad := min(t.padding, int64(n))
-		t.padding -= pad
-		t.head.Write(b[pad:])
-		b = b[:pad]
-	} else {
-		t.content += int64(n)
-	}
-	if len(b) > 0 && t.werr == nil {
-		_, t.werr = t.w.Write(b)
-	}
-	if t.werr != nil {
-		return n, t.werr
-	}
-	return n, err
 }
