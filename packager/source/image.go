@@ -89,11 +89,7 @@ func (i *image) checked() (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkedImage{Image: i.Image}
-	for _, l := range layers {
-		c.layers = append(c.layers, l)
-	}
-	return c, nil
+	return &checkedImage{Image: i.Image, layers: layers}, nil
 }
 
 // checkedImage puts checked layers in the place of the image's own.
