@@ -134,8 +134,11 @@ func (b *bench) prepare(file string, changes ...change) ([]*packager.Job, error)
 	for _, c := range changes {
 		c(&o)
 	}
-	open := &source.Opener{WorkDir: work, Log: &b.log}
-	return packager.Prepare(context.Background(), open, o)
+	return packager.Prepare(context.Background(), b.opener(work), o)
+}
+
+func (b *bench) opener(work string) *source.Opener {
+	return &source.Opener{WorkDir: work, Log: &b.log}
 }
 
 // run does a whole run that gives one image, or none.

@@ -1,0 +1,200 @@
+package packager_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager"
+)
+
+// pieceFunc is a piece that only a test can have: one that does not do what
+// real ones do.
+type pieceFunc func(ctx context.Context, w io.Writer) error
+
+func (f pieceFunc) WriteEntries(ctx context.Context, w io.Writer) error { return f(ctx, w) }
+
+// job prepares a package of a root and two components, all in one layer.
+func (b *bench) job() *packager.Job {
+	GinkgoHelper()
+	b.component("acme/a@1")
+	b.component("acme/b@1")
+	b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+	jobs, err := b.prepare(b.toml("acme_root@1", "acme_a@1", "acme_b@1"), flat(flatten.All))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(jobs).To(HaveLen(1))
+	return jobs[0]
+}
+
+// pieceOf is what laminate writes of a directory on the bench, as bytes.
+func (b *bench) pieceOf(dir string) []byte {
+	GinkgoHelper()
+	img := b.build(b.toml(dir))
+	content := uncompressedTar(img.Layers[0])
+	return content[:len(content)-1024]
+}
+
+var _ = Describe("the check of what was built", func() {
+	ref := flatten.Ref{ID: "acme/a", Version: "1"}
+
+	DescribeTable("finds a layer that does not hold what is planned, and says that it is laminate's fault",
+		func(content func(b *bench) []byte, text string) {
+			b := newBench()
+			wrong := content(b)
+			j := b.job()
+			j.SetPiece(ref, pieceFunc(func(_ context.Context, w io.Writer) error { _, err := w.Write(wrong); return err }))
+			img, err := j.Build(context.Background())
+			Expect(img).To(BeNil())
+			Expect(err).To(MatchError(ContainSubstring(text)))
+			Expect(err).To(MatchError(ContainSubstring("[acme/root@1 acme/a@1 acme/b@1]")), "the layer is named by what it holds")
+			Expect(packager.IsFault(err)).To(BeTrue())
+		},
+		Entry("nothing of it", func(*bench) []byte { return nil }, "acme/a@1 has no files in the layer"),
+		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
+		Entry("its files twice", func(b *bench) []byte { p := b.pieceOf(b.component("acme/a@1")); return append(p, p...) }, "is there twice"),
+		Entry("no id directory", func(b *bench) []byte { return b.pieceOf(b.component("acme/a@1"))[512:] }, "does not begin with /cnb/buildpacks/acme_a"),
+		Entry("what is no archive", func(*bench) []byte { return bytes.Repeat([]byte("x"), 512) }, "invalid tar header"),
+		Entry("an archive's end in its midst", func(b *bench) []byte { return append(b.pieceOf(b.component("acme/a@1")), make([]byte, 1024)...) }, "acme/b@1 has no files"),
+	)
+
+	It("leaves the error of a source alone, which is nobody's fault here", func() {
+		b := newBench()
+		j := b.job()
+		j.SetPiece(ref, pieceFunc(func(_ context.Context, w io.Writer) error {
+			_, err := w.Write(make([]byte, 100))
+			return errors.Join(err, errors.New("acme_a@1: it changed while it was read"))
+		}))
+		img, err := j.Build(context.Background())
+		Expect(img).To(BeNil())
+		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: it changed while it was read"))
+		Expect(packager.IsFault(err)).To(BeFalse())
+	})
+
+	DescribeTable("finds an image that is not what was planned",
+		func(spoil func(img *packager.Image), text string) {
+			b := newBench()
+			img := b.pair(flatten.None)
+			refs := layersLabelOf(img.Image).Refs()
+			Expect(packager.Verify(img, refs)).To(Succeed())
+			spoil(img)
+			err := packager.Verify(img, refs)
+			Expect(err).To(MatchError(ContainSubstring(text)))
+			Expect(packager.IsFault(err)).To(BeTrue())
+		},
+		Entry("a layer is missing", func(img *packager.Image) { img.Layers = img.Layers[1:] }, "it has 3 layers, planned were 2"),
+		Entry("layers in another order", func(img *packager.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "layer 1 is not sha256:"),
+		Entry("a layer that holds too little", func(img *packager.Image) { img.Layers[0].Pieces = nil }, "layer 1 holds [], planned were [acme/a@1]"),
+		Entry("a ref in two layers", func(img *packager.Image) {
+			img.Layers[0].Pieces = append(img.Layers[0].Pieces, img.Layers[1].Pieces...)
+		}, "acme/b@1 is in two layers"),
+		Entry("a label that leads to another layer", func(img *packager.Image) {
+			spoilLabel(img, func(l flatten.LayersLabel) { l["acme/a"]["1"] = l["acme/b"]["1"] })
+		}, "its label has acme/a@1 in layer sha256:"),
+		Entry("a label that lacks a ref", func(img *packager.Image) {
+			spoilLabel(img, func(l flatten.LayersLabel) { delete(l, "acme/left") })
+		}, "its label has [acme/a@1 acme/b@1], planned were [acme/a@1 acme/b@1 acme/left@1]"),
+	)
+})
+
+func spoilLabel(img *packager.Image, spoil func(flatten.LayersLabel)) {
+	GinkgoHelper()
+	label := layersLabelOf(img.Image)
+	spoil(label)
+	layers, err := img.Image.Layers()
+	Expect(err).NotTo(HaveOccurred())
+	img.Image = relabelled(img.Image, label, layers...)
+}
+
+var _ = Describe("a source that changes", func() {
+	It("between two readings gives no image", func() {
+		b := newBench()
+		j := b.job()
+		Expect(os.WriteFile(b.at("acme_a@1/lib/data"), []byte("shorter"), 0o644)).To(Succeed())
+		img, err := j.Build(context.Background())
+		Expect(img).To(BeNil())
+		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read"))
+		Expect(packager.IsFault(err)).To(BeFalse())
+	})
+
+	It("by losing a file gives no image", func() {
+		b := newBench()
+		j := b.job()
+		Expect(os.Remove(b.at("acme_a@1/lib/data"))).To(Succeed())
+		_, err := j.Build(context.Background())
+		Expect(err).To(MatchError(HavePrefix("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read: ")))
+	})
+
+	It("as a layout whose blob is another now gives no image", func() {
+		b := newBench()
+		theirs := recompressed(b.pair(flatten.All).Image, gzip9)
+		b.keepLayout("left", theirs)
+		jobs, err := b.prepare(b.toml("acme_root@1", "left"))
+		Expect(err).NotTo(HaveOccurred())
+		other, err := gzipped(bytes.Repeat([]byte{0}, 1024), 9).Compressed()
+		Expect(err).NotTo(HaveOccurred())
+		content, err := io.ReadAll(other)
+		Expect(err).NotTo(HaveOccurred())
+		blob := "left/blobs/sha256/" + strings.TrimPrefix(blobsOf(theirs)[0], "sha256:")
+		Expect(os.WriteFile(b.at(blob), content, 0o644)).To(Succeed())
+		_, err = jobs[0].Build(context.Background())
+		Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("bytes, not"))))
+	})
+})
+
+var _ = Describe("a run that is cancelled", func() {
+	// slow is a piece that goes on until the context ends.
+	slow := func(ctx context.Context, w io.Writer) error {
+		for ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		return context.Cause(ctx)
+	}
+
+	It("ends within a second, with the cause, and leaves no layer", func() {
+		b := newBench()
+		j := b.job()
+		j.SetPiece(flatten.Ref{ID: "acme/b", Version: "1"}, pieceFunc(slow))
+		why := errors.New("the user has had enough")
+		ctx, cancel := context.WithCancelCause(context.Background())
+		time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
+		start := time.Now()
+		_, err := j.Build(ctx)
+		Expect(time.Since(start)).To(BeNumerically("<", time.Second))
+		Expect(err).To(MatchError(why))
+		Expect(packager.IsFault(err)).To(BeFalse())
+	})
+
+	It("before it begins opens nothing", func() {
+		b := newBench()
+		b.component("acme/a@1")
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		config, err := packager.ReadConfig(b.toml("acme_a@1"))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = packager.Prepare(ctx, b.opener(GinkgoT().TempDir()), packager.Options{Config: config})
+		Expect(err).To(MatchError(context.Canceled))
+	})
+})
+
+var _ = Describe("the work directory", func() {
+	It("keeps nothing of a layer that could not be built", func() {
+		b := newBench()
+		work := GinkgoT().TempDir()
+		b.component("acme/a@1")
+		jobs, err := b.prepare(b.toml("acme_a@1"), func(o *packager.Options) { o.WorkDir = work })
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(b.at("acme_a@1/lib/data"), []byte("else"), 0o644)).To(Succeed())
+		_, err = jobs[0].Build(context.Background())
+		Expect(err).To(HaveOccurred())
+		Expect(filepath.Glob(filepath.Join(work, "*"))).To(BeEmpty())
+	})
+})
