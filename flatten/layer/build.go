@@ -59,7 +59,10 @@ func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o Buil
 	b.diffID = sum(w.diffID)
 	digest, size, zerr := z.close()
 	b.digest, b.size = digest, size
-	return errors.Join(check.end(err, b.Pieces), zerr)
+	if err := check.end(err, b.Pieces); err != nil {
+		return err // a failing output has come by here, too
+	}
+	return zerr
 }
 
 // layerWriter takes the tar of a layer to everybody who wants it: one pass.

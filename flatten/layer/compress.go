@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
@@ -84,12 +85,13 @@ func newCompressor(ctx context.Context, out io.Writer, c Compression) *compresso
 // from one to the next.
 func newEncoder(c Compression) func(*job) error {
 	if c == Zstd {
-		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkSize), zstd.WithLowerEncoderMem(true))
 		return func(j *job) error {
 			if err != nil {
 				return err
 			}
-			j.out.Write(enc.EncodeAll(j.in, nil))
+			j.out.Grow(enc.MaxEncodedSize(len(j.in)))
+			j.out.Write(enc.EncodeAll(j.in, j.out.AvailableBuffer()))
 			return nil
 		}
 	}
@@ -99,6 +101,7 @@ func newEncoder(c Compression) func(*job) error {
 			return err
 		}
 		enc.Reset(&j.out)
+		enc.ModTime = time.Unix(0, 0) // no time: the zero value would be written as one
 		if _, err := enc.Write(j.in); err != nil {
 			return err
 		}

@@ -117,6 +117,12 @@ func checkFile(f File) error {
 	switch {
 	case !clean || strings.ContainsRune(f.Path, 0):
 		return fmt.Errorf("path %q leads out of the buildpack or is not plain", f.Path)
+	case len(f.Path) > maxFilePath:
+		return fmt.Errorf("path %.40q... is longer than %d bytes", f.Path, maxFilePath)
+	case isWhiteout(f.Path):
+		return fmt.Errorf("%s is the name of a whiteout, which an image layer cannot hold as a file", f.Path)
+	case f.Mode&fs.ModeSymlink != 0 && (f.Link == "" || len(f.Link) > maxPath || strings.ContainsRune(f.Link, 0)):
+		return fmt.Errorf("%s is a symbolic link to %.40q, which no link can lead to", f.Path, f.Link)
 	case f.Mode&(fs.ModeDevice|fs.ModeCharDevice) != 0:
 		return fmt.Errorf("%s is a device, which a buildpack cannot hold", f.Path)
 	case f.Mode&fs.ModeNamedPipe != 0:

@@ -10,6 +10,9 @@ import (
 // maxPath is the length of the longest path in bytes: what Linux can open.
 const maxPath = 4095
 
+// maxFilePath leaves room in maxPath for the directory of any ref.
+const maxFilePath = maxPath - 500
+
 // cleanName makes a name absolute and refuses those that lead upwards.
 func cleanName(name string) (string, error) {
 	if len(name) > maxPath {
