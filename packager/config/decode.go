@@ -31,7 +31,7 @@ func (d Doc) Decode(v any, unknown Unknown) Problems {
 	}
 	dec := decoder{doc: d, unknown: unknown, schema: newSchema(reflect.TypeOf(v).Elem())}
 	dec.value(d.root, reflect.ValueOf(v).Elem(), "")
-	return dec.problems.inOrder()
+	return dec.problems.InOrder()
 }
 
 type decoder struct {

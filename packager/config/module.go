@@ -66,7 +66,7 @@ func ParseModule(kind flatten.Kind, file string, data []byte) (Module, Problems)
 		m.API, m.Info, m.Stacks, m.Targets, m.Order = d.API, d.Buildpack.Info, d.Stacks, d.Targets, d.Order
 	}
 	problems = append(problems, m.check()...)
-	return m, problems.inOrder()
+	return m, problems.InOrder()
 }
 
 // plainExecEnv makes an exec-env of tables with a name, as the spec has it,

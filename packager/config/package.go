@@ -73,7 +73,7 @@ func ParsePackage(file string, data []byte) (Package, Problems) {
 	problems = append(problems, p.checkRoot()...)
 	problems = append(problems, p.checkDependencies()...)
 	problems = append(problems, p.checkTargets(f.Platform.OS)...)
-	return p, problems.inOrder()
+	return p, problems.InOrder()
 }
 
 func (p Package) checkRoot() Problems {

@@ -49,9 +49,9 @@ func (ps Problems) Warnings() []Problem {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
 }
 
-// inOrder sorts the problems of one file by their place in it. Those with the
+// InOrder sorts the problems of one file by their place in it. Those with the
 // same place stay as they were found.
-func (ps Problems) inOrder() Problems {
+func (ps Problems) InOrder() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
