@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Mode says how refs that nothing else was said about come to their layers.
@@ -20,6 +19,9 @@ const (
 	Composites Mode = "composites"
 	// All puts everything in one layer, the root too.
 	All Mode = "all"
+	// AsPackaged keeps every layer as its source has it; what comes from no
+	// layer gets one of its own.
+	AsPackaged Mode = "as-packaged"
 )
 
 // Wishes are what a user says about the layers. The zero value is [None].
@@ -29,15 +31,32 @@ type Wishes struct {
 	Groups [][]string
 	// Exclude are patterns; what they mean keeps a layer of its own.
 	Exclude []string
+	// Packed are the refs of each layer that the sources have, in order:
+	// what AsPackaged goes by.
+	Packed [][]Ref
 }
 
 // LayerPlan says which refs share which layer, lowest layer first.
 type LayerPlan []PlannedLayer
 
-// PlannedLayer is one layer: its refs in the order in which it holds them.
+// PlannedLayer is one layer.
 type PlannedLayer struct {
-	Refs   []Ref
+	// Refs are those for which the image's label names this layer, in the
+	// order in which a layer that is built holds them.
+	Refs []Ref
+	// AsIs tells that the layer is one of Wishes.Packed, to be used unseen.
+	AsIs bool
+	// Also are refs that such a layer holds besides: in an earlier layer too,
+	// or of no use here.
+	Also   []Ref
 	Reason string // why these are together, or alone
+}
+
+// place is where a ref lies: refs of equal places share a layer.
+type place struct {
+	reason string
+	of     Ref // what the layer is about, where that makes it another one
+	packed int // 1 + index in Wishes.Packed, or 0
 }
 
 // Plan decides on the layers of an expansion. Every ref comes to lie in just
@@ -45,74 +64,98 @@ type PlannedLayer struct {
 // for the layer of the root, which changes most often and so lies on top.
 // Everything in the wishes that is wrong is reported at once.
 func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
-	reason := map[Ref]string{} // what decides for the ref
-	claim := func(refs []Ref, why string) (errs []error) {
-		for _, r := range refs {
-			if before := reason[r]; before != "" && before != why {
-				errs = append(errs, fmt.Errorf("buildpack %s cannot be in two layers: %s and %s", r, told(before, r), told(why, r)))
-			}
-			reason[r] = why
-		}
-		return errs
-	}
-	var errs []error
-	for i, patterns := range w.Groups {
-		refs, err := selectAll(patterns, e.Refs)
-		errs = append(errs, err)
-		errs = append(errs, claim(refs, fmt.Sprintf("group %d", i+1))...)
-	}
-	excluded, err := selectAll(w.Exclude, e.Refs)
-	errs = append(errs, err)
-	for _, r := range excluded {
-		errs = append(errs, claim([]Ref{r}, "kept apart: "+r.String())...)
-	}
-	if err := errors.Join(errs...); err != nil {
+	places, err := w.claims(e)
+	if err != nil {
 		return nil, err
 	}
+	claimed := len(places)
 	for _, r := range e.Refs {
-		if reason[r] == "" {
-			reason[r] = e.reason(r, ms, w.Mode)
+		if _, is := places[r]; !is {
+			places[r] = e.place(r, ms, w)
 		}
 	}
-	return e.gather(reason), nil
-}
-
-// reason says why a ref lies where the mode puts it. Refs of equal reasons
-// share a layer.
-func (e Expansion) reason(r Ref, ms Modules, m Mode) string {
-	owners := e.Owners[r]
-	switch {
-	case m == All:
-		return "everything together"
-	case m != Composites:
-		return "alone: " + r.String()
-	case r == e.Root:
-		return "root " + r.String()
-	case len(owners) > 1:
-		return "shared by " + join(owners, ", ")
-	case ms[owners[0]].IsComposite():
-		return "composite " + owners[0].String()
-	}
-	return "top-level component " + r.String()
-}
-
-// told is a reason as it is told: without the ref that makes it unique.
-func told(reason string, r Ref) string { return strings.TrimSuffix(reason, ": "+r.String()) }
-
-func (e Expansion) gather(reason map[Ref]string) LayerPlan {
 	var plan LayerPlan
-	at := map[string]int{}
+	at := map[place]int{}
 	for _, r := range e.Refs {
-		i, known := at[reason[r]]
+		p := places[r]
+		i, known := at[p]
 		if !known {
 			i = len(plan)
-			at[reason[r]] = i
-			plan = append(plan, PlannedLayer{Reason: told(reason[r], r)})
+			at[p] = i
+			plan = append(plan, PlannedLayer{Reason: p.reason, AsIs: p.packed > 0})
 		}
 		plan[i].Refs = append(plan[i].Refs, r)
 	}
+	for p, i := range at {
+		if p.packed > 0 {
+			plan[i].settle(w.Packed[p.packed-1], places, claimed > 0)
+		}
+	}
 	slices.SortStableFunc(plan, func(a, b PlannedLayer) int { return e.rootLast(a) - e.rootLast(b) })
-	return plan
+	return plan, nil
+}
+
+// claims gives the places of what groups and exclusions speak of.
+func (w Wishes) claims(e Expansion) (map[Ref]place, error) {
+	places := map[Ref]place{}
+	var errs []error
+	claim := func(r Ref, p place) {
+		if before, is := places[r]; is && before != p {
+			errs = append(errs, fmt.Errorf("buildpack %s cannot be in two layers: %s and %s", r, before.reason, p.reason))
+		}
+		places[r] = p
+	}
+	for i, patterns := range w.Groups {
+		refs, err := selectAll(patterns, e.Refs)
+		errs = append(errs, err)
+		for _, r := range refs {
+			claim(r, place{reason: fmt.Sprintf("group %d", i+1)})
+		}
+	}
+	refs, err := selectAll(w.Exclude, e.Refs)
+	errs = append(errs, err)
+	for _, r := range refs {
+		claim(r, place{reason: "kept apart", of: r})
+	}
+	return places, errors.Join(errs...)
+}
+
+// place says where the mode puts a ref, and why.
+func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
+	owners := e.Owners[r]
+	if w.Mode == AsPackaged {
+		if i := slices.IndexFunc(w.Packed, func(refs []Ref) bool { return slices.Contains(refs, r) }); i >= 0 {
+			return place{reason: "as packaged", packed: i + 1}
+		}
+	}
+	switch {
+	case w.Mode == All:
+		return place{reason: "everything together"}
+	case w.Mode != Composites:
+		return place{reason: "alone", of: r}
+	case r == e.Root:
+		return place{reason: "root", of: r}
+	case len(owners) > 1:
+		return place{reason: "shared by " + join(owners, ", ")}
+	case ms[owners[0]].IsComposite():
+		return place{reason: "composite " + owners[0].String()}
+	}
+	return place{reason: "top-level component", of: r}
+}
+
+// settle says what a packed layer holds besides its refs. One that had to give
+// a ref to a group or an exclusion is not used as it is.
+func (l *PlannedLayer) settle(packed []Ref, places map[Ref]place, claims bool) {
+	for _, r := range packed {
+		if slices.Contains(l.Refs, r) {
+			continue
+		}
+		if p, placed := places[r]; claims && placed && p.packed == 0 {
+			l.AsIs, l.Also = false, nil
+			return
+		}
+		l.Also = append(l.Also, r)
+	}
 }
 
 func (e Expansion) rootLast(l PlannedLayer) int {

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -34,6 +35,21 @@ type BuildOptions struct {
 // split again as its readers will, and each piece must come out as it went in.
 // A file that could not be completed is removed.
 func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error) {
+	return create(o, func(b *Built, f io.Writer) error { return b.write(ctx, f, members, o) })
+}
+
+// BuildTar writes a layer of other things than modules: the entries that write
+// gives it, and the archive's end. Of the options Kind does not count.
+func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) error, o BuildOptions) (*Built, error) {
+	return create(o, func(b *Built, f io.Writer) error {
+		w := newLayerWriter(ctx, f, b.compression, o.Progress)
+		tw := tar.NewWriter(w)
+		return b.end(w, errors.Join(write(ctx, tw), tw.Close()))
+	})
+}
+
+// create makes the file of a layer, and removes it if it could not be completed.
+func create(o BuildOptions, write func(*Built, io.Writer) error) (*Built, error) {
 	if o.Compression == Uncompressed {
 		o.Compression = Gzip
 	}
@@ -42,25 +58,33 @@ func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error
 		return nil, err
 	}
 	b := &Built{path: o.Path, compression: o.Compression}
-	err = b.write(ctx, f, members, o)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(write(b, f), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(o.Path))
 	}
 	return b, nil
 }
 
 func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o BuildOptions) (err error) {
-	z := newCompressor(ctx, f, o.Compression)
-	check := startCheck(context.WithoutCancel(ctx), o.Kind, members) // ends with the pipe
-	w := &layerWriter{diffID: sha256.New(), z: z, check: check, progress: o.Progress}
+	w := newLayerWriter(ctx, f, b.compression, o.Progress)
+	w.check = startCheck(context.WithoutCancel(ctx), o.Kind, members) // ends with the pipe
 	if b.Pieces, err = w.writeMembers(ctx, members); err == nil {
 		err = w.writeTrailer()
 	}
+	// What the check says counts first: a failing output has come by it, too.
+	written := b.end(w, nil)
+	if err := w.check.end(err, b.Pieces); err != nil {
+		return err
+	}
+	return written
+}
+
+// end completes a layer whose tar was written, or failed to be.
+func (b *Built) end(w *layerWriter, err error) error {
 	b.diffID = sum(w.diffID)
-	digest, size, zerr := z.close()
+	digest, size, zerr := w.z.close()
 	b.digest, b.size = digest, size
-	if err := check.end(err, b.Pieces); err != nil {
-		return err // a failing output has come by here, too
+	if err != nil {
+		return err
 	}
 	return zerr
 }
@@ -69,14 +93,21 @@ func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o Buil
 type layerWriter struct {
 	diffID   hash.Hash
 	z        *compressor
-	check    *check
+	check    *check // nil for layers without modules
 	progress func(int64)
+}
+
+// newLayerWriter starts a compressor, which [Built.end] ends.
+func newLayerWriter(ctx context.Context, f io.Writer, c Compression, progress func(int64)) *layerWriter {
+	return &layerWriter{diffID: sha256.New(), z: newCompressor(ctx, f, c), progress: progress}
 }
 
 func (w *layerWriter) Write(p []byte) (int, error) {
 	w.diffID.Write(p)
-	if _, err := w.check.Write(p); err != nil {
-		return 0, err
+	if w.check != nil {
+		if _, err := w.check.Write(p); err != nil {
+			return 0, err
+		}
 	}
 	n, err := w.z.Write(p)
 	if w.progress != nil {

@@ -28,7 +28,7 @@ var _ = Describe("a layer that another tool wrote", func() {
 		"SCHILY.xattr.user.a": "b", "VENDOR.key": "value",
 	}}, "one")
 	justFits := strings.Repeat("a", 100-len("cnb/buildpacks/x/1/"))
-	farFits := strings.Repeat("b", 154-len("cnb/buildpacks/x/1/")) + "/" + strings.Repeat("c", 100)
+	farFits := strings.Repeat("b", 155-len("cnb/buildpacks/x/1/")) + "/" + strings.Repeat("c", 100)
 
 	DescribeTable("is taken apart and put together", func(tarball []byte, untidy string, want ...[]byte) {
 		refs := []flatten.Ref{{ID: "x", Version: "1"}, {ID: "x", Version: "2"}, {ID: "y", Version: "1"}}[:len(want)]
@@ -100,6 +100,8 @@ var _ = Describe("a layer that another tool wrote", func() {
 		Entry("with directories twice", cat(x, x1, dir(bp+"/x/1/d"), dir(bp+"/x/1/d/"), x1, end), "", cat(x, x1, dir(bp+"/x/1/d"), dir(bp+"/x/1/d/"), x1)),
 		Entry("with a directory after what is in it", cat(x, x1, file(bp+"/x/1/d/e/f", ""), dir(bp+"/x/1/d"), end), "", cat(x, x1, file(bp+"/x/1/d/e/f", ""), dir(bp+"/x/1/d"))),
 		Entry("with buildpacks that nobody asked for", cat(y, y1, g1, x, x1, f1, x, x2, f2, end), "it holds "+bp+"/y/1, which nobody asked for", cat(x, x1, f1)),
+		Entry("with a buildpack that nobody asked for within another", cat(x, x1, f1, y, y1, g1, file(bp+"/x/1/z", "z"), end),
+			"it holds "+bp+"/y/1, which nobody asked for", cat(x, x1, f1, file(bp+"/x/1/z", "z"))),
 		Entry("with directories above", cat(dir("/cnb"), dir("/cnb/buildpacks/"), x, x1, f1, end), "it has an entry for /cnb", cat(x, x1, f1)),
 		Entry("with a directory for everything", cat(dir("./"), x, x1, f1, end), "it has an entry for /", cat(x, x1, f1)),
 		Entry("without an end", cat(x, x1, f1), noT, cat(x, x1, f1)),

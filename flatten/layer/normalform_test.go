@@ -129,7 +129,7 @@ func isEmpty(dir string) bool {
 var _ = Describe("the normal form of any directory", func() {
 	It("is what the standard library makes of it by the rules, and is built, and taken apart again", func() {
 		rnd := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 3))
-		for range 40 {
+		for range 25 {
 			root := GinkgoT().TempDir()
 			Expect(os.Chmod(root, 0o700)).To(Succeed())
 			grow(rnd, root, 0)
