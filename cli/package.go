@@ -15,6 +15,7 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager"
+	"laminate/packager/assembly"
 	"laminate/packager/config"
 	"laminate/packager/location"
 	"laminate/packager/sink"
@@ -56,7 +57,7 @@ func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command
 	if kind == flatten.Buildpack {
 		flags = append(flags,
 			&cli.GenericFlag{Name: "flatten-layers", Value: mode, DefaultText: "none",
-				Usage: "put buildpacks together in layers; `MODE` is composites (what a bare flag means), all or none"},
+				Usage: "put buildpacks together in layers; `MODE` is composites (what a bare flag means), all, as-packaged (as the sources have them) or none"},
 			&cli.BoolFlag{Name: "flatten", Usage: "pack's name for --flatten-layers=all"},
 			&cli.StringSliceFlag{Name: "flatten-group", Usage: "these share a layer, `REF,...`; may be repeated. A REF is id@version, an id, or a glob on it such as acme/*"},
 			&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
@@ -145,7 +146,7 @@ func (p *packageRun) write(ctx context.Context, jobs []*packager.Job, o sink.Opt
 	var images []sink.Image
 	for _, job := range jobs {
 		img, err := job.Build(ctx)
-		if packager.IsFault(err) {
+		if assembly.IsFault(err) {
 			return &bugError{err: err, jobs: jobs}
 		}
 		if err != nil {

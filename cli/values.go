@@ -22,10 +22,10 @@ func (m *flattenMode) Set(s string) error {
 		*m = flattenMode(flatten.Composites)
 	case "false", "":
 		*m = flattenMode(flatten.None)
-	case string(flatten.Composites), string(flatten.All), string(flatten.None):
+	case string(flatten.Composites), string(flatten.All), string(flatten.AsPackaged), string(flatten.None):
 		*m = flattenMode(s)
 	default:
-		return fmt.Errorf("it is composites, all or none")
+		return errors.New("it is composites, all, as-packaged or none")
 	}
 	return nil
 }

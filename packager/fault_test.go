@@ -15,6 +15,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/assembly"
 )
 
 // pieceFunc is a piece that only a test can have: one that does not do what
@@ -56,7 +57,7 @@ var _ = Describe("the check of what was built", func() {
 			Expect(img).To(BeNil())
 			Expect(err).To(MatchError(ContainSubstring(text)))
 			Expect(err).To(MatchError(ContainSubstring("[acme/root@1 acme/a@1 acme/b@1]")), "the layer is named by what it holds")
-			Expect(packager.IsFault(err)).To(BeTrue())
+			Expect(assembly.IsFault(err)).To(BeTrue())
 		},
 		Entry("nothing of it", func(*bench) []byte { return nil }, "acme/a@1 has no files in the layer"),
 		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
@@ -76,7 +77,7 @@ var _ = Describe("the check of what was built", func() {
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
 		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: it changed while it was read"))
-		Expect(packager.IsFault(err)).To(BeFalse())
+		Expect(assembly.IsFault(err)).To(BeFalse())
 	})
 
 	DescribeTable("finds an image that is not what was planned",
@@ -84,24 +85,31 @@ var _ = Describe("the check of what was built", func() {
 			b := newBench()
 			img := b.pair(flatten.None)
 			refs := layersLabelOf(img.Image).Refs()
-			Expect(packager.Verify(img, refs)).To(Succeed())
+			var plan flatten.LayerPlan
+			for _, l := range img.Layers {
+				plan = append(plan, l.Plan)
+			}
+			Expect(packager.Verify(img, plan, refs)).To(Succeed())
 			spoil(img)
-			err := packager.Verify(img, refs)
+			err := packager.Verify(img, plan, refs)
 			Expect(err).To(MatchError(ContainSubstring(text)))
-			Expect(packager.IsFault(err)).To(BeTrue())
+			Expect(assembly.IsFault(err)).To(BeTrue())
 		},
-		Entry("a layer is missing", func(img *packager.Image) { img.Layers = img.Layers[1:] }, "it has 3 layers, planned were 2"),
-		Entry("layers in another order", func(img *packager.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "layer 1 is not sha256:"),
-		Entry("a layer that holds too little", func(img *packager.Image) { img.Layers[0].Pieces = nil }, "layer 1 holds [], planned were [acme/a@1]"),
+		Entry("a layer is missing", func(img *packager.Image) { img.Layers = img.Layers[1:] }, "it has 2 layers and 3 in its config, planned were 3"),
+		Entry("layers in another order", func(img *packager.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "is not where it should be"),
+		Entry("a layer that holds too little", func(img *packager.Image) { img.Layers[0].Pieces = []flatten.Facts{} }, "layer 1 of buildpacks holds [], planned were [acme/a@1]"),
 		Entry("a ref in two layers", func(img *packager.Image) {
 			img.Layers[0].Pieces = append(img.Layers[0].Pieces, img.Layers[1].Pieces...)
+		}, "layer 1 of buildpacks holds [acme/a@1 acme/b@1], planned were [acme/a@1]"),
+		Entry("a ref that is planned twice", func(img *packager.Image) {
+			img.Layers[0].Plan.Refs = append(img.Layers[0].Plan.Refs, img.Layers[1].Plan.Refs...)
 		}, "acme/b@1 is in two layers"),
 		Entry("a label that leads to another layer", func(img *packager.Image) {
 			spoilLabel(img, func(l flatten.LayersLabel) { l["acme/a"]["1"] = l["acme/b"]["1"] })
 		}, "its label has acme/a@1 in layer sha256:"),
 		Entry("a label that lacks a ref", func(img *packager.Image) {
 			spoilLabel(img, func(l flatten.LayersLabel) { delete(l, "acme/left") })
-		}, "its label has [acme/a@1 acme/b@1], planned were [acme/a@1 acme/b@1 acme/left@1]"),
+		}, "its label has 2 refs, planned were 3"),
 	)
 })
 
@@ -122,7 +130,7 @@ var _ = Describe("a source that changes", func() {
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
 		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read"))
-		Expect(packager.IsFault(err)).To(BeFalse())
+		Expect(assembly.IsFault(err)).To(BeFalse())
 	})
 
 	It("by losing a file gives no image", func() {
@@ -170,7 +178,7 @@ var _ = Describe("a run that is cancelled", func() {
 		_, err := j.Build(ctx)
 		Expect(time.Since(start)).To(BeNumerically("<", time.Second))
 		Expect(err).To(MatchError(why))
-		Expect(packager.IsFault(err)).To(BeFalse())
+		Expect(assembly.IsFault(err)).To(BeFalse())
 	})
 
 	It("before it begins opens nothing", func() {

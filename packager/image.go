@@ -11,11 +11,12 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/assembly"
 )
 
 // assemble puts the layers together. The config does not depend on how they
 // are compressed, so that the image ID does not either.
-func (j *Job) assemble(layers []Layer) (v1.Image, error) {
+func (j *Job) assemble(layers []assembly.Layer) (v1.Image, error) {
 	labels, err := j.labels(layers)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func mediaTypes(c layer.Compression) (manifest, config types.MediaType) {
 	return types.DockerManifestSchema2, types.DockerConfigJSON
 }
 
-func (j *Job) labels(layers []Layer) (map[string]string, error) {
+func (j *Job) labels(layers []assembly.Layer) (map[string]string, error) {
 	byRef := flatten.LayersLabel{}
 	recipes := flatten.RecipesLabel{}
 	for _, l := range layers {
@@ -67,7 +68,9 @@ func (j *Job) labels(layers []Layer) (map[string]string, error) {
 		for _, r := range l.Plan.Refs {
 			byRef.Add(j.modules[r].Module, diffID)
 		}
-		recipes.Add(diffID, l.Pieces)
+		if l.Pieces != nil {
+			recipes.Add(diffID, l.Pieces)
+		}
 	}
 	root := j.modules[j.Expansion.Root].Module
 	labels := map[string]string{}
@@ -86,15 +89,6 @@ func (j *Job) labels(layers []Layer) (map[string]string, error) {
 		labels[key] = string(text)
 	}
 	return labels, nil
-}
-
-// layersLabel reads the layers label of an image's config.
-func layersLabel(config *v1.ConfigFile) (flatten.LayersLabel, error) {
-	value, ok := config.Config.Labels[flatten.BuildpackLayersLabel]
-	if !ok {
-		value = config.Config.Labels[flatten.ExtensionLayersLabel]
-	}
-	return flatten.ParseLayersLabel(value)
 }
 
 func refList(refs []flatten.Ref) string {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
+	"laminate/packager/assembly"
 	"laminate/packager/config"
 	"laminate/packager/location"
 	"laminate/packager/source"
@@ -23,10 +24,10 @@ type Job struct {
 	Expansion flatten.Expansion
 	Plan      flatten.LayerPlan
 
-	modules map[flatten.Ref]*source.Module
+	modules assembly.Modules
 	stacks  []flatten.Stack
 	options Options
-	blobs   *blobs
+	maker   *assembly.Maker
 }
 
 // Prepare opens the sources, for each target on its own, and decides what
@@ -39,7 +40,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	if err := errors.Join(problems.Err(), o.checkLabels()); err != nil {
 		return nil, err
 	}
-	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, blobs: newBlobs(o.WorkDir)}
+	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, maker: assembly.NewMaker(o.WorkDir, o.Compression, o.Log)}
 	targets, err := p.targets(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	for i, t := range targets {
 		jobs[i], errs[i] = p.job(ctx, t)
 	}
-	if err := together(targets, errs); err != nil {
+	if err := assembly.Together(targets, errs); err != nil {
 		return nil, err
 	}
 	p.warnOffSpec(jobs)
@@ -62,7 +63,7 @@ type preparation struct {
 	root    location.Location
 	deps    []location.Location
 	warned  map[string]bool
-	blobs   *blobs
+	maker   *assembly.Maker
 }
 
 func (p *preparation) warn(message string) {
@@ -76,8 +77,7 @@ func (p *preparation) warn(message string) {
 func (p *preparation) warnOffSpec(jobs []*Job) {
 	for _, j := range jobs {
 		if len(j.Plan) < len(j.Expansion.Refs) {
-			p.warn("buildpacks share layers here; the distribution spec 0.3 has one buildpack per layer in a buildpackage, " +
-				"and platforms that split flattened layers take it all the same")
+			p.warn("several buildpacks share a layer, as asked; the distribution spec has one layer for each in a buildpackage")
 		}
 	}
 }
@@ -88,17 +88,17 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Target: target, options: p.options, blobs: p.blobs}
+	j := &Job{Target: target, options: p.options, maker: p.maker}
 	var mixed error
 	j.Target.Arch, j.Target.Variant, mixed = p.architecture(target, packages)
-	all, problems, conflicts := collect(ctx, packages)
+	all, problems, conflicts := assembly.Collect(ctx, packages)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	var faults []flatten.Fault
-	j.Expansion, faults = all.expand(packages[0].Root)
-	j.modules = all.modules
-	problems = append(problems, all.orderProblems(faults)...)
+	j.Expansion, faults = all.Plain().Expand(packages[0].Root)
+	j.modules = all
+	problems = append(problems, all.Problems(faults)...)
 	whole := problems.Err() == nil // else much of it would seem to be unused
 	if whole {
 		problems = append(problems, p.unused(packages, j.Expansion)...)
@@ -112,14 +112,16 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	}
 	err = errors.Join(mixed, conflicts, problems.Err())
 	if whole {
-		err = errors.Join(err, j.plan(all.plain()))
+		err = errors.Join(err, j.plan(assembly.Packed(packages)))
 	}
 	return j, err
 }
 
 // plan decides on the layers, once the expansion is whole.
-func (j *Job) plan(modules flatten.Modules) (err error) {
-	if j.Plan, err = flatten.Plan(j.Expansion, modules, j.options.Wishes); err != nil {
+func (j *Job) plan(packed [][]flatten.Ref) (err error) {
+	wishes := j.options.Wishes
+	wishes.Packed = packed
+	if j.Plan, err = flatten.Plan(j.Expansion, j.modules.Plain(), wishes); err != nil {
 		return err
 	}
 	return j.countLayers()
@@ -136,7 +138,7 @@ func (p *preparation) openAll(ctx context.Context, target flatten.Target) ([]*so
 		group.Go(func() (err error) {
 			packages[i], err = p.open.Package(ctx, loc, p.options.Config.Kind, target)
 			if err != nil && i > 0 {
-				err = prefixed(p.at(i-1), err)
+				err = assembly.Prefixed(p.at(i-1), err)
 			}
 			errs[i] = err
 			return nil // all of them are tried

@@ -265,8 +265,7 @@ var _ = Describe("doubtful input", func() {
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/detect",
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/build",
 			"acme_root@1/buildpack.toml:9: entry acme/a names no version; acme/a@1 is taken, but lifecycles do not resolve such an entry",
-			"buildpacks share layers here; the distribution spec 0.3 has one buildpack per layer in a buildpackage, " +
-				"and platforms that split flattened layers take it all the same",
+			"several buildpacks share a layer, as asked; the distribution spec has one layer for each in a buildpackage",
 		}))
 	})
 

@@ -14,6 +14,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/assembly"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/sink"
@@ -173,7 +174,7 @@ func (b *bench) fails(file string, changes ...change) error {
 	GinkgoHelper()
 	_, err := b.run(file, changes...)
 	Expect(err).To(HaveOccurred())
-	Expect(packager.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
+	Expect(assembly.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package packager
+package assembly
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"laminate/flatten"
 )
 
-// together joins what is wrong with the images for the targets. What is wrong
+// Together joins what is wrong with the images for the targets. What is wrong
 // with all of them is said once.
-func together(targets []flatten.Target, errs []error) error {
+func Together(targets []flatten.Target, errs []error) error {
 	with := map[string]int{} // how many of the targets it is wrong with
 	for _, err := range errs {
 		texts := map[string]bool{}
@@ -52,8 +52,8 @@ func apart(err error) []error {
 	return parts
 }
 
-// prefixed puts the same words before each of the errors that were joined.
-func prefixed(prefix string, err error) error {
+// Prefixed puts the same words before each of the errors that were joined.
+func Prefixed(prefix string, err error) error {
 	var errs []error
 	for _, e := range apart(err) {
 		errs = append(errs, fmt.Errorf("%s%w", prefix, e))

@@ -1,11 +1,14 @@
-package packager
+package assembly
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -92,4 +95,9 @@ func (l *localLayer) reuse() v1.Layer {
 		return l.Layer
 	}
 	return &remote.MountableLayer{Layer: l, Reference: l.Mountable}
+}
+
+// next gives the path of a new file in the work directory.
+func (b *blobs) next() string {
+	return filepath.Join(b.dir, fmt.Sprintf("layer-%d", atomic.AddInt64(&b.count, 1)))
 }

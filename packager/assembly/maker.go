@@ -1,0 +1,137 @@
+package assembly
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/progress"
+	"laminate/packager/source"
+)
+
+// Layer is a layer of modules in an image.
+type Layer struct {
+	v1.Layer
+	Plan flatten.PlannedLayer
+	// Pieces are what the layer holds, in order; nil where it is used as it is
+	// and nobody has looked.
+	Pieces []flatten.Facts
+	// Reused tells that the layer is used as a source has it.
+	Reused bool
+}
+
+// Maker brings planned layers into being. What it builds or fetches stays in
+// its work directory, which has to be there as long as the layers are in use.
+type Maker struct {
+	compression layer.Compression
+	log         progress.Log
+	blobs       *blobs
+}
+
+// NewMaker gives a maker of layers that are compressed so.
+func NewMaker(workDir string, c layer.Compression, log progress.Log) *Maker {
+	return &Maker{compression: c, log: log, blobs: newBlobs(workDir)}
+}
+
+// Layer gives the layer that holds what is planned: that of a source, where
+// one has just these modules together, or else a new one.
+func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLayer) (Layer, error) {
+	if have := k.inSource(ms, planned); have != nil {
+		l, err := k.reuse(ctx, ms[planned.Refs[0]], planned)
+		if err != nil || l.Reused {
+			return l, err
+		}
+	}
+	var members []layer.Member
+	for _, r := range planned.Refs {
+		members = append(members, layer.Member{Ref: r, Piece: ms[r].Piece})
+	}
+	planned.Also = nil // that is for layers that are used as they are
+	task := k.log.Start(progress.Building, Title(planned), -1)
+	built, err := layer.Build(ctx, members, layer.BuildOptions{
+		Kind: ms[planned.Refs[0]].Kind, Compression: k.compression, Progress: task.Add, Path: k.blobs.next(),
+	})
+	task.Done(err)
+	if err != nil {
+		return Layer{}, err
+	}
+	return Layer{Layer: built, Plan: planned, Pieces: built.Pieces}, nil
+}
+
+// Tar builds a layer that holds no modules.
+func (k *Maker) Tar(ctx context.Context, title string, write func(context.Context, *tar.Writer) error) (v1.Layer, error) {
+	task := k.log.Start(progress.Building, title, -1)
+	built, err := layer.BuildTar(ctx, write, layer.BuildOptions{Compression: k.compression, Progress: task.Add, Path: k.blobs.next()})
+	task.Done(err)
+	return built, err
+}
+
+// Title names a layer for a person: by what it holds.
+func Title(l flatten.PlannedLayer) string {
+	if len(l.Refs) == 1 {
+		return l.Refs[0].String()
+	}
+	return fmt.Sprintf("%s and %d more", l.Refs[0], len(l.Refs)-1)
+}
+
+// inSource gives a layer of a source that holds just the refs that are
+// planned, compressed as is wanted, or nil.
+func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) *source.Layer {
+	l := ms[planned.Refs[0]].Layer
+	if l == nil || !l.Stored || l.Compression != k.compression || !sameRefs(l.Refs, slices.Concat(planned.Refs, planned.Also)) {
+		return nil
+	}
+	for _, r := range planned.Refs {
+		if ms[r].Layer != l { // from another source, though in the label of this one
+			return nil
+		}
+	}
+	return l
+}
+
+func sameRefs(a, b []flatten.Ref) bool {
+	return slices.Equal(slices.SortedFunc(slices.Values(a), flatten.Ref.Compare), slices.SortedFunc(slices.Values(b), flatten.Ref.Compare))
+}
+
+// reuse takes the layer of a source's module as it is. One of which nothing is
+// known is read first, unless it is to be taken unseen; where it is not in the
+// shape that platforms expect, it is not reused.
+func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.PlannedLayer) (Layer, error) {
+	have := m.Layer
+	l := Layer{Layer: have.Reuse(), Plan: planned, Pieces: have.Facts, Reused: true}
+	if !sameRefs(refsOf(have.Facts), have.Refs) {
+		l.Pieces = nil
+	}
+	if l.Pieces == nil && !planned.AsIs {
+		local, err := k.blobs.local(ctx, have)
+		if err != nil {
+			return Layer{}, err
+		}
+		report, err := layer.Inspect(ctx, m.Kind, have.Refs, local.Open)
+		if err != nil {
+			return Layer{}, fmt.Errorf("%s: %w", m.Source, err)
+		}
+		l.Layer, l.Pieces, l.Reused = local.reuse(), report.Pieces, report.Untidy == ""
+	}
+	if l.Reused {
+		size, err := l.Size()
+		if err != nil {
+			return Layer{}, err
+		}
+		k.log.Note(progress.Reused, Title(planned), size)
+	}
+	return l, nil
+}
+
+func refsOf(pieces []flatten.Facts) []flatten.Ref {
+	var refs []flatten.Ref
+	for _, p := range pieces {
+		refs = append(refs, p.Ref)
+	}
+	return refs
+}

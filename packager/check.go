@@ -1,0 +1,76 @@
+package packager
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+	"laminate/packager/config"
+	"laminate/packager/source"
+)
+
+// unused reports dependencies of which the expansion has nothing.
+func (p *preparation) unused(packages []*source.Package, e flatten.Expansion) config.Problems {
+	var problems config.Problems
+	for i, pkg := range packages[1:] {
+		if !slices.ContainsFunc(pkg.Modules, func(m *source.Module) bool { return slices.Contains(e.Refs, m.Ref()) }) {
+			problems = append(problems, p.options.Config.Problem(
+				fmt.Sprintf("dependency %s (%s) is used by nobody: neither %s nor what it is made of names it", pkg.Name, pkg.Root, e.Root),
+				"dependencies", i))
+		}
+	}
+	return problems
+}
+
+// check reports buildpacks that do not go together.
+func (j *Job) check() config.Problems {
+	var problems config.Problems
+	for _, r := range j.Expansion.Refs {
+		m := j.modules[r]
+		if !supports(m.Module, j.Target) {
+			problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target), "targets"))
+		}
+	}
+	components := slices.DeleteFunc(j.plain(), func(m flatten.Module) bool { return m.IsComposite() || m.Kind == flatten.Extension })
+	if len(components) > 0 && len(flatten.CommonStacks(components)) == 0 {
+		problems = append(problems, config.Problem{File: j.modules[j.Expansion.Root].Source,
+			Message: "the buildpacks have no stack in common: " + stackList(components)})
+	}
+	return problems
+}
+
+// plain gives the modules of the expansion, in its order.
+func (j *Job) plain() []flatten.Module {
+	var plain []flatten.Module
+	for _, r := range j.Expansion.Refs {
+		plain = append(plain, j.modules[r].Module)
+	}
+	return plain
+}
+
+// supports tells whether a module runs on the target's platform. What it does
+// not say, or what nobody knows yet, does not count.
+func supports(m flatten.Module, t flatten.Target) bool {
+	fits := func(has, want string) bool { return has == "" || want == "" || has == want }
+	return len(m.Targets) == 0 || slices.ContainsFunc(m.Targets, func(own flatten.Target) bool {
+		return fits(own.OS, t.OS) && fits(own.Arch, t.Arch) && fits(own.Variant, t.Variant)
+	})
+}
+
+// stackList says which stacks each of the components supports that does not
+// support them all.
+func stackList(components []flatten.Module) string {
+	var each []string
+	for _, m := range components {
+		var ids []string
+		for _, stack := range m.Stacks {
+			ids = append(ids, stack.ID)
+		}
+		if len(ids) > 0 && !slices.Contains(ids, flatten.AnyStack) {
+			each = append(each, m.Ref().String()+" supports "+strings.Join(ids, ", "))
+		}
+	}
+	return strings.Join(each, "; ")
+}
