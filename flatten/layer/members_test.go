@@ -177,12 +177,14 @@ var _ = Describe("a compressed layer", func() {
 
 // breaksAt is a writer that fails after so many bytes.
 type breaksAt struct {
-	left int
-	err  error
+	left     int
+	err      error
+	failures int
 }
 
 func (b *breaksAt) Write(p []byte) (int, error) {
 	if len(p) > b.left {
+		b.failures++
 		return b.left, b.err
 	}
 	b.left -= len(p)
@@ -203,11 +205,13 @@ var _ = Describe("what goes wrong while a layer is built", func() {
 		size := len(blobOf(build(layer.Gzip, large())))
 		before := runtime.NumGoroutine()
 		for _, at := range []int{0, 1, 100, 1 << 20, 1<<20 + 400, 3 << 20, 5 << 20, 8 << 20, size - 30, size - 29, size - 1} {
-			err := layer.WriteTo(&breaksAt{at, broken}, large())
+			out := &breaksAt{left: at, err: broken}
+			err := layer.WriteTo(out, large())
 			Expect(err).To(MatchError(broken), "at %d", at)
+			Expect(out.failures).To(Equal(1), "it is left alone after that")
 			Expect(strings.Count(err.Error(), broken.Error())).To(Equal(1), "%v", err)
 		}
-		Expect(layer.WriteTo(&breaksAt{size, broken}, large())).To(Succeed())
+		Expect(layer.WriteTo(&breaksAt{left: size, err: broken}, large())).To(Succeed())
 		settled(before)
 	})
 

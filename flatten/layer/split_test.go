@@ -132,13 +132,13 @@ var _ = Describe("pieces", func() {
 			layer.FromSharedLayer(flatten.Buildpack, []flatten.Ref{a1}, "here", GinkgoT().TempDir(), b.Open)[a1],
 		} {
 			for _, at := range []int{0, 511, 512, 2048, 1 << 20} {
-				Expect(p.WriteEntries(context.Background(), &breaksAt{at, full})).To(MatchError("here: full"), "at %d", at)
+				Expect(p.WriteEntries(context.Background(), &breaksAt{left: at, err: full})).To(MatchError("here: full"), "at %d", at)
 			}
 		}
 		tarball := cat(dir(bp+"/x"), dir(bp+"/x/1"), file(bp+"/x/1/f", "one"), end)
 		p := layer.FromLayer(flatten.Buildpack, flatten.Ref{ID: "x", Version: "1"}, "here", opener(tarball))
 		for at := range 2048 { // the last bytes are what fills the file's block
-			Expect(p.WriteEntries(context.Background(), &breaksAt{at, full})).To(MatchError("here: full"), "at %d", at)
+			Expect(p.WriteEntries(context.Background(), &breaksAt{left: at, err: full})).To(MatchError("here: full"), "at %d", at)
 		}
 	})
 })
