@@ -67,6 +67,17 @@ var _ = Describe("the check of what was built", func() {
 		Entry("an archive's end in its midst", func(b *bench) []byte { return append(b.pieceOf(b.component("acme/a@1")), make([]byte, 1024)...) }, "acme/b@1 has no files"),
 	)
 
+	It("finds files that came with another ref than their own", func() {
+		b := newBench()
+		j := b.job()
+		all := append(b.pieceOf("acme_a@1"), b.pieceOf("acme_b@1")...)
+		j.SetPiece(ref, pieceFunc(func(_ context.Context, w io.Writer) error { _, err := w.Write(all); return err }))
+		j.SetPiece(flatten.Ref{ID: "acme/b", Version: "1"}, pieceFunc(func(context.Context, io.Writer) error { return nil }))
+		_, err := j.Build(context.Background())
+		Expect(err).To(MatchError(ContainSubstring("went in")))
+		Expect(assembly.IsFault(err)).To(BeTrue())
+	})
+
 	It("leaves the error of a source alone, which is nobody's fault here", func() {
 		b := newBench()
 		j := b.job()

@@ -114,6 +114,20 @@ var _ = Describe("layers that lie in a registry", func() {
 		Expect(shared(img)).To(HaveLen(4))
 	})
 
+	It("are read once for all targets", func() {
+		theirs := recompressed(b.pair(flatten.None).Image, gzip9)
+		source := push(theirs, r.host+"/acme/left:1")
+		r.layerReads(theirs)
+		jobs, err := b.prepare(b.toml("acme_root@1", source), target("linux/amd64"), target("linux/arm64"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(2))
+		for _, j := range jobs {
+			_, err := j.Build(GinkgoT().Context())
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(r.layerReads(theirs)).To(HaveEach(1))
+	})
+
 	It("are not read at all for a plan", func() {
 		theirs := b.pair(flatten.All).Image
 		source := push(theirs, r.host+"/acme/left:1")
