@@ -48,8 +48,8 @@ func ExamplePlan() {
 	// [acme/npm@7] shared by acme/node@2, acme/web@3
 	// [acme/web@3] composite acme/web@3
 	// [acme/httpd@2] kept apart
-	// [acme/ca@1] top-level component acme/ca@1
-	// [acme/all@1] root acme/all@1
+	// [acme/ca@1] top-level component
+	// [acme/all@1] root
 }
 
 func ExampleSelect() {

@@ -43,18 +43,18 @@ var _ = Describe("planning", func() {
 		Entry("one each", flatten.Wishes{Mode: flatten.None, Exclude: []string{"b"}},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (kept apart)", "c@1 (alone)", "root@1 (alone)"),
 		Entry("one for each owner set", flatten.Wishes{Mode: flatten.Composites},
-			"x@1 inner@1 a@1 (composite x@1)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+			"x@1 inner@1 a@1 (composite x@1)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
 		Entry("one for all", flatten.Wishes{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (everything together)"),
 		Entry("groups", flatten.Wishes{Groups: [][]string{{"c", "a@1"}, {"both", "y@1"}}},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 c@1 (group 1)", "both@1 y@1 (group 2)", "b@1 (alone)", "root@1 (alone)"),
 		Entry("a group and owner sets", flatten.Wishes{Mode: flatten.Composites, Groups: [][]string{{"both", "b"}}},
-			"x@1 inner@1 a@1 (composite x@1)", "both@1 b@1 (group 1)", "y@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+			"x@1 inner@1 a@1 (composite x@1)", "both@1 b@1 (group 1)", "y@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
 		Entry("a group with the root, which goes on top", flatten.Wishes{Groups: [][]string{{"root", "inner"}}},
 			"x@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 inner@1 (group 1)"),
 		Entry("excluded ones apart, each by itself", flatten.Wishes{Mode: flatten.All, Exclude: []string{"?@*"}},
 			"x@1 (kept apart)", "a@1 (kept apart)", "y@1 (kept apart)", "b@1 (kept apart)", "c@1 (kept apart)", "root@1 inner@1 both@1 (everything together)"),
 		Entry("one that is excluded twice", flatten.Wishes{Mode: flatten.Composites, Exclude: []string{"a", "a@1"}},
-			"x@1 inner@1 (composite x@1)", "a@1 (kept apart)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component c@1)", "root@1 (root root@1)"),
+			"x@1 inner@1 (composite x@1)", "a@1 (kept apart)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
 		Entry("one that a group names twice", flatten.Wishes{Mode: flatten.All, Groups: [][]string{{"a", "a@1", "b"}}},
 			"a@1 b@1 (group 1)", "root@1 x@1 inner@1 both@1 y@1 c@1 (everything together)"),
 	)
@@ -72,11 +72,30 @@ var _ = Describe("planning", func() {
 			`no buildpack is called "e"`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
 	)
 
+	// Two layers of the sources hold both, one of them with what is not here.
+	packed := [][]flatten.Ref{rs("x@1", "inner@1", "both@1"), rs("gone@1", "both@1", "b@1", "y@1")}
+
+	DescribeTable("keeps what is packed", func(w flatten.Wishes, want ...flatten.PlannedLayer) {
+		w.Mode, w.Packed = flatten.AsPackaged, packed
+		Expect(flatten.Plan(e, ms, w)).To(Equal(flatten.LayerPlan(want)))
+	},
+		Entry("as it is, each ref in the first layer that has it", flatten.Wishes{},
+			flatten.PlannedLayer{Refs: rs("x@1", "inner@1", "both@1"), AsIs: true, Reason: "as packaged"},
+			flatten.PlannedLayer{Refs: rs("a@1"), Reason: "alone"},
+			flatten.PlannedLayer{Refs: rs("y@1", "b@1"), AsIs: true, Also: rs("gone@1", "both@1"), Reason: "as packaged"},
+			flatten.PlannedLayer{Refs: rs("c@1"), Reason: "alone"}, flatten.PlannedLayer{Refs: rs("root@1"), Reason: "alone"}),
+		Entry("but for what has to give a ref away", flatten.Wishes{Exclude: []string{"b"}},
+			flatten.PlannedLayer{Refs: rs("x@1", "inner@1", "both@1"), AsIs: true, Reason: "as packaged"},
+			flatten.PlannedLayer{Refs: rs("a@1"), Reason: "alone"},
+			flatten.PlannedLayer{Refs: rs("y@1"), Reason: "as packaged"}, flatten.PlannedLayer{Refs: rs("b@1"), Reason: "kept apart"},
+			flatten.PlannedLayer{Refs: rs("c@1"), Reason: "alone"}, flatten.PlannedLayer{Refs: rs("root@1"), Reason: "alone"}),
+	)
+
 	It("has no root to put on top for a builder", func() {
 		e, _ := ms.ExpandAll(rs("c@1", "x@1"))
 		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(written(plan)).To(Equal([]string{"c@1 (top-level component c@1)", "x@1 inner@1 a@1 both@1 (composite x@1)"}))
+		Expect(written(plan)).To(Equal([]string{"c@1 (top-level component)", "x@1 inner@1 a@1 both@1 (composite x@1)"}))
 	})
 
 	It("keeps a top-level component out of the composites that have it too", func() {
@@ -84,6 +103,6 @@ var _ = Describe("planning", func() {
 		e, _ := ms.Expand(r("root@1"))
 		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(written(plan)).To(Equal([]string{"x@1 b@1 (composite x@1)", "a@1 (top-level component a@1)", "root@1 (root root@1)"}))
+		Expect(written(plan)).To(Equal([]string{"x@1 b@1 (composite x@1)", "a@1 (top-level component)", "root@1 (root)"}))
 	})
 })

@@ -63,7 +63,16 @@ func naiveOwners(ms flatten.Modules, e flatten.Expansion, of flatten.Ref) []flat
 }
 
 func randomWishes(rnd *rand.Rand, refs []flatten.Ref) flatten.Wishes {
-	w := flatten.Wishes{Mode: []flatten.Mode{"", flatten.None, flatten.Composites, flatten.All}[rnd.IntN(4)]}
+	w := flatten.Wishes{Mode: []flatten.Mode{"", flatten.None, flatten.Composites, flatten.All, flatten.AsPackaged}[rnd.IntN(5)]}
+	for range rnd.IntN(4) {
+		var packed []flatten.Ref
+		for range 1 + rnd.IntN(5) {
+			if ref := refs[rnd.IntN(len(refs))]; !slices.Contains(packed, ref) {
+				packed = append(packed, ref)
+			}
+		}
+		w.Packed = append(w.Packed, packed)
+	}
 	some := slices.Clone(refs)
 	rnd.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
 	take := func() (patterns []string) {
@@ -128,7 +137,8 @@ var _ = Describe("any expansion and plan", func() {
 
 	It("covers the expansion just once, in its order, the root's layer on top", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
-			plan, err := flatten.Plan(e, ms, randomWishes(rnd, e.Refs))
+			w := randomWishes(rnd, e.Refs)
+			plan, err := flatten.Plan(e, ms, w)
 			Expect(err).NotTo(HaveOccurred())
 			var covered []flatten.Ref
 			at := func(a, b flatten.Ref) int { return slices.Index(e.Refs, a) - slices.Index(e.Refs, b) }
@@ -137,6 +147,12 @@ var _ = Describe("any expansion and plan", func() {
 				Expect(l.Reason).NotTo(BeEmpty())
 				Expect(slices.IsSortedFunc(l.Refs, at)).To(BeTrue())
 				covered = append(covered, l.Refs...)
+				if l.AsIs {
+					whole := slices.Concat(l.Refs, l.Also)
+					Expect(slices.ContainsFunc(w.Packed, func(p []flatten.Ref) bool {
+						return len(p) == len(whole) && !slices.ContainsFunc(p, func(r flatten.Ref) bool { return !slices.Contains(whole, r) })
+					})).To(BeTrue(), "%v is used as it is", l)
+				}
 			}
 			Expect(covered).To(ConsistOf(e.Refs))
 			Expect(plan[len(plan)-1].Refs).To(ContainElement(e.Root))

@@ -215,6 +215,15 @@ var _ = Describe("what goes wrong while a layer is built", func() {
 		settled(before)
 	})
 
+	It("ends the reading of what there is no room for", func() {
+		read := 0
+		endless := layer.File{Path: "f", Size: 128 << 20, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(reader(func(p []byte) (int, error) { read += len(p); return len(p), nil })), nil
+		}}
+		Expect(layer.WriteTo(&breaksAt{err: broken}, of(a1, endless))).To(MatchError(broken))
+		Expect(read).To(BeNumerically("<", 48<<20))
+	})
+
 	It("is told once, wherever a piece fails", func() {
 		before := runtime.NumGoroutine()
 		for _, at := range []int64{0, 511, 512, 1 << 20, 2<<20 + 1} {

@@ -134,7 +134,9 @@ var _ = Describe("the normal form of any directory", func() {
 			Expect(os.Chmod(root, 0o700)).To(Succeed())
 			grow(rnd, root, 0)
 			if bin := filepath.Join(root, "bin"); rnd.IntN(2) == 0 && os.Mkdir(bin, 0o755) == nil {
-				Expect(os.WriteFile(filepath.Join(bin, "build"), nil, 0o600)).To(Succeed())
+				for _, name := range []string{"build", "detect", "generate", "other"} {
+					Expect(os.WriteFile(filepath.Join(bin, name), nil, 0o600)).To(Succeed())
+				}
 			}
 			piece, err := layer.NormalForm(flatten.Buildpack, a1, root, list(rnd, root))
 			Expect(err).NotTo(HaveOccurred())
@@ -151,6 +153,14 @@ var _ = Describe("the normal form of any directory", func() {
 		first, err := written(m.Piece)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written(m.Piece)).To(Equal(first))
+	})
+
+	It("leaves sockets out", func() {
+		without := of(a1, regular("f", "x", 0o644))
+		with := of(a1, regular("f", "x", 0o644), layer.File{Path: "s", Mode: fs.ModeSocket | 0o777})
+		want, err := written(without.Piece)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written(with.Piece)).To(Equal(want))
 	})
 
 	DescribeTable("is refused", func(f layer.File, message string) {
