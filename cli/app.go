@@ -93,6 +93,10 @@ func (r *run) app() *cli.App {
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Buildpack, "package", "package a buildpack")},
 			},
 			{
+				Name: "builder", Usage: "commands for builders", HideHelpCommand: true,
+				Subcommands: []*cli.Command{r.builderCommand()},
+			},
+			{
 				Name: "extension", Usage: "commands for image extensions", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},

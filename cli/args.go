@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -42,6 +43,9 @@ func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 		switch {
 		case args[i] == "--":
 			return front, append(rest, args[i+1:]...)
+		case takesNext(flags, args, i, len(rest)):
+			front = append(front, args[i]+"="+args[i+1])
+			i++
 		case isFlag(args[i]):
 			end := min(i+1+valueWidth(flags, args[i]), len(args))
 			front = append(front, args[i:end]...)
@@ -53,21 +57,42 @@ func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 	return front, rest
 }
 
+// takesNext tells whether the argument at i is a flag whose value may be left
+// out and the next one is that value: if it looks like one, and if another
+// argument remains besides, of those that were before or come after.
+func takesNext(flags []cli.Flag, args []string, i, before int) bool {
+	if i+1 >= len(args) || !isFlag(args[i]) {
+		return false
+	}
+	f, isGeneric := flagOf(flags, args[i]).(*cli.GenericFlag)
+	if !isGeneric {
+		return false
+	}
+	value, may := f.Value.(interface{ TakesFollowing(string) bool })
+	if !may || !value.TakesFollowing(args[i+1]) {
+		return false
+	}
+	_, after := reorder(flags, args[i+2:])
+	return before+len(after) > 0
+}
+
+// flagOf finds the flag that an argument names without a value behind "=".
+func flagOf(flags []cli.Flag, arg string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), strings.TrimLeft(arg, "-")) {
+			return f
+		}
+	}
+	return nil
+}
+
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
 // valueWidth is how many arguments after this one are its value: 1 for a flag
 // that needs one and does not carry it behind "=".
 func valueWidth(flags []cli.Flag, arg string) int {
-	name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-	if hasValue {
-		return 0
-	}
-	for _, f := range flags {
-		for _, n := range f.Names() {
-			if n == name && needsValue(f) {
-				return 1
-			}
-		}
+	if f := flagOf(flags, arg); f != nil && needsValue(f) {
+		return 1
 	}
 	return 0
 }

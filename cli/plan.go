@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager"
 )
@@ -66,13 +67,13 @@ func count(n int, what string) string {
 // bugError is an error of ours, told so that somebody can mend it.
 type bugError struct {
 	err  error
-	jobs []*packager.Job
+	plan func(io.Writer) error // prints it
 }
 
 func (e *bugError) Error() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "this is a bug in laminate, not in your input; please report it with all that follows.\nThere is no output. What it built is not what it planned:\n%v\nlaminate %s, plan:\n", e.err, version())
-	if err := printPlans(&s, e.jobs); err != nil {
+	if err := e.plan(&s); err != nil {
 		fmt.Fprintln(&s, err)
 	}
 	return strings.TrimSpace(s.String())
@@ -90,6 +91,10 @@ func explain(err error) string {
 			fmt.Fprintln(&s, err)
 		}
 		return s.String() + "Fewer layers: --flatten-layers, --flatten-layers=all, or --flatten-group."
+	}
+	var over *builder.OverBudgetError
+	if errors.As(err, &over) {
+		return explainBudget(over)
 	}
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	if len(lines) == 1 || errors.As(err, new(*bugError)) {

@@ -27,8 +27,8 @@ type say struct {
 	once    sync.Once
 }
 
-// say begins to tell. Who called it calls end.
-func (r *run) say(c *cli.Context) *say {
+// begin begins to tell. Who called it calls end.
+func (r *run) begin(c *cli.Context) *say {
 	s := &say{quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose")}
 	f, isFile := r.stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd())) && r.env("TERM") != "dumb"

@@ -222,6 +222,8 @@ func (h *heard) Start(verb progress.Verb, name string, _ int64) progress.Task {
 type task struct{ *heard }
 
 func (t task) Add(int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.hook != nil {
 		t.hook()
 	}

@@ -37,33 +37,36 @@ func Collect(ctx context.Context, packages []*source.Package) (Modules, config.P
 				all[m.Ref()] = m // or else it would seem not to be there
 				errs = append(errs, fmt.Errorf("%ss %s (%s) and %s (%s) would both be %s; one of them needs another id or version", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir))
 			default:
-				errs = append(errs, sameContent(ctx, before, m))
+				errs = append(errs, clash(ctx, before, m))
 			}
 		}
 	}
 	return all, problems, errors.Join(errs...)
 }
 
-// sameContent tells whether a ref that comes from two sources has the same
-// content in both. Neither is read where what is known of them suffices.
-func sameContent(ctx context.Context, a, b *source.Module) error {
-	if a.Layer != nil && b.Layer != nil && a.Layer.Diff == b.Layer.Diff {
-		return nil
-	}
-	idA, errA := ContentID(ctx, a)
-	idB, errB := ContentID(ctx, b)
-	if err := errors.Join(errA, errB); err != nil {
+// clash is the error of a ref that has another content in each of two sources.
+func clash(ctx context.Context, a, b *source.Module) error {
+	same, err := SameContent(ctx, a, b)
+	if err != nil || same {
 		return err
 	}
-	if idA != idB {
-		return fmt.Errorf("%s %s is not the same in %s and in %s: the contents differ; give one of them another version", a.Kind, a.Ref(), a.Source, b.Source)
-	}
-	return nil
+	return fmt.Errorf("%s %s is not the same in %s and in %s: the contents differ; give one of them another version", a.Kind, a.Ref(), a.Source, b.Source)
 }
 
-// ContentID gives a module's content identity. The module is read where its
+// SameContent tells whether two modules have the same content. Neither is read
+// where what is known of them suffices.
+func SameContent(ctx context.Context, a, b *source.Module) (bool, error) {
+	if a.Layer != nil && b.Layer != nil && a.Layer.Diff == b.Layer.Diff {
+		return true, nil
+	}
+	idA, errA := contentID(ctx, a)
+	idB, errB := contentID(ctx, b)
+	return idA == idB, errors.Join(errA, errB)
+}
+
+// contentID gives a module's content identity. The module is read where its
 // source does not tell.
-func ContentID(ctx context.Context, m *source.Module) (string, error) {
+func contentID(ctx context.Context, m *source.Module) (string, error) {
 	if m.Layer != nil {
 		for _, f := range m.Layer.Facts {
 			if f.Ref == m.Ref() {

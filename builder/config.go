@@ -1,0 +1,246 @@
+package builder
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"laminate/flatten"
+	"laminate/packager/config"
+)
+
+// Config is a builder.toml: what it says, with the stack form and the
+// build/run form taken together.
+type Config struct {
+	config.Doc
+	File string
+	// Dir is the directory that relative locations are relative to.
+	Dir string
+
+	Description     string
+	Buildpacks      []Source
+	Extensions      []Source
+	Order           flatten.Order
+	OrderExtensions flatten.Order
+	System          System
+	// StackID is empty where the file names no stack.
+	StackID    string
+	BuildImage string
+	RunImages  []RunImage
+	// Env are the files of /cnb/build-config/env, by name.
+	Env       map[string]string
+	Lifecycle LifecycleSource
+	Targets   []flatten.Target
+}
+
+// Source is one of [[buildpacks]] or [[extensions]]. ID and Version, where
+// they are given, are what the source has to say of itself.
+type Source struct {
+	flatten.Info
+	URI   string `toml:"uri"`
+	Image string `toml:"image"` // the older key: always an image
+}
+
+// Ref is what the entry says that the source is; parts may be empty.
+func (s Source) Ref() flatten.Ref { return flatten.Ref{ID: s.ID, Version: s.Version} }
+
+// System are the buildpacks that run before and after those of any group
+// (platform spec, "system.toml").
+type System struct {
+	Pre  SystemList `toml:"pre,omitempty" json:"pre"`
+	Post SystemList `toml:"post,omitempty" json:"post"`
+}
+
+// SystemList is one side of a [System].
+type SystemList struct {
+	Buildpacks []flatten.Entry `toml:"buildpacks,omitempty" json:"buildpacks,omitempty"`
+}
+
+// Empty tells whether there are no system buildpacks.
+func (s System) Empty() bool { return len(s.Pre.Buildpacks)+len(s.Post.Buildpacks) == 0 }
+
+// RunImage is a run image and its mirrors (platform spec, "run.toml").
+type RunImage struct {
+	Image   string   `toml:"image" json:"image"`
+	Mirrors []string `toml:"mirrors,omitempty" json:"mirrors"`
+}
+
+// LifecycleSource is where the lifecycle comes from: URI or Version, or neither.
+type LifecycleSource struct {
+	URI     string `toml:"uri"`
+	Version string `toml:"version"`
+}
+
+// builderFile is the form of builder.toml.
+type builderFile struct {
+	Description     string        `toml:"description"`
+	Buildpacks      []Source      `toml:"buildpacks"`
+	Extensions      []Source      `toml:"extensions"`
+	Order           flatten.Order `toml:"order"`
+	OrderExtensions flatten.Order `toml:"order-extensions"`
+	Stack           struct {
+		ID              string   `toml:"id"`
+		BuildImage      string   `toml:"build-image"`
+		RunImage        string   `toml:"run-image"`
+		RunImageMirrors []string `toml:"run-image-mirrors"`
+	} `toml:"stack"`
+	Build struct {
+		Image string     `toml:"image"`
+		Env   []envEntry `toml:"env"`
+	} `toml:"build"`
+	Run struct {
+		Images []RunImage `toml:"images"`
+	} `toml:"run"`
+	Lifecycle LifecycleSource  `toml:"lifecycle"`
+	Targets   []flatten.Target `toml:"targets"`
+	System    System           `toml:"system"`
+}
+
+// ReadConfig reads a builder.toml. The problems may be warnings only; where
+// they are not, the Config is as complete as they let it be.
+func ReadConfig(file string) (Config, config.Problems, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, config.MaxSize+1)) // ParseConfig refuses what is larger
+	if err != nil {
+		return Config{}, nil, err
+	}
+	c, problems := ParseConfig(file, data)
+	return c, problems, nil
+}
+
+// ParseConfig reads a builder.toml from where file is.
+func ParseConfig(file string, data []byte) (Config, config.Problems) {
+	c := Config{File: file, Dir: filepath.Dir(file)}
+	doc, problems := config.Parse(file, data)
+	c.Doc = doc
+	if len(problems) > 0 {
+		return c, problems
+	}
+	var f builderFile
+	problems = doc.Decode(&f, config.RefuseUnknown)
+	c.Description, c.Buildpacks, c.Extensions = f.Description, f.Buildpacks, f.Extensions
+	c.Order, c.OrderExtensions, c.System = f.Order, f.OrderExtensions, f.System
+	c.Lifecycle, c.Targets, c.StackID = f.Lifecycle, f.Targets, f.Stack.ID
+	for _, check := range []func(builderFile) config.Problems{c.mergeImages, c.checkSources, c.checkOrders, c.checkLifecycle, c.checkTargets, c.readEnv} {
+		problems = append(problems, check(f)...)
+	}
+	return c, problems.InOrder()
+}
+
+// mergeImages takes the two forms in which build and run images can be named
+// together, as RFC 0096 has it: the newer one wins, and the two must not
+// contradict each other.
+func (c *Config) mergeImages(f builderFile) (problems config.Problems) {
+	wrong := func(message string, path ...any) { problems = append(problems, c.Problem(message, path...)) }
+	c.BuildImage, c.RunImages = f.Build.Image, f.Run.Images
+	switch old := f.Stack.BuildImage; {
+	case c.BuildImage == "" && old == "":
+		wrong("the build image is missing; write image = \"...\" below [build]", "build")
+	case c.BuildImage == "":
+		c.BuildImage = old
+	case old != "" && old != c.BuildImage:
+		wrong(fmt.Sprintf("stack.build-image %q is not build.image %q; leave one out", old, c.BuildImage), "stack", "build-image")
+	}
+	for i, r := range c.RunImages {
+		if r.Image == "" {
+			wrong("run.images.image is missing", "run", "images", i)
+		}
+	}
+	switch old := f.Stack.RunImage; {
+	case len(c.RunImages) == 0 && old == "":
+		wrong("the run image is missing; write image = \"...\" below [[run.images]]", "run")
+	case len(c.RunImages) == 0:
+		c.RunImages = []RunImage{{Image: old, Mirrors: f.Stack.RunImageMirrors}}
+		if c.StackID == "" {
+			wrong("stack.id is missing, which stack.run-image needs; or write image = \"...\" below [[run.images]]", "stack")
+		}
+	case old != "" && old != c.RunImages[0].Image:
+		wrong(fmt.Sprintf("stack.run-image %q is not the first of run.images, %q; leave one out", old, c.RunImages[0].Image), "stack", "run-image")
+	}
+	return problems
+}
+
+func (c *Config) checkSources(f builderFile) (problems config.Problems) {
+	for _, list := range []struct {
+		key     string
+		sources []Source
+	}{{"buildpacks", f.Buildpacks}, {"extensions", f.Extensions}} {
+		for i, s := range list.sources {
+			switch {
+			case s.URI != "" && s.Image != "":
+				problems = append(problems, c.Problem("it cannot have both uri and image; leave one out", list.key, i))
+			case s.URI == "" && s.Image == "":
+				problems = append(problems, c.Problem("it has neither uri nor image", list.key, i))
+			}
+		}
+	}
+	return problems
+}
+
+func (c *Config) checkOrders(f builderFile) (problems config.Problems) {
+	for _, o := range []struct {
+		key   string
+		order flatten.Order
+	}{{"order", f.Order}, {"order-extensions", f.OrderExtensions}} {
+		for i, g := range o.order {
+			if len(g.Entries) == 0 {
+				problems = append(problems, c.Problem("a group of the order is empty; write its [["+o.key+".group]]", o.key, i))
+			}
+			for j, e := range g.Entries {
+				if e.ID == "" {
+					problems = append(problems, c.Problem("id is missing", o.key, i, "group", j))
+				}
+			}
+		}
+	}
+	for side, list := range map[string][]flatten.Entry{"pre": f.System.Pre.Buildpacks, "post": f.System.Post.Buildpacks} {
+		for i, e := range list {
+			if e.ID == "" {
+				problems = append(problems, c.Problem("id is missing", "system", side, "buildpacks", i))
+			}
+		}
+	}
+	if len(f.Order) == 0 && len(f.Buildpacks) > 0 {
+		problems = append(problems, c.Warning("there are buildpacks, but no [[order]] in which they could take part in a build"))
+	}
+	return problems
+}
+
+// semver is what a lifecycle's version looks like (semver.org), with or
+// without the "v" of its tags.
+var semver = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+func (c *Config) checkLifecycle(f builderFile) config.Problems {
+	switch l := f.Lifecycle; {
+	case l.URI != "" && l.Version != "":
+		return config.Problems{c.Problem("the lifecycle cannot have both uri and version; leave one out", "lifecycle")}
+	case l.Version != "" && !semver.MatchString(l.Version):
+		return config.Problems{c.Problem(fmt.Sprintf("lifecycle.version %q is no semantic version, such as %s", l.Version, DefaultLifecycle), "lifecycle", "version")}
+	}
+	return nil
+}
+
+func (c *Config) checkTargets(f builderFile) (problems config.Problems) {
+	for i, t := range f.Targets {
+		if t.OS != "linux" {
+			problems = append(problems, c.Problem(fmt.Sprintf("target %q: laminate makes builders for linux only; write os = \"linux\"", t.String()), "targets", i))
+		}
+		if _, err := flatten.ParseTarget(t.String()); t.OS == "linux" && err != nil {
+			problems = append(problems, c.Problem(err.Error(), "targets", i))
+		}
+	}
+	return problems
+}
+
+// WithoutBuildpacks gives the configuration of the buildpackless builder: no
+// buildpacks, no extensions, no orders and no system buildpacks.
+func (c Config) WithoutBuildpacks() Config {
+	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, System{}
+	return c
+}

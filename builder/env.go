@@ -1,0 +1,85 @@
+package builder
+
+import (
+	"fmt"
+	"regexp"
+
+	"laminate/packager/config"
+)
+
+// envEntry is one of [[build.env]] (RFC 0109).
+type envEntry struct {
+	Name    string   `toml:"name"`
+	Value   string   `toml:"value"`
+	Suffix  string   `toml:"suffix"`
+	Delim   string   `toml:"delim"`
+	ExecEnv []string `toml:"exec-env"`
+}
+
+// envName is what an environment variable, and so a file of it, may be called.
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// readEnv makes the files of /cnb/build-config/env: NAME or NAME.SUFFIX with
+// the value, NAME.delim with the delimiter. A later entry of the same name and
+// suffix replaces the earlier one.
+func (c *Config) readEnv(f builderFile) (problems config.Problems) {
+	c.Env = map[string]string{}
+	for i, e := range f.Build.Env {
+		warn := func(message string) {
+			problems = append(problems, c.Warning(message, "build", "env", i))
+		}
+		if message := e.check(); message != "" {
+			problems = append(problems, c.Problem(message, "build", "env", i))
+			continue
+		}
+		if e.Value == "" {
+			warn(fmt.Sprintf("build.env %s has an empty value", e.Name))
+		}
+		if len(e.ExecEnv) > 0 {
+			warn(fmt.Sprintf("build.env %s: exec-env has no place in a builder yet; the variable is set in all of them", e.Name))
+		}
+		set := func(file, content string) {
+			if before, there := c.Env[file]; there && before != content {
+				warn(fmt.Sprintf("build.env %s is set before; this one counts", file))
+			}
+			c.Env[file] = content
+		}
+		set(e.file(), e.Value)
+		if e.Delim != "" {
+			set(e.Name+".delim", e.Delim)
+		}
+	}
+	return append(problems, c.checkDelims(f.Build.Env)...)
+}
+
+func (e envEntry) file() string {
+	if e.Suffix == "" {
+		return e.Name
+	}
+	return e.Name + "." + e.Suffix
+}
+
+func (e envEntry) check() string {
+	switch {
+	case e.Name == "":
+		return "build.env.name is missing"
+	case !envName.MatchString(e.Name):
+		return fmt.Sprintf("build.env.name %q is no name of an environment variable", e.Name)
+	}
+	switch e.Suffix {
+	case "", "default", "override", "append", "prepend":
+		return ""
+	}
+	return fmt.Sprintf("build.env %s: suffix %q is not known; it is default, override, append or prepend", e.Name, e.Suffix)
+}
+
+// checkDelims reports what is put before or behind a value with nothing
+// between: the lifecycle needs a delimiter, of this entry or another.
+func (c *Config) checkDelims(entries []envEntry) (problems config.Problems) {
+	for i, e := range entries {
+		if _, has := c.Env[e.Name+".delim"]; !has && (e.Suffix == "append" || e.Suffix == "prepend") {
+			problems = append(problems, c.Problem(fmt.Sprintf("build.env %s: suffix %s needs a delim", e.Name, e.Suffix), "build", "env", i))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,171 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+	"laminate/packager/config"
+	"laminate/packager/source"
+)
+
+// kinds are the two kinds of module, in the order in which they are dealt with.
+var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
+
+// collect takes together what the sources and the build image hold. Where both
+// have a ref, that of the source counts for now.
+func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.Package) (problems config.Problems, conflicts error) {
+	j.modules, j.added = map[flatten.Kind]assembly.Modules{}, map[flatten.Kind][]flatten.Ref{}
+	for _, kind := range kinds {
+		all, doubts, err := assembly.Collect(ctx, packages[kind])
+		problems = append(problems, doubts...)
+		conflicts = errors.Join(conflicts, err)
+		dirs := map[string]flatten.Ref{}
+		for r := range all {
+			dirs[kind.Dir(r)] = r
+		}
+		for _, m := range j.base.Modules[kind] {
+			r := m.Ref()
+			if other, taken := dirs[kind.Dir(r)]; taken && other != r {
+				conflicts = errors.Join(conflicts, fmt.Errorf("%s %s (%s) and %s of the build image would both be %s; one of them needs another id or version", kind, other, all[other].Source, r, kind.Dir(r)))
+			}
+			if all[r] == nil {
+				all[r] = m
+			}
+		}
+		j.modules[kind] = all
+	}
+	return problems, conflicts
+}
+
+// contradictions reports sources that are not what builder.toml says they are.
+func (p *preparation) contradictions(packages map[flatten.Kind][]*source.Package) (problems config.Problems) {
+	c := p.options.Config
+	for _, kind := range kinds {
+		said := c.Buildpacks
+		if kind == flatten.Extension {
+			said = c.Extensions
+		}
+		for i, pkg := range packages[kind] {
+			want, is := said[i].Ref(), pkg.Root
+			if want.ID != "" && want.ID != is.ID || want.Version != "" && want.Version != is.Version {
+				problems = append(problems, c.Problem(fmt.Sprintf("%s holds %s, not %s", pkg.Name, is, want), string(kind)+"s", i))
+			}
+		}
+	}
+	return problems
+}
+
+// expand finds the modules that the orders name, and what they are made of.
+func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problems {
+	c := j.options.Config
+	buildpacks, extensions := j.modules[flatten.Buildpack].Plain(), j.modules[flatten.Extension].Plain()
+	var problems config.Problems
+	var named []flatten.Ref
+	resolve := func(modules flatten.Modules, entries []flatten.Entry, path ...any) []flatten.Entry {
+		var resolved []flatten.Entry
+		for i, e := range entries {
+			found := modules.Find(e)
+			if message := unresolved(e, found, modules); message != "" {
+				problems = append(problems, c.Problem(message, append(slices.Clone(path), i)...))
+				continue
+			}
+			e.Version = found[0].Version
+			named = append(named, found[0])
+			resolved = append(resolved, e)
+		}
+		return resolved
+	}
+	for i, g := range c.Order {
+		j.order.Order = append(j.order.Order, flatten.Group{Entries: resolve(buildpacks, g.Entries, "order", i, "group")})
+	}
+	j.system.Pre.Buildpacks = resolve(buildpacks, c.System.Pre.Buildpacks, "system", "pre", "buildpacks")
+	j.system.Post.Buildpacks = resolve(buildpacks, c.System.Post.Buildpacks, "system", "post", "buildpacks")
+	var tops []flatten.Ref
+	for _, pkg := range packages[flatten.Buildpack] {
+		tops = append(tops, pkg.Root)
+	}
+	tops = append(tops, named...)
+	for i, g := range c.OrderExtensions {
+		entries := resolve(extensions, g.Entries, "order-extensions", i, "group")
+		for k := range entries {
+			entries[k].Optional = false // extensions always are
+		}
+		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: entries})
+	}
+	var faults []flatten.Fault
+	j.Expansion, faults = buildpacks.ExpandAll(tops)
+	problems = append(problems, j.modules[flatten.Buildpack].Problems(faults)...)
+	j.add(packages)
+	return problems
+}
+
+// unresolved says why an entry of builder.toml stands for no module, or "".
+func unresolved(e flatten.Entry, found []flatten.Ref, at flatten.Modules) string {
+	var versions []string
+	for _, r := range found {
+		versions = append(versions, r.Version)
+	}
+	switch {
+	case len(found) == 1:
+		return ""
+	case len(found) > 1:
+		return fmt.Sprintf("%s is there in %d versions (%s), and the entry names none", e.ID, len(found), strings.Join(versions, ", "))
+	}
+	var names []string
+	for r := range at {
+		names = append(names, r.String())
+	}
+	slices.Sort(names)
+	message := fmt.Sprintf("%s is not in the builder", e.Ref())
+	if near := flatten.NearMisses(e.Ref().String(), names); len(near) > 0 {
+		message += "; there is " + strings.Join(near, ", ")
+	}
+	return message
+}
+
+// add notes what does not come with the build image.
+func (j *Job) add(packages map[flatten.Kind][]*source.Package) {
+	for _, r := range j.Expansion.Refs {
+		if !slices.Contains(j.base.Modules[flatten.Buildpack], j.modules[flatten.Buildpack][r]) {
+			j.added[flatten.Buildpack] = append(j.added[flatten.Buildpack], r)
+		}
+	}
+	for _, pkg := range packages[flatten.Extension] {
+		if !slices.Contains(j.added[flatten.Extension], pkg.Root) {
+			j.added[flatten.Extension] = append(j.added[flatten.Extension], pkg.Root)
+		}
+	}
+}
+
+// override compares what both the build image and a source have: of equal
+// content it is left where it is; other content replaces that of the build
+// image, which is whited out.
+func (j *Job) override(ctx context.Context) error {
+	var errs []error
+	for _, kind := range kinds {
+		for _, old := range j.base.Modules[kind] {
+			r := old.Ref()
+			m := j.modules[kind][r]
+			if m == old || !slices.Contains(j.added[kind], r) {
+				continue
+			}
+			same, err := assembly.SameContent(ctx, old, m)
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case same:
+				j.modules[kind][r] = old
+				j.added[kind] = slices.DeleteFunc(j.added[kind], func(a flatten.Ref) bool { return a == r })
+			default:
+				j.Overridden = append(j.Overridden, r)
+				j.whiteouts = append(j.whiteouts, kind.IDDir(r)+"/.wh."+r.Version)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,113 @@
+package builder
+
+import (
+	"archive/tar"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+)
+
+// directory is the entry of a directory that belongs to root.
+func directory(name string) *tar.Header {
+	return &tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755, ModTime: layer.Epoch}
+}
+
+// rootDirs belong to root; the build user owns the others.
+var (
+	userDirs = []string{"/workspace", layersDir}
+	rootDirs = []string{"/cnb", "/cnb/buildpacks", "/cnb/extensions", "/platform", "/platform/env", "/cnb/build-config", "/cnb/build-config/env"}
+)
+
+const layersDir = "/layers"
+
+// configuration is what the configuration layer holds: the directories that
+// the lifecycle expects, and the files that say how buildpacks are used.
+type configuration struct {
+	uid, gid int
+	order    orders
+	// system is left out where there are no system buildpacks.
+	system    System
+	runImages []RunImage
+	env       map[string]string
+}
+
+// orders are an order.toml (platform spec): every entry with its version.
+type orders struct {
+	Order      flatten.Order `toml:"order,omitempty"`
+	Extensions flatten.Order `toml:"order-extensions,omitempty"`
+}
+
+// writeTo writes the configuration layer's entries: directories first, files
+// by name.
+func (c configuration) writeTo(tw *tar.Writer) error {
+	for _, dir := range userDirs {
+		h := directory(dir)
+		h.Uid, h.Gid = c.uid, c.gid
+		if err := tw.WriteHeader(h); err != nil {
+			return err
+		}
+	}
+	for _, dir := range rootDirs {
+		if err := tw.WriteHeader(directory(dir)); err != nil {
+			return err
+		}
+	}
+	files, err := c.files()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: layer.Epoch, Size: int64(len(files[name]))}
+		if err := tw.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := tw.Write(files[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files gives the files by their absolute names.
+func (c configuration) files() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, content := range map[string]any{
+		"/cnb/order.toml":  c.order,
+		"/cnb/stack.toml":  stackFile{RunImage: c.runImages[0]},
+		"/cnb/run.toml":    runFile{Images: c.runImages},
+		"/cnb/system.toml": systemFile{System: c.system},
+	} {
+		if name == "/cnb/system.toml" && c.system.Empty() {
+			continue
+		}
+		text, err := toml.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		files[name] = text
+	}
+	for name, value := range c.env {
+		files["/cnb/build-config/env/"+name] = []byte(value)
+	}
+	return files, nil
+}
+
+// stackFile is a stack.toml, which older lifecycles read (platform spec).
+type stackFile struct {
+	RunImage RunImage `toml:"run-image"`
+}
+
+// runFile is a run.toml (platform spec).
+type runFile struct {
+	Images []RunImage `toml:"images"`
+}
+
+// systemFile is a system.toml.
+type systemFile struct {
+	System System `toml:"system"`
+}

@@ -1,0 +1,123 @@
+package builder
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+)
+
+// The labels of a builder (platform spec, "Builder"), besides those of layers.
+const (
+	metadataLabel        = "io.buildpacks.builder.metadata"
+	orderLabel           = "io.buildpacks.buildpack.order"
+	orderExtensionsLabel = "io.buildpacks.buildpack.order-extensions"
+	systemLabel          = "io.buildpacks.buildpack.system"
+)
+
+// ownLabels are those that nobody else may set.
+var ownLabels = []string{metadataLabel, orderLabel, orderExtensionsLabel, systemLabel,
+	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey}
+
+// metadata is the value of the builder metadata label.
+type metadata struct {
+	Description string         `json:"description"`
+	Buildpacks  []flatten.Info `json:"buildpacks"`
+	Extensions  []flatten.Info `json:"extensions"`
+	// Stack is filled only where builder.toml names a stack.
+	Stack struct {
+		RunImage RunImage `json:"runImage"`
+	} `json:"stack"`
+	Lifecycle descriptor `json:"lifecycle"`
+	CreatedBy struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	} `json:"createdBy"`
+	RunImages []RunImage `json:"images"`
+}
+
+// labels gives all labels of the image: those of the build image, those of the
+// user, and ours.
+func (j *Job) labels(layers map[flatten.Kind][]assembly.Layer) (map[string]string, error) {
+	c := j.options.Config
+	labels := maps.Clone(j.base.Config.Config.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	delete(labels, systemLabel) // the build image's own, where it is a builder
+	maps.Copy(labels, j.options.Labels)
+	m, err := j.metadata()
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]any{metadataLabel: m, orderLabel: c.Order, orderExtensionsLabel: c.OrderExtensions}
+	if !c.System.Empty() {
+		values[systemLabel] = c.System
+	}
+	recipes := flatten.RecipesLabel{}
+	maps.Copy(recipes, j.base.Recipes)
+	for _, kind := range kinds {
+		byRef := flatten.LayersLabel{}
+		for _, old := range j.base.Modules[kind] {
+			byRef.Add(old.Module, old.Layer.Diff)
+		}
+		for _, l := range layers[kind] {
+			diffID, err := l.DiffID()
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range l.Plan.Refs {
+				byRef.Add(j.modules[kind][r].Module, diffID)
+			}
+			if l.Pieces != nil {
+				recipes.Add(diffID, l.Pieces)
+			}
+		}
+		values[kind.LayersLabelKey()] = byRef
+	}
+	values[flatten.RecipesLabelKey] = recipes
+	for key, value := range values {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("label %s: %w", key, err)
+		}
+		labels[key] = string(text)
+	}
+	return labels, nil
+}
+
+// metadata gives the builder's metadata. What the build image has of
+// buildpacks, where it is a builder, comes first; nothing stands twice.
+func (j *Job) metadata() (metadata, error) {
+	c := j.options.Config
+	m := metadata{Description: c.Description, Lifecycle: j.lifecycle.descriptor, RunImages: c.RunImages}
+	m.CreatedBy.Name, m.CreatedBy.Version = "laminate", j.options.Version
+	if c.StackID != "" {
+		m.Stack.RunImage = c.RunImages[0]
+	}
+	if old := j.base.Config.Config.Labels[metadataLabel]; old != "" {
+		var of metadata
+		if err := json.Unmarshal([]byte(old), &of); err != nil {
+			return m, fmt.Errorf("build image %s: label %s: %w", j.base.Name, metadataLabel, err)
+		}
+		m.Buildpacks, m.Extensions = of.Buildpacks, of.Extensions
+	}
+	for _, kind := range kinds {
+		list := &m.Buildpacks
+		if kind == flatten.Extension {
+			list = &m.Extensions
+		}
+		for _, r := range j.added[kind] {
+			i := slices.IndexFunc(*list, func(i flatten.Info) bool { return i.ID == r.ID && i.Version == r.Version })
+			if i < 0 {
+				*list = append(*list, j.modules[kind][r].Info)
+			} else {
+				(*list)[i] = j.modules[kind][r].Info
+			}
+		}
+	}
+	return m, nil
+}

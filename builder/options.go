@@ -1,0 +1,78 @@
+package builder
+
+import (
+	"cmp"
+	"time"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/progress"
+)
+
+// Options say what builder to make, and how.
+type Options struct {
+	Config Config
+	// Targets, where there are any, are used instead of those in builder.toml.
+	Targets []flatten.Target
+	// Fits, where it is set, tells which of the targets are wanted. It is an
+	// error if none is.
+	Fits func(flatten.Target) bool
+	// Wishes say which buildpacks share a layer.
+	Wishes flatten.Wishes
+	// MaxLayers is how many layers the builder may have, those of the build
+	// image included; 0 is what platforms can build with (see [Budget]).
+	MaxLayers int
+	// Labels are added to the image.
+	Labels map[string]string
+	// Created is the time of the images; the zero time is [layer.Epoch].
+	Created time.Time
+	// Compression of the layers that are built; the zero value is gzip.
+	Compression layer.Compression
+	// Lifecycle, where it is set, is where the lifecycle comes from, whatever
+	// builder.toml says.
+	Lifecycle string
+	// LifecycleURL is the address of the lifecycle's release archives;
+	// "" is [DefaultLifecycleURL].
+	LifecycleURL string
+	// SkipRunImages leaves the run images unseen.
+	SkipRunImages bool
+	// Version is that of laminate, for the builder's metadata.
+	Version string
+	// WorkDir takes the layers that are built. It belongs to the caller, and
+	// has to stay as long as the images are in use.
+	WorkDir string
+	Log     progress.Log // nil is progress.Discard
+}
+
+// orDefaults fills in what was left out.
+func (o Options) orDefaults() Options {
+	if o.Created.IsZero() {
+		o.Created = layer.Epoch
+	}
+	if o.Compression == layer.Uncompressed {
+		o.Compression = layer.Gzip
+	}
+	if o.Log == nil {
+		o.Log = progress.Discard
+	}
+	o.LifecycleURL = cmp.Or(o.LifecycleURL, DefaultLifecycleURL)
+	return o
+}
+
+const (
+	// engineLimit is how many layers Docker's engine loads.
+	engineLimit = 125
+	// buildLayers is how many a platform stacks on a builder for one build: 4
+	// for directories, stack, run image and environment, 1 for another order,
+	// 1 for a buildpack added; and 1 more to rewrite system.toml.
+	buildLayers, systemLayer = 6, 1
+)
+
+// Budget is how many layers a builder may have so that platforms can still
+// build with it.
+func Budget(withSystemBuildpacks bool) int {
+	if withSystemBuildpacks {
+		return engineLimit - buildLayers - systemLayer
+	}
+	return engineLimit - buildLayers
+}

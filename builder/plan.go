@@ -1,0 +1,133 @@
+package builder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+	"laminate/packager/source"
+)
+
+// Count says where a builder's layers come from.
+type Count struct {
+	Base          int
+	Lifecycle     int
+	Configuration int
+	Whiteouts     int
+	// Modules are the layers of buildpacks and extensions, by what brings
+	// them: a composite, several of them, or themselves.
+	Modules []Origin
+	// Budget is how many there may be.
+	Budget int
+}
+
+// Origin is what brings layers, and how many.
+type Origin struct {
+	Name   string
+	Layers int
+}
+
+// Total is how many layers the builder has.
+func (c Count) Total() int {
+	n := c.Base + c.Lifecycle + c.Configuration + c.Whiteouts
+	for _, o := range c.Modules {
+		n += o.Layers
+	}
+	return n
+}
+
+// plan decides on the layers, and counts them.
+func (j *Job) plan(packages map[flatten.Kind][]*source.Package) (err error) {
+	e := j.Expansion
+	e.Refs = j.added[flatten.Buildpack]
+	wishes := j.options.Wishes
+	wishes.Packed = assembly.Packed(packages[flatten.Buildpack])
+	modules := j.modules[flatten.Buildpack].Plain()
+	if j.Plan, err = flatten.Plan(e, modules, wishes); err != nil {
+		return err
+	}
+	for _, r := range j.added[flatten.Extension] {
+		j.Extensions = append(j.Extensions, flatten.PlannedLayer{Refs: []flatten.Ref{r}, Reason: "extension"})
+	}
+	j.Layers = j.count(j.Plan)
+	if j.Layers.Total() <= j.Layers.Budget {
+		return nil
+	}
+	over := &OverBudgetError{Layers: j.Layers}
+	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
+		wishes.Mode = mode
+		if other, err := flatten.Plan(e, modules, wishes); err == nil {
+			if n := j.count(other).Total(); n <= j.Layers.Budget {
+				over.Fits, over.FitsTotal = mode, n
+				break
+			}
+		}
+	}
+	return over
+}
+
+func (j *Job) count(plan flatten.LayerPlan) Count {
+	c := Count{Base: j.base.layers, Lifecycle: 1, Configuration: 1, Budget: j.options.MaxLayers}
+	if c.Budget <= 0 {
+		c.Budget = Budget(!j.system.Empty())
+	}
+	if len(j.whiteouts) > 0 {
+		c.Whiteouts = 1
+	}
+	for _, l := range plan {
+		owners := j.Expansion.Owners[l.Refs[0]]
+		c.bring(j.origin(owners))
+	}
+	for range j.Extensions {
+		c.bring("extensions")
+	}
+	return c
+}
+
+func (j *Job) origin(owners []flatten.Ref) string {
+	switch {
+	case len(owners) > 1:
+		return "shared by several composites"
+	case j.modules[flatten.Buildpack][owners[0]].IsComposite():
+		return "composite " + owners[0].String()
+	}
+	return "top-level components"
+}
+
+func (c *Count) bring(origin string) {
+	i := slices.IndexFunc(c.Modules, func(o Origin) bool { return o.Name == origin })
+	if i < 0 {
+		i = len(c.Modules)
+		c.Modules = append(c.Modules, Origin{Name: origin})
+	}
+	c.Modules[i].Layers++
+}
+
+// OverBudgetError says that a builder would have more layers than it may have.
+type OverBudgetError struct {
+	Layers Count
+	// Fits is a mode under which the builder would fit, with FitsTotal layers;
+	// "" where there is none.
+	Fits      flatten.Mode
+	FitsTotal int
+}
+
+func (e *OverBudgetError) Error() string {
+	return fmt.Sprintf("the builder would have %d layers, and at most %d are allowed", e.Layers.Total(), e.Layers.Budget)
+}
+
+// checkLabels reports labels that are laminate's to set.
+func (o Options) checkLabels() error {
+	var taken []string
+	for _, key := range ownLabels {
+		if _, is := o.Labels[key]; is {
+			taken = append(taken, key)
+		}
+	}
+	if len(taken) > 0 {
+		return fmt.Errorf("labels %s are laminate's to set; choose other names", strings.Join(taken, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"laminate/builder"
+	"laminate/flatten"
+	"laminate/packager/assembly"
+	"laminate/packager/sink"
+)
+
+const builderDescription = `builder.toml is what pack reads. DEST, and every source in builder.toml, are
+written as for "laminate package".
+
+--flatten says which buildpacks share a layer:
+
+   --flatten, --flatten=composites   each composite one layer with what it alone
+                                     brings, what several bring one layer more
+                                     for each such set; top-level components
+                                     keep a layer each
+   --flatten=REF,REF,...             these share a layer, as with pack; may be
+                                     repeated
+   --flatten=all                     one layer for all
+   --flatten=as-packaged             layers stay as the sources have them
+   --flatten=none                    one buildpack per layer, as without it
+
+A builder may have as many layers as platforms can still build with: 125 less
+those that a build itself puts on top, 6, or 7 with system buildpacks.
+
+Without [lifecycle] in builder.toml, the builder gets lifecycle ` + builder.DefaultLifecycle + `. A
+version is fetched as a release archive from GitHub, or from the address in
+LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are filled in.
+
+Standard output has one line for each output: its digest (the image ID where a
+Docker daemon or docker-archive holds it), a tab, and where it is.`
+
+func (r *run) builderCommand() *cli.Command {
+	layers := new(builderFlatten)
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "builder.toml to read, `FILE`"},
+		&cli.GenericFlag{Name: "flatten", Value: layers, DefaultText: "none", Usage: "which buildpacks share a layer, `WHICH`; see above; may be repeated"},
+		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
+		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI`, whatever builder.toml says"},
+		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks"},
+		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "leave the run images unseen, as a closed network needs"},
+	}
+	return &cli.Command{
+		Name: "create", Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, HideHelpCommand: true,
+		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
+		Action: func(c *cli.Context) error {
+			b := &builderRun{output: output{run: r, c: c}, layers: layers}
+			return b.do(c.Context)
+		},
+	}
+}
+
+// builderRun is one run of "builder create".
+type builderRun struct {
+	output
+	layers *builderFlatten
+}
+
+func (b *builderRun) do(ctx context.Context) error {
+	errs := b.read()
+	if b.c.String("config") == "" {
+		errs = append(errs, errors.New("--config is missing: the builder.toml to read"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return wrongUse(b.c, "%w", err)
+	}
+	cfg, problems, err := builder.ReadConfig(b.c.String("config"))
+	if err = errors.Join(err, problems.Err()); err != nil {
+		return err
+	}
+	if b.c.Bool("buildpackless") {
+		cfg = cfg.WithoutBuildpacks()
+	}
+	return b.work(ctx, func(ctx context.Context) error {
+		for _, w := range problems.Warnings() {
+			b.say.Warn(w.String())
+		}
+		jobs, err := builder.Prepare(ctx, b.open, builder.Options{
+			Config: cfg, Targets: b.targets, Fits: b.fits, MaxLayers: b.c.Int("max-layers"),
+			Wishes: flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")},
+			Labels: b.labels, Created: b.created, Compression: b.compression, Version: version(),
+			Lifecycle: b.c.String("lifecycle"), LifecycleURL: b.env("LAMINATE_LIFECYCLE_URL"),
+			SkipRunImages: b.c.Bool("skip-run-image-check"), WorkDir: b.workDir, Log: b.say,
+		})
+		if err != nil {
+			return err
+		}
+		if b.c.Bool("dry-run") {
+			b.say.end()
+			return printBuilders(b.stdout, jobs)
+		}
+		return b.make(ctx, jobs)
+	})
+}
+
+// make builds the builders and writes them.
+func (b *builderRun) make(ctx context.Context, jobs []*builder.Job) error {
+	var targets []flatten.Target
+	for _, job := range jobs {
+		targets = append(targets, job.Target)
+	}
+	if err := b.check(targets); err != nil {
+		return err
+	}
+	var images []sink.Image
+	for _, job := range jobs {
+		for _, r := range job.Overridden {
+			b.say.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
+		}
+		img, err := job.Build(ctx)
+		if assembly.IsFault(err) {
+			return &bugError{err: err, plan: func(w io.Writer) error { return printBuilders(w, jobs) }}
+		}
+		if err != nil {
+			return err
+		}
+		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
+	}
+	return b.write(ctx, images)
+}
+
+// builderFlatten is the value of --flatten: a mode, or refs that share a layer,
+// or nothing, which the library sets to "true". It adds up.
+type builderFlatten struct {
+	mode   flatten.Mode
+	groups [][]string
+}
+
+// Set implements flag.Value.
+func (f *builderFlatten) Set(s string) error {
+	mode := flatten.Mode(s)
+	switch mode {
+	case "":
+		return nil // the library's own idea of a default
+	case "true":
+		mode = flatten.Composites
+	case flatten.Composites, flatten.All, flatten.AsPackaged, flatten.None:
+	default:
+		f.groups = append(f.groups, split(s))
+		return nil
+	}
+	if f.mode != "" && f.mode != mode {
+		return fmt.Errorf("it is %s already", f.mode)
+	}
+	f.mode = mode
+	return nil
+}
+
+func (f *builderFlatten) String() string { return "" }
+
+// IsBoolFlag makes the value optional.
+func (f *builderFlatten) IsBoolFlag() bool { return true }
+
+// TakesFollowing tells whether an argument that follows a bare flag is meant
+// as its value: pack's spelling. Each of its items has to be id@version.
+func (f *builderFlatten) TakesFollowing(arg string) bool {
+	for item := range strings.SplitSeq(arg, ",") {
+		if _, err := flatten.ParseRef(strings.TrimSpace(item)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// printBuilders prints what each builder would be made of.
+func printBuilders(w io.Writer, jobs []*builder.Job) error {
+	var errs []error
+	for i, j := range jobs {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		_, err := fmt.Fprintf(w, "builder for %s: %s of at most %d\n", j.Target, count(j.Layers.Total(), "layer"), j.Layers.Budget)
+		errs = append(errs, err, printCount(w, j.Layers))
+		_, err = fmt.Fprintf(w, "%s in %s:\n", count(refs(j.Plan), "buildpack"), count(len(j.Plan), "layer"))
+		errs = append(errs, err, printLayers(w, j.Plan))
+		if len(j.Extensions) > 0 {
+			_, err = fmt.Fprintf(w, "%s:\n", count(len(j.Extensions), "extension"))
+			errs = append(errs, err, printLayers(w, j.Extensions))
+		}
+		for _, r := range j.Overridden {
+			_, err = fmt.Fprintf(w, "replaced: %s of the build image\n", r)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func refs(plan flatten.LayerPlan) (n int) {
+	for _, l := range plan {
+		n += len(l.Refs)
+	}
+	return n
+}
+
+// printCount prints where layers come from.
+func printCount(w io.Writer, c builder.Count) error {
+	origins := []builder.Origin{{Name: "build image", Layers: c.Base}, {Name: "lifecycle", Layers: c.Lifecycle}, {Name: "configuration", Layers: c.Configuration}, {Name: "whiteouts", Layers: c.Whiteouts}}
+	for _, o := range slices.Concat(origins, c.Modules) {
+		if o.Layers == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%4d  %s\n", o.Layers, o.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explainBudget tells of a builder with too many layers, and what would help.
+func explainBudget(e *builder.OverBudgetError) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%v:\n", e)
+	if err := printCount(&s, e.Layers); err != nil {
+		fmt.Fprintln(&s, err)
+	}
+	if e.Fits == "" {
+		return s.String() + "No --flatten would make it fit: the build image alone leaves too little room."
+	}
+	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d.", e.Fits, e.FitsTotal)
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/location"
+	"laminate/packager/sink"
+	"laminate/packager/source"
+)
+
+// output is what the commands that write images have in common.
+type output struct {
+	*run
+	c *cli.Context
+
+	dest        location.Location
+	targets     []flatten.Target
+	labels      map[string]string
+	compression layer.Compression
+	created     time.Time
+	policy      source.PullPolicy
+
+	workDir string
+	say     *say
+	open    *source.Opener
+	fits    func(flatten.Target) bool // which targets the destination takes; nil for all
+}
+
+// outputFlags are those of every command that writes images.
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
+		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
+		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
+		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
+		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
+		&cli.StringFlag{Name: "pull-policy", Value: string(source.Always), Usage: "when the Docker daemon pulls a source, `WHEN`: always, if-not-present or never"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
+		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
+	}
+}
+
+// read reads the flags and DEST, and tells of all that is wrong with them.
+func (o *output) read() (errs []error) {
+	note := func(err error) { errs = append(errs, err) }
+	args := o.c.Args().Slice()
+	if len(args) != 1 {
+		note(wrongCount(args))
+	} else {
+		var err error
+		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
+		note(err)
+	}
+	for _, t := range o.list("target") {
+		target, err := flatten.ParseTarget(t)
+		note(err)
+		o.targets = append(o.targets, target)
+	}
+	var err error
+	o.labels, err = parseLabels(o.c.StringSlice("label"))
+	note(err)
+	o.compression, err = layer.ParseCompression(o.c.String("compression"))
+	note(err)
+	o.policy, err = source.ParsePullPolicy(o.c.String("pull-policy"))
+	note(err)
+	o.created, err = epoch(o.env("SOURCE_DATE_EPOCH"))
+	note(err)
+	if n := o.c.Int("max-layers"); n < 0 || n == 0 && o.c.IsSet("max-layers") {
+		note(errors.New("--max-layers needs a number from 1 on"))
+	}
+	return errs
+}
+
+// work makes the work directory, does the work, and cleans up.
+func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
+	o.workDir, err = os.MkdirTemp(o.env("TMPDIR"), "laminate-")
+	if err != nil {
+		return fmt.Errorf("work directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(o.workDir)) }()
+	o.say = o.begin(o.c)
+	defer o.say.end()
+	toDaemon := o.dest.Kind == location.Daemon
+	o.open = &source.Opener{
+		Insecure: o.list("insecure-registry"), PullPolicy: o.policy, PreferDaemon: toDaemon,
+		CacheDir: o.cacheDir(), WorkDir: o.workDir, Log: o.say,
+	}
+	if toDaemon {
+		daemon, err := sink.DaemonTarget(ctx, o.dest)
+		if err != nil {
+			return err
+		}
+		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
+	}
+	return do(ctx)
+}
+
+// check looks at the destination before the work begins.
+func (o *output) check(targets []flatten.Target) error {
+	return sink.Check(o.dest, targets, o.sink())
+}
+
+func (o *output) sink() sink.Options {
+	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.list("tag"), Log: o.say, WorkDir: o.workDir}
+}
+
+// write writes the images, and prints what was written.
+func (o *output) write(ctx context.Context, images []sink.Image) error {
+	written, err := sink.Write(ctx, o.dest, images, o.sink())
+	o.say.end()
+	for _, w := range written {
+		if _, err := fmt.Fprintf(o.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
+			return fmt.Errorf("standard output: %w", err)
+		}
+	}
+	return err
+}
+
+// list gives the values of a flag that may be repeated, or hold several
+// values between commas.
+func (o *output) list(flag string) []string {
+	var all []string
+	for _, v := range o.c.StringSlice(flag) {
+		all = append(all, split(v)...)
+	}
+	return all
+}
+
+func split(s string) []string {
+	parts := strings.Split(s, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+}

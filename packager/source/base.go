@@ -1,0 +1,61 @@
+package source
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+	"laminate/packager/location"
+)
+
+// Base is an image that another is built upon. It may be a builder itself.
+type Base struct {
+	// Image is the image, of which every blob is checked when it is read.
+	v1.Image
+	// Name is what its author calls it, for messages.
+	Name   string
+	Config *v1.ConfigFile
+	// Target is the image's operating system, architecture and variant.
+	Target flatten.Target
+	// Modules are those that its labels name, by kind and sorted by ref.
+	Modules map[flatten.Kind][]*Module
+	// Recipes are laminate's own label, or nil.
+	Recipes flatten.RecipesLabel
+}
+
+// Base opens an image to build upon.
+func (o *Opener) Base(ctx context.Context, loc location.Location, target flatten.Target) (*Base, error) {
+	img, err := o.open(ctx, loc, target)
+	if err != nil {
+		return nil, err
+	}
+	c, err := img.config()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := img.layers()
+	if err != nil {
+		return nil, err
+	}
+	b := &Base{
+		Image: &checkedImage{Image: img.Image, layers: layers}, Name: img.name, Config: c,
+		Target:  flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant},
+		Modules: map[flatten.Kind][]*Module{}, Recipes: img.facts(c),
+	}
+	for _, kind := range []flatten.Kind{flatten.Buildpack, flatten.Extension} {
+		value := c.Config.Labels[kind.LayersLabelKey()]
+		if value == "" || value == "{}" || value == "null" {
+			continue
+		}
+		label, err := flatten.ParseLayersLabel(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", img.name, err)
+		}
+		if b.Modules[kind], err = img.modules(kind, label, layers); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
