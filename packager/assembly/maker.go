@@ -103,11 +103,11 @@ func sameRefs(a, b []flatten.Ref) bool {
 // shape that platforms expect, it is not reused.
 func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.PlannedLayer) (Layer, error) {
 	have := m.Layer
-	l := Layer{Layer: have.Reuse(), Plan: planned, Pieces: have.Facts, Reused: true}
-	if !sameRefs(refsOf(have.Facts), have.Refs) {
-		l.Pieces = nil
-	}
-	if l.Pieces == nil && !planned.AsIs {
+	l := Layer{Layer: have.Reuse(), Plan: planned, Reused: true}
+	switch {
+	case sameRefs(refsOf(have.Facts), have.Refs):
+		l.Layer, l.Pieces = watch(m), have.Facts
+	case !planned.AsIs:
 		local, err := k.blobs.local(ctx, have)
 		if err != nil {
 			return Layer{}, err

@@ -89,6 +89,12 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.Unpack(blob)
+}
+
+// Unpack gives the tar in a blob of the layer that somebody reads; the diffID
+// is checked. Who closes it closes the blob.
+func (l *Layer) Unpack(blob io.ReadCloser) (io.ReadCloser, error) {
 	packed := &counted{Reader: blob}
 	if l.Compression == layer.Uncompressed {
 		return l.unpacked(packed, blob, nil), nil
