@@ -1,0 +1,60 @@
+package packager_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+)
+
+var _ = Describe("laminate's own label, forged", func() {
+	// The label says of the layer what is true of its first part; the layer
+	// holds more, of which platforms would not know where it came from.
+	forge := func(b *bench, tarball func(honest []byte) []byte) {
+		honest := b.pair(flatten.All)
+		layers, err := honest.Image.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		spoiled := gzip9(tarball(uncompressedTar(layers[0])))
+		diffID, err := spoiled.DiffID()
+		Expect(err).NotTo(HaveOccurred())
+		label := layersLabelOf(honest.Image)
+		for id, versions := range label {
+			for version, info := range versions {
+				info.LayerDiffID = diffID.String()
+				label[id][version] = info
+			}
+		}
+		img := relabelled(honest.Image, label, spoiled)
+		recipes := flatten.RecipesLabel{}
+		recipes.Add(diffID, honest.Layers[0].Pieces)
+		text, err := json.Marshal(recipes)
+		Expect(err).NotTo(HaveOccurred())
+		config := configOf(img).DeepCopy()
+		config.Config.Labels[flatten.RecipesLabelKey] = string(text)
+		forged, err := mutate.ConfigFile(img, config)
+		Expect(err).NotTo(HaveOccurred())
+		b.keepLayout("left", forged)
+	}
+
+	DescribeTable("is found out when the layer goes by", func(tarball func([]byte) []byte, text string) {
+		b := newBench()
+		forge(b, tarball)
+		// The plan wants the forged layer as it is: nobody has to read it.
+		err := b.fails(b.toml("left"), flat(flatten.All))
+		Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring(text))))
+	},
+		Entry("a lifecycle beside the buildpacks", func(honest []byte) []byte {
+			extra := tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, body: "#!/bin/sh"})
+			return append(extra[:1024:1024], honest...)
+		}, "/cnb/lifecycle/creator lies outside of /cnb/buildpacks"),
+		Entry("another file in the place of one", func(honest []byte) []byte {
+			return bytes.Replace(honest, []byte("exit 0"), []byte("exit 1"), 1)
+		}, "holds other content"),
+		Entry("a longer end", func(honest []byte) []byte { return append(bytes.Clone(honest), make([]byte, 1024)...) }, "does not end in"),
+	)
+})
