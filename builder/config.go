@@ -158,7 +158,7 @@ func (c *Config) mergeImages(f builderFile) (problems config.Problems) {
 	case len(c.RunImages) == 0:
 		c.RunImages = []RunImage{{Image: old, Mirrors: f.Stack.RunImageMirrors}}
 		if c.StackID == "" {
-			wrong("stack.id is missing, which stack.run-image needs; or write image = \"...\" below [[run.images]]", "stack")
+			problems = append(problems, c.Warning("stack.id is missing, so nobody looks whether the images are of one stack", "stack"))
 		}
 	case old != "" && old != c.RunImages[0].Image:
 		wrong(fmt.Sprintf("stack.run-image %q is not the first of run.images, %q; leave one out", old, c.RunImages[0].Image), "stack", "run-image")

@@ -65,6 +65,16 @@ var _ = Describe("Parse", func() {
 		Expect(v.E).To(BeNil())
 	})
 
+	It("takes a key's name from a tag that says more", func() {
+		d, problems := Parse("x", []byte("a = 'a'"))
+		Expect(problems).To(BeEmpty())
+		v := struct {
+			A string `toml:"a,omitempty"`
+		}{}
+		Expect(d.Decode(&v, RefuseUnknown)).To(BeEmpty())
+		Expect(v.A).To(Equal("a"))
+	})
+
 	It("may be asked where nothing was read", func() {
 		var d Doc
 		Expect(d.Has("order", 0)).To(BeFalse())

@@ -28,7 +28,8 @@ func (s schema) fields(t reflect.Type) []field {
 	fields, ok := s.byType[t]
 	if !ok {
 		for _, f := range reflect.VisibleFields(t) {
-			if key := f.Tag.Get("toml"); key != "" && key != "-" {
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",") // what follows is for those who write
+			if key != "" && key != "-" {
 				fields = append(fields, field{key: key, index: f.Index})
 			}
 		}
