@@ -131,17 +131,34 @@ var flagErrors = []struct {
 	theirs *regexp.Regexp
 	ours   string
 }{
-	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), "there is no flag --$1"},
 	{regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]+): (?:parse error)?(.*)$`), "--$2 cannot be $1: $3"},
 	{regexp.MustCompile(`^flag needs an argument: -+(.*)$`), "--$1 needs a value"},
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	message := err.Error()
+	if name, unknown := strings.CutPrefix(message, "flag provided but not defined: "); unknown {
+		return wrongUse(c, "there is no flag %s", strings.TrimLeft(name, "-")+nearFlags(c, strings.TrimLeft(name, "-")))
+	}
 	for _, e := range flagErrors {
 		message = e.theirs.ReplaceAllString(message, e.ours)
 	}
 	return wrongUse(c, "%s", strings.TrimSuffix(message, ": "))
+}
+
+// nearFlags names the command's flags that somebody may have meant.
+func nearFlags(c *cli.Context, name string) string {
+	var names []string
+	for _, f := range c.Command.Flags {
+		if n := f.Names()[0]; len(n) > 1 {
+			names = append(names, n)
+		}
+	}
+	near := flatten.NearMisses(name, names)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; there is --" + strings.Join(near, ", --")
 }
 
 // noCommand answers a command that needs another one behind it.

@@ -30,11 +30,16 @@ func interspersed(app *cli.App, args []string) []string {
 		return args
 	}
 	front, rest := reorder(flags, args[i:])
-	result := append(append([]string{}, args[:i]...), front...)
-	if len(rest) > 0 {
-		result = append(append(result, "--"), rest...)
+	result := slices.Concat(args[:i], front)
+	if last := len(args) - 1; len(rest) == 0 || missesValue(flags, args[last], front) {
+		return result // its value is missing, which "--" would hide
 	}
-	return result
+	return slices.Concat(result, []string{"--"}, rest)
+}
+
+// missesValue tells whether the last argument is a flag that needs a value.
+func missesValue(flags []cli.Flag, last string, front []string) bool {
+	return isFlag(last) && valueWidth(flags, last) == 1 && len(front) > 0 && front[len(front)-1] == longName(flags, last)
 }
 
 // reorder takes the flags, with their values, apart from the other arguments.
@@ -48,7 +53,7 @@ func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 			i++
 		case isFlag(args[i]):
 			end := min(i+1+valueWidth(flags, args[i]), len(args))
-			front = append(front, args[i:end]...)
+			front = append(append(front, longName(flags, args[i])), args[i+1:end]...)
 			i = end - 1
 		default:
 			rest = append(rest, args[i])
@@ -74,6 +79,21 @@ func takesNext(flags []cli.Flag, args []string, i, before int) bool {
 	}
 	_, after := reorder(flags, args[i+2:])
 	return before+len(after) > 0
+}
+
+// longName writes a flag by its first name, since the library does not let two
+// names of one flag stand beside each other.
+func longName(flags []cli.Flag, arg string) string {
+	name, value, hasValue := strings.Cut(arg, "=")
+	f := flagOf(flags, name)
+	if f == nil {
+		return arg
+	}
+	name = "--" + f.Names()[0]
+	if hasValue {
+		name += "=" + value
+	}
+	return name
 }
 
 // flagOf finds the flag that an argument names without a value behind "=".

@@ -25,6 +25,7 @@ type output struct {
 
 	dest        location.Location
 	targets     []flatten.Target
+	tags        []string
 	labels      map[string]string
 	compression layer.Compression
 	created     time.Time
@@ -44,7 +45,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
-		&cli.StringFlag{Name: "pull-policy", Value: string(source.Always), Usage: "when the Docker daemon pulls a source, `WHEN`: always, if-not-present or never"},
+		&cli.StringFlag{Name: "pull-policy", Value: string(source.IfNotPresent), Usage: "pull sources that the Docker daemon holds `WHEN`: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
@@ -62,12 +63,11 @@ func (o *output) read() (errs []error) {
 		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
 		note(err)
 	}
-	for _, t := range o.list("target") {
-		target, err := flatten.ParseTarget(t)
-		note(err)
-		o.targets = append(o.targets, target)
-	}
 	var err error
+	o.targets, err = parseTargets(o.list("target"))
+	note(err)
+	o.tags, err = parseTags(o.list("tag"))
+	note(err)
 	o.labels, err = parseLabels(o.c.StringSlice("label"))
 	note(err)
 	o.compression, err = layer.ParseCompression(o.c.String("compression"))
@@ -76,8 +76,38 @@ func (o *output) read() (errs []error) {
 	note(err)
 	o.created, err = epoch(o.env("SOURCE_DATE_EPOCH"))
 	note(err)
+	errs = append(errs, o.empty()...)
+	for _, host := range o.list("insecure-registry") {
+		if strings.Contains(host, "/") {
+			note(fmt.Errorf("--insecure-registry %q: it is a host, or a host and its port, and no more", host))
+		}
+	}
 	if n := o.c.Int("max-layers"); n < 0 || n == 0 && o.c.IsSet("max-layers") {
 		note(errors.New("--max-layers needs a number from 1 on"))
+	}
+	return errs
+}
+
+// empty reports flags whose value is empty: mostly a variable that is not set
+// where somebody thinks it is.
+func (o *output) empty() (errs []error) {
+	for _, f := range o.c.Command.Flags {
+		name := f.Names()[0]
+		if !o.c.IsSet(name) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.StringFlag:
+			if o.c.String(name) == "" {
+				errs = append(errs, fmt.Errorf("--%s has an empty value", name))
+			}
+		case *cli.StringSliceFlag:
+			for _, v := range o.c.StringSlice(name) {
+				if len(split(v)) == 0 {
+					errs = append(errs, fmt.Errorf("--%s has an empty value", name))
+				}
+			}
+		}
 	}
 	return errs
 }
@@ -112,7 +142,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.list("tag"), Log: o.say, WorkDir: o.workDir}
+	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Log: o.say, WorkDir: o.workDir}
 }
 
 // write writes the images, and prints what was written.

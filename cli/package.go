@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -85,6 +86,9 @@ type packageRun struct {
 
 func (p *packageRun) do(ctx context.Context) error {
 	errs := p.read()
+	if p.c.Bool("flatten") && *p.mode != "" && flatten.Mode(*p.mode) != flatten.All {
+		errs = append(errs, fmt.Errorf("--flatten means --flatten-layers=all, and cannot stand beside --flatten-layers=%s", *p.mode))
+	}
 	if p.c.String("config") != "" && p.c.String("path") != "" {
 		errs = append(errs, errors.New("--config and --path cannot both be given: package.toml says where its buildpack is"))
 	}
@@ -148,6 +152,12 @@ func (p *packageRun) wishes() flatten.Wishes {
 // config finds out what to package.
 func (p *packageRun) config() (config.Package, error) {
 	file := p.c.String("config")
+	for _, given := range []string{file, p.c.String("path")} {
+		switch filepath.Base(given) {
+		case "buildpack.toml", "extension.toml":
+			return config.Package{}, fmt.Errorf("%s says what a %s is; to package it, name its directory: --path %s", given, p.kind, filepath.Dir(given))
+		}
+	}
 	if path := p.c.String("path"); path != "" {
 		if loc, err := location.ParseSource(path, ""); err == nil && loc.Kind == location.Name {
 			return config.Package{}, fmt.Errorf("--path %s: there is no such file or directory; an image is written docker://%s", path, path)

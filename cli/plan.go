@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -96,9 +97,23 @@ func explain(err error) string {
 	if errors.As(err, &over) {
 		return explainBudget(over)
 	}
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
-	if len(lines) == 1 || errors.As(err, new(*bugError)) {
+	lines := distinct(strings.Split(strings.TrimSpace(err.Error()), "\n"))
+	switch {
+	case errors.As(err, new(*bugError)):
 		return err.Error()
+	case len(lines) == 1:
+		return lines[0]
 	}
 	return fmt.Sprintf("%d problems:\n   %s", len(lines), strings.Join(lines, "\n   "))
+}
+
+// distinct leaves out lines that were there before.
+func distinct(lines []string) []string {
+	var kept []string
+	for _, l := range lines {
+		if !slices.Contains(kept, l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
 }

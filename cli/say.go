@@ -91,9 +91,9 @@ func (s *say) Start(verb progress.Verb, name string, total int64) progress.Task 
 func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	label := mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-11s %s ", verb, name), decor.WCSyncSpaceR))
 	if total < 0 {
-		return s.bars.AddSpinner(0, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.CurrentKibiByte("% .1f")))
+		return s.bars.AddSpinner(0, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Current(decor.SizeB1000(0), "% .1f")))
 	}
-	return s.bars.AddBar(total, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
+	return s.bars.AddBar(total, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f")))
 }
 
 // task is a [progress.Task].
