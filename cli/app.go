@@ -34,7 +34,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "laminate: %v\nSee: laminate %s--help\n", err, usage.command)
+		fmt.Fprintf(stderr, "laminate: %s\nSee: laminate %s--help\n", explain(err), usage.command)
 		return exitUsage
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "laminate: interrupted; there is no output")

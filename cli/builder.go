@@ -87,7 +87,7 @@ func (b *builderRun) do(ctx context.Context) error {
 			b.say.Warn(w.String())
 		}
 		jobs, err := builder.Prepare(ctx, b.open, builder.Options{
-			Config: cfg, Targets: b.targets, Fits: b.fits, MaxLayers: b.c.Int("max-layers"),
+			Config: cfg, Targets: b.wanted(cfg.Targets), Fits: b.fits, MaxLayers: b.c.Int("max-layers"),
 			Wishes: flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")},
 			Labels: b.labels, Created: b.created, Compression: b.compression, Version: version(),
 			Lifecycle: b.c.String("lifecycle"), LifecycleURL: b.env("LAMINATE_LIFECYCLE_URL"),
@@ -178,12 +178,13 @@ func printBuilders(w io.Writer, jobs []*builder.Job) error {
 	var errs []error
 	for i, j := range jobs {
 		if i > 0 {
-			fmt.Fprintln(w)
+			_, err := fmt.Fprintln(w)
+			errs = append(errs, err)
 		}
 		_, err := fmt.Fprintf(w, "builder for %s: %s of at most %d\n", j.Target, count(j.Layers.Total(), "layer"), j.Layers.Budget)
 		errs = append(errs, err, printCount(w, j.Layers))
 		_, err = fmt.Fprintf(w, "%s in %s:\n", count(refs(j.Plan), "buildpack"), count(len(j.Plan), "layer"))
-		errs = append(errs, err, printLayers(w, j.Plan))
+		errs = append(errs, err, printLayers(w, j.Plan), printDoubled(w, j.Doubled()))
 		if len(j.Extensions) > 0 {
 			_, err = fmt.Fprintf(w, "%s:\n", count(len(j.Extensions), "extension"))
 			errs = append(errs, err, printLayers(w, j.Extensions))
@@ -225,7 +226,7 @@ func explainBudget(e *builder.OverBudgetError) string {
 		fmt.Fprintln(&s, err)
 	}
 	if e.Fits == "" {
-		return s.String() + "No --flatten would make it fit: the build image alone leaves too little room."
+		return s.String() + fmt.Sprintf("Even with --flatten=%s it would have %d. Take a build image with fewer layers.", flatten.All, e.Least)
 	}
-	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d.", e.Fits, e.FitsTotal)
+	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d.", e.Fits, e.Least)
 }

@@ -35,6 +35,7 @@ type output struct {
 	say     *say
 	open    *source.Opener
 	fits    func(flatten.Target) bool // which targets the destination takes; nil for all
+	daemon  []flatten.Target          // what the Docker daemon runs, where the output goes to one
 }
 
 // outputFlags are those of every command that writes images.
@@ -57,7 +58,7 @@ func (o *output) read() (errs []error) {
 	note := func(err error) { errs = append(errs, err) }
 	args := o.c.Args().Slice()
 	if len(args) != 1 {
-		note(wrongCount(args))
+		note(wrongCount(args, o.c.Command.Name == "create"))
 	} else {
 		var err error
 		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
@@ -124,16 +125,26 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	toDaemon := o.dest.Kind == location.Daemon
 	o.open = &source.Opener{
 		Insecure: o.list("insecure-registry"), PullPolicy: o.policy, PreferDaemon: toDaemon,
-		CacheDir: o.cacheDir(), WorkDir: o.workDir, Log: o.say,
+		CacheDir: o.cacheDir(), WorkDir: o.workDir, Log: o.say, LeaveOut: sink.IsOutput(o.dest),
 	}
 	if toDaemon {
 		daemon, err := sink.DaemonTarget(ctx, o.dest)
 		if err != nil {
 			return err
 		}
+		o.daemon = []flatten.Target{daemon}
 		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
 	}
 	return do(ctx)
+}
+
+// wanted gives the targets of the command line, if neither it nor the file
+// names any, that of the Docker daemon.
+func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
+	if len(o.targets)+len(inFile) == 0 {
+		return o.daemon
+	}
+	return o.targets
 }
 
 // check looks at the destination before the work begins.

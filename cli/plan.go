@@ -11,6 +11,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/assembly"
 )
 
 // printPlans prints what each image would be made of.
@@ -30,7 +31,7 @@ func printPlans(w io.Writer, jobs []*packager.Job) error {
 
 func printPlan(w io.Writer, j *packager.Job) error {
 	_, err := fmt.Fprintf(w, "%s for %s: %s in %s\n", j.Expansion.Root, j.Target, count(len(j.Expansion.Refs), string(j.Kind())), count(len(j.Plan), "layer"))
-	return errors.Join(err, printLayers(w, j.Plan))
+	return errors.Join(err, printLayers(w, j.Plan), printDoubled(w, j.Doubled()))
 }
 
 // printLayers prints a layer plan: one line for each ref, the layer's number
@@ -52,6 +53,24 @@ func printLayers(w io.Writer, plan flatten.LayerPlan) error {
 	}
 	for line := range strings.Lines(table.String()) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printDoubled prints what layers hold for nothing.
+func printDoubled(w io.Writer, doubled []assembly.Double) error {
+	for _, d := range doubled {
+		size := "of a size that nobody tells"
+		if d.Bytes >= 0 {
+			size = bytes(d.Bytes) + " unpacked"
+		}
+		line := fmt.Sprintf("twice: %s, in layer %d and again in layer %d, %s", d.Ref, d.First, d.Layer, size)
+		if d.First == 0 {
+			line = fmt.Sprintf("unused: %s in layer %d, %s", d.Ref, d.Layer, size)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
 		}
 	}

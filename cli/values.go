@@ -44,14 +44,18 @@ func (m *flattenMode) String() string {
 func (m *flattenMode) IsBoolFlag() bool { return true }
 
 // wrongCount says what is wrong with arguments of which there should be one.
-func wrongCount(args []string) error {
+func wrongCount(args []string, ofBuilder bool) error {
 	if len(args) == 0 {
 		return errors.New("DEST is missing: where to write, as in out.cnb or docker://REF")
 	}
+	flag := "--flatten-layers"
+	if ofBuilder {
+		flag = "--flatten"
+	}
 	for _, a := range args {
-		switch flatten.Mode(a) {
-		case flatten.All, flatten.Composites, flatten.None:
-			return fmt.Errorf("one DEST is expected, and there are %d (%s); a mode is written --flatten-layers=%s", len(args), strings.Join(args, " "), a)
+		isList := ofBuilder && strings.Contains(a, ",")
+		if slices.Contains([]flatten.Mode{flatten.All, flatten.Composites, flatten.AsPackaged, flatten.None}, flatten.Mode(a)) || isList {
+			return fmt.Errorf("one DEST is expected, and there are %d (%s); a value is written %s=%s", len(args), strings.Join(args, " "), flag, a)
 		}
 	}
 	return fmt.Errorf("one DEST is expected, and there are %d: %s", len(args), strings.Join(args, " "))

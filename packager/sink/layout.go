@@ -32,6 +32,14 @@ func writeLayout(ctx context.Context, dest location.Location, contents []content
 	if err != nil {
 		return nil, err
 	}
+	// Two runs that write to one layout must not both read its index.json
+	// before either has written it. A layout that is not there yet has no
+	// place for a lock; its directory has.
+	unlock, err := lockDir(ctx, filepath.Dir(filepath.Clean(dest.Path)))
+	if err != nil {
+		return nil, fmt.Errorf("output %s: %w", dest.Path, reasonOf(err))
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	dir, exists, err := inspectLayout(dest.Path)
 	if err != nil {
 		return nil, err

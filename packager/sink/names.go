@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"laminate/flatten"
+	"laminate/packager/location"
 )
 
 // fileNames gives every target a file name of its own: path itself for one
@@ -39,6 +40,28 @@ func fileNames(path string, targets []flatten.Target) ([]string, error) {
 		}
 	}
 	return names, clashes(names, targets)
+}
+
+// IsOutput gives a function that tells whether a path, absolute and without
+// symbolic links, is what dest stands for, one of the files that several
+// targets would get there, or what an earlier run left of such a file when it
+// was killed.
+func IsOutput(dest location.Location) func(path string) bool {
+	place, err := filepath.Abs(dest.Path)
+	if err != nil || dest.Path == "" {
+		return func(string) bool { return false }
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(place)); err == nil {
+		place = filepath.Join(dir, filepath.Base(place))
+	}
+	stem, ext := cutExtension(place)
+	return func(path string) bool {
+		if filepath.Dir(path) != filepath.Dir(place) {
+			return false
+		}
+		ofTarget := dest.Kind != location.OCILayout && strings.HasPrefix(path, stem+"-linux") && strings.HasSuffix(path, ext)
+		return path == place || ofTarget || isBeside(filepath.Base(path))
+	}
 }
 
 // among tells whether more than one target fits.

@@ -8,11 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // besideName is the name under which an output is made in its own directory:
 // hidden, and not to be guessed.
 func besideName() string { return ".laminate-" + rand.Text() + ".tmp" }
+
+func isBeside(name string) bool {
+	return strings.HasPrefix(name, ".laminate-") && strings.HasSuffix(name, ".tmp")
+}
 
 // A newFile is a file in the making, beside the place that it will take.
 type newFile struct {

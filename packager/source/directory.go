@@ -14,10 +14,14 @@ import (
 	"laminate/flatten/layer"
 )
 
-// readDirectory lists everything below a directory. Nothing is opened until
-// its content is asked for; symbolic links are not followed.
-func readDirectory(ctx context.Context, dir string) ([]layer.File, error) {
+// readDirectory lists everything below a directory but what is left out.
+// Nothing is opened until its content is asked for; symbolic links are not
+// followed.
+func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool) ([]layer.File, error) {
 	root, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		root, err = filepath.Abs(root)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +34,12 @@ func readDirectory(ctx context.Context, dir string) ([]layer.File, error) {
 			return err
 		}
 		if file == root {
+			return nil
+		}
+		if leaveOut != nil && leaveOut(file) {
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
 			return nil
 		}
 		info, err := d.Info()

@@ -54,6 +54,10 @@ type Opener struct {
 	WorkDir string
 	Limits  Limits
 	Log     progress.Log // nil is progress.Discard
+	// LeaveOut, where it is set, tells which files and directories are no part
+	// of the directories that hold them, by their absolute paths: what a run
+	// writes must not be what the next one reads.
+	LeaveOut func(path string) bool
 
 	files memo[string]   // downloads and saved images, by where they come from
 	tars  memo[*archive] // archives that were read, by path

@@ -1,11 +1,13 @@
 package source
 
 import (
+	"archive/tar"
 	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"laminate/flatten"
@@ -13,9 +15,11 @@ import (
 	"laminate/packager/location"
 )
 
-// Tars gives what a location holds as uncompressed tar streams: one for an
-// archive, one for each layer of an image, the lowest first. Streams are
-// checked as layers are, and bounded by the Limits.
+// Tars gives what a location holds as uncompressed tar streams: one for a
+// directory or an archive, one for each layer of an image, the lowest first.
+// Streams are checked as layers are, and bounded by the Limits. Entries of
+// directories and zip files belong to root and are as old as those in layers
+// that laminate builds; those of tar files are as they are.
 func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten.Target) ([]layer.Opener, error) {
 	if loc.Kind == location.Path || loc.Kind == location.HTTP {
 		local, err := o.local(ctx, loc)
@@ -26,13 +30,20 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", loc, err)
 		}
+		if info.IsDir() && !isLayout(local) {
+			files, err := readDirectory(ctx, local, nil)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", loc, err)
+			}
+			return []layer.Opener{asTar(files)}, nil
+		}
 		if !info.IsDir() {
 			a, err := o.archive(ctx, local, loc.String())
 			if err != nil {
 				return nil, err
 			}
 			if !a.isOCI() && !a.isDocker() {
-				return []layer.Opener{func(ctx context.Context) (io.ReadCloser, error) { return o.openTar(ctx, local, loc.String()) }}, nil
+				return []layer.Opener{func(ctx context.Context) (io.ReadCloser, error) { return o.openTar(ctx, local, a, loc.String()) }}, nil
 			}
 		}
 	}
@@ -51,8 +62,8 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 	return tars, nil
 }
 
-// openTar reads a tar file, compressed or not.
-func (o *Opener) openTar(ctx context.Context, file, name string) (io.ReadCloser, error) {
+// openTar reads a tar file, compressed or not, or a zip file, which was listed.
+func (o *Opener) openTar(ctx context.Context, file string, a *archive, name string) (io.ReadCloser, error) {
 	listed, err := listOriginal(file)
 	if err != nil {
 		return nil, err
@@ -67,9 +78,59 @@ func (o *Opener) openTar(ctx context.Context, file, name string) (io.ReadCloser,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}
+	if string(magic[:2]) == "PK" {
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		return asTar(a.files)(ctx)
+	}
 	r, err := compressionIn(magic).Decompress(head)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}
 	return readCloser{&bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()}, unpacker{r, f}}, nil
+}
+
+// asTar writes files as a tar while it is read.
+func asTar(files []layer.File) layer.Opener {
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		r, w := io.Pipe()
+		go func() {
+			tw := tar.NewWriter(w)
+			var err error
+			for _, f := range files {
+				if err = errors.Join(err, ctx.Err()); err == nil {
+					err = writeFile(tw, f)
+				}
+			}
+			w.CloseWithError(errors.Join(err, tw.Close()))
+		}()
+		return r, nil
+	}
+}
+
+func writeFile(tw *tar.Writer, f layer.File) error {
+	h := &tar.Header{Name: f.Path, ModTime: layer.Epoch, Mode: 0o644}
+	if f.Mode.Perm()&0o111 != 0 {
+		h.Mode = 0o755
+	}
+	switch {
+	case f.Mode.IsDir():
+		h.Typeflag = tar.TypeDir
+	case f.Mode&fs.ModeSymlink != 0:
+		h.Typeflag, h.Linkname = tar.TypeSymlink, f.Link
+	case f.Mode.IsRegular():
+		h.Typeflag, h.Size = tar.TypeReg, f.Size
+	default:
+		return nil // nobody looks for such
+	}
+	if err := tw.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
+		return err
+	}
+	r, err := f.Open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(tw, r)
+	return errors.Join(err, r.Close())
 }
