@@ -54,8 +54,8 @@ func (j *Job) labels(layers map[flatten.Kind][]assembly.Layer) (map[string]strin
 		return nil, err
 	}
 	values := map[string]any{metadataLabel: m, orderLabel: c.Order, orderExtensionsLabel: c.OrderExtensions}
-	if !c.System.Empty() {
-		values[systemLabel] = c.System
+	if !j.system.Empty() {
+		values[systemLabel] = j.system // with every version: pack looks for just those
 	}
 	recipes := flatten.RecipesLabel{}
 	maps.Copy(recipes, j.base.Recipes)
