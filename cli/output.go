@@ -113,6 +113,17 @@ func (o *output) empty() (errs []error) {
 	return errs
 }
 
+// doubts warns of compressions that do not reach the destination's readers.
+func (o *output) doubts() {
+	switch {
+	case o.compression != layer.Zstd:
+	case o.dest.Kind == location.Daemon || o.dest.Kind == location.DockerArchive:
+		o.say.Warn("the Docker daemon's form has no compression: --compression zstd has no effect there")
+	case o.dest.Kind == location.Path:
+		o.say.Warn("pack does not read buildpacks out of a .cnb file whose layers are compressed with zstd")
+	}
+}
+
 // work makes the work directory, does the work, and cleans up.
 func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
 	o.workDir, err = os.MkdirTemp(o.env("TMPDIR"), "laminate-")
@@ -122,6 +133,7 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	defer func() { err = errors.Join(err, os.RemoveAll(o.workDir)) }()
 	o.say = o.begin(o.c)
 	defer o.say.end()
+	o.doubts()
 	toDaemon := o.dest.Kind == location.Daemon
 	o.open = &source.Opener{
 		Insecure: o.list("insecure-registry"), PullPolicy: o.policy, PreferDaemon: toDaemon,

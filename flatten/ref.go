@@ -54,7 +54,7 @@ func (r Ref) Check() error {
 
 func checkPart(what, s string, slashesFit func(string) bool) error {
 	bad := func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\@,:*?"<>|`, r) || r == unicode.ReplacementChar
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`\@,:*?"<>|{}$%`, r) || r == unicode.ReplacementChar
 	}
 	switch {
 	case s == "":
@@ -62,7 +62,7 @@ func checkPart(what, s string, slashesFit func(string) bool) error {
 	case len(s) > 200:
 		return fmt.Errorf("%s is longer than 200 bytes", what)
 	case strings.ContainsFunc(s, bad) || !slashesFit(s) || path.Clean("/"+s) != "/"+s || strings.HasPrefix(s, ".wh."):
-		return fmt.Errorf("%s %q has characters that it cannot have", what, s)
+		return fmt.Errorf("%s %q has characters that it cannot have; letters, digits and . - _ + fit", what, s)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -99,6 +101,10 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	j.Expansion, faults = all.Plain().Expand(packages[0].Root)
 	j.modules = all
 	problems = append(problems, all.Problems(faults)...)
+	problems = append(problems, p.besides(faults)...)
+	if j.Target.Arch == "" {
+		j.Target.Arch = onlyArchitecture(j.plain())
+	}
 	whole := problems.Err() == nil // else much of it would seem to be unused
 	if whole {
 		problems = append(problems, p.unused(packages, j.Expansion)...)
@@ -115,6 +121,19 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 		err = errors.Join(err, j.plan(assembly.Packed(packages)))
 	}
 	return j, err
+}
+
+// besides hints at the package.toml that lies in the directory of a root that
+// was named without it, where something is missing.
+func (p *preparation) besides(faults []flatten.Fault) config.Problems {
+	file := filepath.Join(p.root.Path, "package.toml")
+	if p.options.Config.File != "" || p.root.Kind != location.Path || len(faults) == 0 {
+		return nil
+	}
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	return config.Problems{{File: file, Message: "it may name what is missing; package with --config " + file}}
 }
 
 // plan decides on the layers, once the expansion is whole.
@@ -173,6 +192,9 @@ type TooManyLayersError struct {
 func (e *TooManyLayersError) Error() string {
 	return fmt.Sprintf("the image would have %d layers, and at most %d are allowed", len(e.Plan), e.Max)
 }
+
+// Doubled tells what layers that are used as they are hold for nothing.
+func (j *Job) Doubled() []assembly.Double { return j.modules.Doubled(j.Plan) }
 
 // Kind tells whether the job is about buildpacks or extensions.
 func (j *Job) Kind() flatten.Kind { return j.options.Config.Kind }

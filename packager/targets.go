@@ -20,12 +20,15 @@ func (p *preparation) targets(ctx context.Context) ([]flatten.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.options.Fits == nil {
+	if p.options.Fits == nil || len(targets) == 1 { // one is what was asked for
 		return targets, nil
 	}
 	fitting := slices.DeleteFunc(slices.Clone(targets), func(t flatten.Target) bool { return !p.options.Fits(t) })
 	if len(fitting) == 0 {
-		return nil, fmt.Errorf("none of the targets (%s) is what the destination takes", names(targets))
+		return nil, fmt.Errorf("the destination takes none of the targets %s", names(targets))
+	}
+	if len(fitting) < len(targets) {
+		p.warn(fmt.Sprintf("of the targets %s, the destination takes %s only", names(targets), names(fitting)))
 	}
 	return fitting, nil
 }
@@ -109,6 +112,29 @@ func (p *preparation) architecture(target flatten.Target, packages []*source.Pac
 		}
 	}
 	return arch, variant, errors.Join(errs...)
+}
+
+// onlyArchitecture gives the architecture that all of the components are for
+// that name any, where there is just one, or "".
+func onlyArchitecture(modules []flatten.Module) string {
+	var common []string
+	for _, m := range modules {
+		var own []string
+		for _, t := range m.Targets {
+			own = append(own, t.Arch)
+		}
+		switch {
+		case len(own) == 0 || slices.Contains(own, ""): // it says nothing of it
+		case common == nil:
+			common = slices.Compact(slices.Sorted(slices.Values(own)))
+		default:
+			common = slices.DeleteFunc(common, func(arch string) bool { return !slices.Contains(own, arch) })
+		}
+	}
+	if len(common) != 1 {
+		return ""
+	}
+	return common[0]
 }
 
 func names(targets []flatten.Target) string {

@@ -55,6 +55,8 @@ func reason(err error, host string) string {
 	var stall *StallError
 	var plain *PlainError
 	switch {
+	case strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
+		return fmt.Sprintf("registry %s: it speaks TLS, but its certificate is not one that this machine trusts; SSL_CERT_FILE names a file of others", host)
 	case errors.As(err, &answer):
 		return answered(answer, host)
 	case errors.As(err, &stall):
