@@ -1,0 +1,151 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/cli"
+	"laminate/fixtures"
+)
+
+// result is what a run of the program gives.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// laminate runs the program in process, with an environment of its own.
+func laminate(args ...string) result {
+	GinkgoHelper()
+	var stdout, stderr bytes.Buffer
+	tmp := GinkgoT().TempDir()
+	env := func(name string) string { return map[string]string{"TMPDIR": tmp}[name] }
+	code := cli.Run(context.Background(), append([]string{"laminate"}, args...), &stdout, &stderr, env)
+	left, err := os.ReadDir(tmp)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(left).To(BeEmpty(), "something is left in TMPDIR")
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func digest(r result) string {
+	GinkgoHelper()
+	Expect(r.code).To(BeZero(), r.stderr)
+	d, _, ok := strings.Cut(r.stdout, "\t")
+	Expect(ok).To(BeTrue(), r.stdout)
+	return d
+}
+
+var _ = Describe("package", func() {
+	It("takes flags before and after DEST, as the discussion that asked for it wrote them", func() {
+		enterPackages("offline")
+		want := digest(laminate("package", "--config", "./package.toml", "--format", "file", "--flatten-layers", "my-hello-universe-flatten.cnb"))
+		for _, args := range [][]string{
+			{"package", "my-hello-universe-flatten.cnb", "--config", "./package.toml", "--format", "file", "--flatten-layers"},
+			{"buildpack", "package", "--flatten-layers", "my-hello-universe-flatten", "-f=file", "-c=package.toml"},
+			{"-q", "package", "--flatten-layers=composites", "--", "my-hello-universe-flatten.cnb"},
+			{"package", "a.cnb", "-q", "--flatten-layers", "-c", "package.toml", "--no-color"},
+		} {
+			Expect(digest(laminate(args...))).To(Equal(want), "%v", args)
+		}
+	})
+
+	It("does not package what it writes", func() {
+		dir := GinkgoT().TempDir()
+		Expect(fixtures.CopyDir(dir, "buildpacks/hello-moon")).To(Succeed())
+		for _, dest := range []string{"out.cnb", "oci:layout", "oci-archive:out.tar"} {
+			form, file, named := strings.Cut(dest, ":")
+			if named {
+				file = form + ":" + filepath.Join(dir, file)
+			} else {
+				file = filepath.Join(dir, dest)
+			}
+			first := digest(laminate("package", file, "--path", dir))
+			Expect(digest(laminate("package", file, "--path", dir))).To(Equal(first), dest)
+			Expect(os.RemoveAll(strings.TrimPrefix(file, form+":"))).To(Succeed())
+		}
+		for range 2 {
+			r := laminate("package", filepath.Join(dir, "out.cnb"), "--path", dir, "-t", "linux/amd64", "--target", "linux/arm64")
+			Expect(r.code).To(BeZero(), r.stderr)
+			Expect(r.stdout).To(ContainSubstring("out-linux-arm64.cnb"))
+		}
+	})
+
+	It("gives labels between commas as pack does, and those with commas in their values", func() {
+		enterPackages("offline")
+		one := digest(laminate("package", "x.cnb", "-l", "a=b,c=d", "--label", "e=1,2"))
+		Expect(digest(laminate("package", "x.cnb", "-l", "e=1,2", "-l", "c=d", "-l", "a=b"))).To(Equal(one))
+	})
+
+	It("takes the time of the images from SOURCE_DATE_EPOCH", func() {
+		enterPackages("offline")
+		at := func(epoch string) string {
+			var stdout, stderr bytes.Buffer
+			env := func(name string) string {
+				return map[string]string{"SOURCE_DATE_EPOCH": epoch, "TMPDIR": os.TempDir()}[name]
+			}
+			code := cli.Run(context.Background(), []string{"laminate", "package", "x.cnb"}, &stdout, &stderr, env)
+			return digest(result{code, stdout.String(), stderr.String()})
+		}
+		Expect(at("315532801")).To(Equal(at("")))
+		Expect(at("0")).NotTo(Equal(at("")))
+	})
+
+	DescribeTable("calls it wrong use, tries nothing, and says what it takes",
+		func(want string, args ...string) {
+			enterPackages("offline")
+			r := laminate(append([]string{"package"}, args...)...)
+			Expect(r.code).To(Equal(2), r.stderr)
+			Expect(r.stdout).To(BeEmpty())
+			Expect(r.stderr).To(ContainSubstring(want))
+			Expect(r.stderr).To(ContainSubstring("See: laminate package --help"))
+			Expect("x.cnb").NotTo(BeAnExistingFile())
+		},
+		Entry(nil, "DEST is missing"),
+		Entry(nil, "one DEST is expected, and there are 2: x.cnb y.cnb", "x.cnb", "y.cnb"),
+		Entry(nil, "is written --flatten-layers=all", "x.cnb", "--flatten-layers", "all"),
+		Entry(nil, `--flatten-layers cannot be "some"`, "x.cnb", "--flatten-layers=some"),
+		Entry(nil, `--flatten-layers cannot be ""`, "x.cnb", "--flatten-layers="),
+		Entry(nil, "--flatten means --flatten-layers=all", "x.cnb", "--flatten", "--flatten-layers=none"),
+		Entry(nil, "there is no flag pth; there is --path", "x.cnb", "--pth", "."),
+		Entry(nil, "--path needs a value", "x.cnb", "--path"),
+		Entry(nil, "--path has an empty value", "x.cnb", "--path", ""),
+		Entry(nil, "--target has an empty value", "x.cnb", "-t", ""),
+		Entry(nil, "--config and --path cannot both be given", "x.cnb", "-c", "package.toml", "-p", "."),
+		Entry(nil, "images call that architecture amd64", "x.cnb", "-t", "linux/x86_64"),
+		Entry(nil, `architecture "amd65" is not known`, "x.cnb", "-t", "linux/amd65"),
+		Entry(nil, "for linux only", "x.cnb", "-t", "windows/amd64"),
+		Entry(nil, "it is named twice", "x.cnb", "-t", "linux/amd64", "-t", "linux/amd64"),
+		Entry(nil, `--label "a": it is written KEY=VALUE`, "x.cnb", "-l", "a"),
+		Entry(nil, "it is no image reference", "x", "--tag", "/x/y.cnb"),
+		Entry(nil, "it is gzip or zstd", "x.cnb", "--compression", "xz"),
+		Entry(nil, "it is always, if-not-present or never", "x.cnb", "--pull-policy", "sometimes"),
+		Entry(nil, "--max-layers needs a number from 1 on", "x.cnb", "--max-layers", "0"),
+		Entry(nil, "--insecure-registry", "x.cnb", "--insecure-registry", "http://localhost:5000"),
+	)
+
+	DescribeTable("fails, leaves what was there, and says why",
+		func(want string, args ...string) {
+			enterPackages("offline")
+			Expect(os.WriteFile("x.cnb", []byte("before"), 0o644)).To(Succeed())
+			r := laminate(append([]string{"package"}, args...)...)
+			Expect(r.code).To(Equal(1), r.stderr)
+			Expect(r.stdout).To(BeEmpty())
+			Expect(r.stderr).To(ContainSubstring(want))
+			Expect(os.ReadFile("x.cnb")).To(Equal([]byte("before")))
+		},
+		Entry(nil, "no such file or directory", "x.cnb", "-c", "nope.toml"),
+		Entry(nil, "an image is written docker://nope", "x.cnb", "-p", "nope"),
+		Entry(nil, "name its directory: --path ../../buildpacks/hello-moon", "x.cnb", "-p", "../../buildpacks/hello-moon/buildpack.toml"),
+		Entry(nil, "there is no directory nope", "nope/x.cnb"),
+		Entry(nil, "more tags need a registry", "x.cnb", "--tag", "a/b"),
+		Entry(nil, "there is samples/hello-moon@0.0.1", "x.cnb", "--flatten-group", "samples/hello-mon"),
+		Entry(nil, "The plan:\n   1  samples/hello-world@0.0.1", "x.cnb", "--max-layers", "6"),
+		Entry(nil, "is laminate's to set", "x.cnb", "-l", "laminate.layers=x"),
+	)
+})
