@@ -166,12 +166,15 @@ type family struct {
 
 var (
 	ociFamily = family{types.OCIManifestSchema1, types.OCIConfigJSON, map[types.MediaType]types.MediaType{
-		types.DockerLayer: types.OCILayer, types.DockerUncompressedLayer: types.OCIUncompressedLayer, types.DockerForeignLayer: types.OCIRestrictedLayer,
+		dockerZstdLayer: types.OCILayerZStd, types.DockerLayer: types.OCILayer, types.DockerUncompressedLayer: types.OCIUncompressedLayer, types.DockerForeignLayer: types.OCIRestrictedLayer,
 	}}
 	dockerFamily = family{types.DockerManifestSchema2, types.DockerConfigJSON, map[types.MediaType]types.MediaType{
 		types.OCILayer: types.DockerLayer, types.OCIUncompressedLayer: types.DockerUncompressedLayer,
 	}}
 )
+
+// dockerZstdLayer is a media type that some give to layers in zstd.
+const dockerZstdLayer types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 func (f family) of(t types.MediaType) types.MediaType {
 	if ours, is := f.layers[t]; is {
@@ -183,11 +186,16 @@ func (f family) of(t types.MediaType) types.MediaType {
 // family is Docker's, unless the build image is OCI's or a layer is compressed
 // in a way that only OCI has a name for.
 func (j *Job) family() (family, error) {
+	m, err := j.base.Manifest()
+	if err != nil {
+		return family{}, err
+	}
 	mediaType, err := j.base.MediaType()
 	if err != nil {
 		return family{}, err
 	}
-	if mediaType == types.OCIManifestSchema1 || j.options.Compression == layer.Zstd {
+	isZstd := func(l v1.Descriptor) bool { return l.MediaType == types.OCILayerZStd || l.MediaType == dockerZstdLayer }
+	if mediaType == types.OCIManifestSchema1 || j.options.Compression == layer.Zstd || slices.ContainsFunc(m.Layers, isZstd) {
 		return ociFamily, nil
 	}
 	return dockerFamily, nil

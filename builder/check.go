@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -34,11 +35,15 @@ func (j *Job) check() config.Problems {
 		problems = append(problems, c.Problem(fmt.Sprintf("lifecycle %s knows image extensions as an experiment only: it has no Platform API %s", j.lifecycle.Version, extensionPlatform), "extensions"))
 	}
 	for _, kind := range kinds {
-		for _, r := range j.added[kind] {
+		used := j.added[kind]
+		if kind == flatten.Buildpack {
+			used = j.Expansion.Refs // those of the build image too, which orders name
+		}
+		for _, r := range used {
 			m := j.modules[kind][r]
 			ok, deprecated := j.lifecycle.supports(m.Module)
 			if !ok {
-				problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %v", kind, r, m.API, j.lifecycle.Version, j.lifecycle.APIs.Buildpack.Supported), "api"))
+				problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, j.lifecycle.Version, strings.Join(j.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
 			}
 			if deprecated {
 				p := assembly.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s calls deprecated", kind, r, m.API, j.lifecycle.Version), "api")
@@ -59,20 +64,21 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 	c := p.options.Config
 	var problems config.Problems
 	for _, loc := range p.runImages {
-		img, err := p.open.Image(ctx, loc, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
+		path := c.runImagePath(loc.index)
+		img, err := p.open.Image(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
 		if err != nil {
-			problem := c.Problem(fmt.Sprintf("run image %v; --skip-run-image-check leaves it unseen", err), "run")
+			problem := c.Problem(fmt.Sprintf("run image %v; --skip-run-image-check leaves it unseen", err), path...)
 			problem.Warning = unavailable(err)
 			problems = append(problems, problem)
 			continue
 		}
 		file, err := img.ConfigFile()
 		if err != nil {
-			problems = append(problems, c.Problem(fmt.Sprintf("run image %s: %v", loc, err), "run"))
+			problems = append(problems, c.Problem(fmt.Sprintf("run image %s: %v", loc, err), path...))
 			continue
 		}
 		if id := file.Config.Labels[stackIDLabel]; c.StackID != "" && id != c.StackID {
-			problems = append(problems, c.Problem(fmt.Sprintf("run image %s is of stack %q, and the builder of %q", loc, id, c.StackID), "run"))
+			problems = append(problems, c.Problem(fmt.Sprintf("run image %s is of stack %q, and the builder of %q", loc, id, c.StackID), path...))
 		}
 	}
 	return problems

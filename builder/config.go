@@ -98,6 +98,22 @@ type builderFile struct {
 	System    System           `toml:"system"`
 }
 
+// buildImagePath is where the file names the build image.
+func (c *Config) buildImagePath() []any {
+	if c.Has("build", "image") {
+		return []any{"build", "image"}
+	}
+	return []any{"stack", "build-image"}
+}
+
+// runImagePath is where the file names a run image and its mirrors.
+func (c *Config) runImagePath(i int) []any {
+	if c.Has("run", "images") {
+		return []any{"run", "images", i}
+	}
+	return []any{"stack", "run-image"}
+}
+
 // ReadConfig reads a builder.toml. The problems may be warnings only; where
 // they are not, the Config is as complete as they let it be.
 func ReadConfig(file string) (Config, config.Problems, error) {
@@ -126,6 +142,11 @@ func ParseConfig(file string, data []byte) (Config, config.Problems) {
 	problems = doc.Decode(&f, config.RefuseUnknown)
 	c.Description, c.Buildpacks, c.Extensions = f.Description, f.Buildpacks, f.Extensions
 	c.Order, c.OrderExtensions, c.System = f.Order, f.OrderExtensions, f.System
+	for _, g := range c.OrderExtensions {
+		for i := range g.Entries {
+			g.Entries[i].Optional = false // extensions always are; platforms do not write it down
+		}
+	}
 	c.Lifecycle, c.Targets, c.StackID = f.Lifecycle, f.Targets, f.Stack.ID
 	for _, check := range []func(builderFile) config.Problems{c.mergeImages, c.checkSources, c.checkOrders, c.checkLifecycle, c.checkTargets, c.readEnv} {
 		problems = append(problems, check(f)...)

@@ -91,11 +91,7 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	}
 	tops = append(tops, named...)
 	for i, g := range c.OrderExtensions {
-		entries := resolve(extensions, g.Entries, "order-extensions", i, "group")
-		for k := range entries {
-			entries[k].Optional = false // extensions always are
-		}
-		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: entries})
+		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: resolve(extensions, g.Entries, "order-extensions", i, "group")})
 	}
 	var faults []flatten.Fault
 	j.Expansion, faults = buildpacks.ExpandAll(tops)

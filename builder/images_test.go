@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/compression"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -78,6 +79,7 @@ type baseImage struct {
 	labels map[string]string
 	change func(*v1.ConfigFile)
 	more   []v1.Layer // on top
+	zstd   bool       // with one more layer that is in zstd
 }
 
 func (b baseImage) image() v1.Image {
@@ -103,13 +105,20 @@ func (b baseImage) image() v1.Image {
 	}
 	img, err := mutate.ConfigFile(empty.Image, c)
 	Expect(err).NotTo(HaveOccurred())
-	adds := []mutate.Addendum{{Layer: layerOf(mediaType, file("etc/"+b.name, b.arch)), History: v1.History{CreatedBy: "first"}, MediaType: mediaType},
+	adds := []mutate.Addendum{{Layer: layerOf(mediaType, file("etc/"+cmp.Or(b.name, "base"), b.arch)), History: v1.History{CreatedBy: "first"}, MediaType: mediaType},
 		{History: v1.History{CreatedBy: "ENV", EmptyLayer: true}}}
 	for n := range b.layers {
 		adds = append(adds, mutate.Addendum{Layer: layerOf(mediaType, file("more/"+strings.Repeat("x", n+1), "")), MediaType: mediaType})
 	}
 	for _, l := range b.more {
 		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "more"}, MediaType: mediaType})
+	}
+	if b.zstd {
+		content := tarOf(file("etc/zstd", ""))
+		l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+			tarball.WithCompression(compression.ZStd), tarball.WithMediaType("application/vnd.docker.image.rootfs.diff.tar.zstd"))
+		Expect(err).NotTo(HaveOccurred())
+		adds = append(adds, mutate.Addendum{Layer: l, MediaType: "application/vnd.docker.image.rootfs.diff.tar.zstd"})
 	}
 	img, err = mutate.Append(img, adds...)
 	Expect(err).NotTo(HaveOccurred())
@@ -180,4 +189,3 @@ func (l lifecycleFiles) entries() []entry {
 	}
 	return kept
 }
-

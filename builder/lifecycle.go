@@ -48,14 +48,11 @@ func openLifecycle(ctx context.Context, name string, tars []layer.Opener, arch, 
 		if err == nil && l != nil {
 			err = l.check(arch)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("lifecycle %s: %w", name, err)
-		}
-		if l != nil {
-			return l, nil
+		if err != nil || l != nil {
+			return l, err
 		}
 	}
-	return nil, fmt.Errorf("lifecycle %s: it has no lifecycle.toml", name)
+	return nil, errors.New("it has no lifecycle.toml")
 }
 
 // readLifecycle reads one tar, an archive of the lifecycle or a layer that was
@@ -84,7 +81,8 @@ func readLifecycle(ctx context.Context, name string, open layer.Opener, workDir 
 	return l, l.describe(toml)
 }
 
-// read takes in lifecycle.toml, and every file that lies one directory deep.
+// read takes in lifecycle.toml and the files of the directory lifecycle beside
+// it. An image has both below /cnb, perhaps among much else.
 func (l *lifecycle) read(tr *tar.Reader) (toml []byte, err error) {
 	for {
 		h, err := tr.Next()
@@ -100,7 +98,7 @@ func (l *lifecycle) read(tr *tar.Reader) (toml []byte, err error) {
 			if toml, err = io.ReadAll(io.LimitReader(tr, lifecycleTOMLLimit)); err != nil {
 				return nil, fmt.Errorf("lifecycle.toml: %w", err)
 			}
-		case strings.Count(dir, "/") == 2: // /NAME/FILE
+		case dir == "/lifecycle/":
 			if err := l.keep(h, base, tr); err != nil {
 				return nil, err
 			}
@@ -138,14 +136,23 @@ func (l *lifecycle) keep(h *tar.Header, base string, content io.Reader) error {
 func (l *lifecycle) check(arch string) error {
 	var errs []error
 	for _, binary := range lifecycleBinaries {
-		if !slices.ContainsFunc(l.files, func(f lifecycleFile) bool { return f.base() == binary }) {
+		if !l.has(binary) {
 			errs = append(errs, fmt.Errorf("it has no %s", binary))
+		}
+	}
+	for _, f := range l.files {
+		if to := f.header.Linkname; to != "" && !l.has(to) {
+			errs = append(errs, fmt.Errorf("%s is a symbolic link to %s, which is not there", f.base(), to))
 		}
 	}
 	if i := slices.IndexFunc(l.files, func(f lifecycleFile) bool { return f.header.Typeflag == tar.TypeReg }); i >= 0 {
 		errs = append(errs, l.checkMachine(l.files[i], arch)) // one tells for all
 	}
 	return errors.Join(errs...)
+}
+
+func (l *lifecycle) has(base string) bool {
+	return slices.ContainsFunc(l.files, func(f lifecycleFile) bool { return f.base() == base })
 }
 
 // machines are the architectures of the lifecycle's releases.

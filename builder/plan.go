@@ -40,12 +40,9 @@ func (c Count) Total() int {
 
 // plan decides on the layers, and counts them.
 func (j *Job) plan(packages map[flatten.Kind][]*source.Package) (err error) {
-	e := j.Expansion
-	e.Refs = j.added[flatten.Buildpack]
 	wishes := j.options.Wishes
 	wishes.Packed = assembly.Packed(packages[flatten.Buildpack])
-	modules := j.modules[flatten.Buildpack].Plain()
-	if j.Plan, err = flatten.Plan(e, modules, wishes); err != nil {
+	if j.Plan, err = j.layers(wishes); err != nil {
 		return err
 	}
 	for _, r := range j.added[flatten.Extension] {
@@ -58,15 +55,44 @@ func (j *Job) plan(packages map[flatten.Kind][]*source.Package) (err error) {
 	over := &OverBudgetError{Layers: j.Layers}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
 		wishes.Mode = mode
-		if other, err := flatten.Plan(e, modules, wishes); err == nil {
-			if n := j.count(other).Total(); n <= j.Layers.Budget {
-				over.Fits, over.FitsTotal = mode, n
-				break
-			}
+		other, err := j.layers(wishes)
+		if err != nil {
+			return err
+		}
+		if over.Least = j.count(other).Total(); over.Least <= j.Layers.Budget {
+			over.Fits = mode
+			break
 		}
 	}
 	return over
 }
+
+// layers plans the layers of all buildpacks, and leaves out those that the
+// build image has: it may be wished that they share a layer, too.
+func (j *Job) layers(wishes flatten.Wishes) (flatten.LayerPlan, error) {
+	plan, err := flatten.Plan(j.Expansion, j.modules[flatten.Buildpack].Plain(), wishes)
+	var kept flatten.LayerPlan
+	for _, l := range plan {
+		var ours, theirs []flatten.Ref
+		for _, r := range l.Refs {
+			if slices.Contains(j.added[flatten.Buildpack], r) {
+				ours = append(ours, r)
+			} else {
+				theirs = append(theirs, r)
+			}
+		}
+		if l.AsIs {
+			l.Also = slices.Concat(l.Also, theirs)
+		}
+		if l.Refs = ours; len(ours) > 0 {
+			kept = append(kept, l)
+		}
+	}
+	return kept, err
+}
+
+// Doubled tells what layers that are used as they are hold for nothing.
+func (j *Job) Doubled() []assembly.Double { return j.modules[flatten.Buildpack].Doubled(j.Plan) }
 
 func (j *Job) count(plan flatten.LayerPlan) Count {
 	c := Count{Base: j.base.layers, Lifecycle: 1, Configuration: 1, Budget: j.options.MaxLayers}
@@ -77,8 +103,7 @@ func (j *Job) count(plan flatten.LayerPlan) Count {
 		c.Whiteouts = 1
 	}
 	for _, l := range plan {
-		owners := j.Expansion.Owners[l.Refs[0]]
-		c.bring(j.origin(owners))
+		c.bring(j.origin(l))
 	}
 	for range j.Extensions {
 		c.bring("extensions")
@@ -86,8 +111,14 @@ func (j *Job) count(plan flatten.LayerPlan) Count {
 	return c
 }
 
-func (j *Job) origin(owners []flatten.Ref) string {
+// origin says what brings a layer: what brings the first of its refs, or where
+// a wish put them together, that.
+func (j *Job) origin(l flatten.PlannedLayer) string {
+	owners := j.Expansion.Owners[l.Refs[0]]
+	others := func(r flatten.Ref) bool { return !slices.Equal(j.Expansion.Owners[r], owners) }
 	switch {
+	case !l.AsIs && slices.ContainsFunc(l.Refs, others):
+		return l.Reason
 	case len(owners) > 1:
 		return "shared by several composites"
 	case j.modules[flatten.Buildpack][owners[0]].IsComposite():
@@ -108,10 +139,10 @@ func (c *Count) bring(origin string) {
 // OverBudgetError says that a builder would have more layers than it may have.
 type OverBudgetError struct {
 	Layers Count
-	// Fits is a mode under which the builder would fit, with FitsTotal layers;
-	// "" where there is none.
-	Fits      flatten.Mode
-	FitsTotal int
+	// Fits is a mode under which the builder would fit; "" where there is none.
+	Fits flatten.Mode
+	// Least is how many layers it would have so, or else at the least.
+	Least int
 }
 
 func (e *OverBudgetError) Error() string {

@@ -74,7 +74,13 @@ type preparation struct {
 	warned     map[string]bool
 	buildImage location.Location
 	sources    map[flatten.Kind][]location.Location
-	runImages  []location.Location
+	runImages  []runImage
+}
+
+// runImage is where a run image or a mirror of it is, and which one it is of.
+type runImage struct {
+	location.Location
+	index int
 }
 
 func (p *preparation) warn(message string) {
@@ -98,7 +104,7 @@ func (p *preparation) locations() config.Problems {
 		}
 		return loc
 	}
-	p.buildImage = parse(c.BuildImage, false, "build")
+	p.buildImage = parse(c.BuildImage, false, c.buildImagePath()...)
 	p.sources = map[flatten.Kind][]location.Location{}
 	for kind, list := range map[flatten.Kind][]Source{flatten.Buildpack: c.Buildpacks, flatten.Extension: c.Extensions} {
 		for i, s := range list {
@@ -112,7 +118,7 @@ func (p *preparation) locations() config.Problems {
 	if !p.options.SkipRunImages {
 		for i, r := range c.RunImages {
 			for _, ref := range append([]string{r.Image}, r.Mirrors...) {
-				p.runImages = append(p.runImages, parse(ref, false, "run", "images", i))
+				p.runImages = append(p.runImages, runImage{parse(ref, false, c.runImagePath(i)...), i})
 			}
 		}
 	}
@@ -151,7 +157,7 @@ func (p *preparation) targets() ([]flatten.Target, error) {
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
 	img, err := p.open.Base(ctx, p.buildImage, target)
 	if err != nil {
-		return nil, assembly.Prefixed("build image ", err)
+		return nil, assembly.Prefixed(p.at("build image ", p.options.Config.buildImagePath()...), err)
 	}
 	j := &Job{options: p.options, maker: p.maker, Target: img.Target}
 	j.Target.Distros = target.Distros
@@ -191,6 +197,11 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 	return j.plan(packages)
 }
 
+// at gives a message's beginning: the place in builder.toml, and some words.
+func (p *preparation) at(words string, path ...any) string {
+	return p.options.Config.Problem(words, path...).String()
+}
+
 // openSources opens everything that builder.toml lists.
 func (p *preparation) openSources(ctx context.Context, target flatten.Target) (map[flatten.Kind][]*source.Package, error) {
 	packages := map[flatten.Kind][]*source.Package{}
@@ -204,7 +215,7 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 			group.Go(func() error {
 				var err error
 				if opened[i], err = p.open.Package(ctx, loc, kind, target); err != nil {
-					failed[i] = assembly.Prefixed(p.options.Config.Problem("", string(kind)+"s", i).String(), err)
+					failed[i] = assembly.Prefixed(p.at("", string(kind)+"s", i), err)
 				}
 				return nil // all of them are tried
 			})
@@ -219,9 +230,9 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 // openLifecycle opens the lifecycle for a target: that of the options, else
 // that of builder.toml, else the default version.
 func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) (*lifecycle, error) {
-	from, base := p.options.Lifecycle, ""
+	from, base, words := p.options.Lifecycle, "", "lifecycle "
 	if from == "" {
-		from, base = p.options.Config.Lifecycle.URI, p.options.Config.Dir
+		from, base, words = p.options.Config.Lifecycle.URI, p.options.Config.Dir, p.at(words, "lifecycle")
 	}
 	if from == "" {
 		version := p.options.Config.Lifecycle.Version
@@ -235,11 +246,12 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	}
 	loc, err := location.ParseSource(from, base)
 	if err != nil {
-		return nil, fmt.Errorf("lifecycle: %w", err)
+		return nil, fmt.Errorf("%s%w", words, err)
 	}
 	tars, err := p.open.Tars(ctx, loc, target)
 	if err != nil {
-		return nil, assembly.Prefixed("lifecycle ", err)
+		return nil, assembly.Prefixed(words, err)
 	}
-	return openLifecycle(ctx, loc.String(), tars, target.Arch, p.options.WorkDir)
+	l, err := openLifecycle(ctx, loc.String(), tars, target.Arch, p.options.WorkDir)
+	return l, assembly.Prefixed(words+loc.String()+": ", err)
 }

@@ -142,3 +142,38 @@ func Packed(packages []*source.Package) [][]flatten.Ref {
 	}
 	return packed
 }
+
+// Double is a module that a layer holds which counts for nothing there: the
+// label names another layer for it, or nobody has a use for it.
+type Double struct {
+	Ref flatten.Ref
+	// Layer is the layer's number in the plan, from 1, and First that of the
+	// layer for which it counts: 0 where that is none of the plan.
+	Layer, First int
+	// Bytes is its length, unpacked; -1 where nobody knows without reading it.
+	Bytes int64
+}
+
+// Doubled gives what the layers of a plan hold for nothing, in their order.
+// Only those that are used as they are can.
+func (ms Modules) Doubled(plan flatten.LayerPlan) []Double {
+	first := map[flatten.Ref]int{}
+	for i, l := range plan {
+		for _, r := range l.Refs {
+			first[r] = i + 1
+		}
+	}
+	var doubled []Double
+	for i, l := range plan {
+		for _, r := range l.Also {
+			d := Double{Ref: r, Layer: i + 1, First: first[r], Bytes: -1}
+			for _, f := range ms[l.Refs[0]].Layer.Facts {
+				if f.Ref == r {
+					d.Bytes = f.Length
+				}
+			}
+			doubled = append(doubled, d)
+		}
+	}
+	return doubled
+}
