@@ -43,9 +43,6 @@ type Source struct {
 	Image string `toml:"image"` // the older key: always an image
 }
 
-// Ref is what the entry says that the source is; parts may be empty.
-func (s Source) Ref() flatten.Ref { return flatten.Ref{ID: s.ID, Version: s.Version} }
-
 // System are the buildpacks that run before and after those of any group
 // (platform spec, "system.toml").
 type System struct {

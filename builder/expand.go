@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +52,9 @@ func (p *preparation) contradictions(packages map[flatten.Kind][]*source.Package
 			said = c.Extensions
 		}
 		for i, pkg := range packages[kind] {
-			want, is := said[i].Ref(), pkg.Root
-			if want.ID != "" && want.ID != is.ID || want.Version != "" && want.Version != is.Version {
+			is := pkg.Root
+			want := flatten.Ref{ID: cmp.Or(said[i].ID, is.ID), Version: cmp.Or(said[i].Version, is.Version)}
+			if want != is {
 				problems = append(problems, c.Problem(fmt.Sprintf("%s holds %s, not %s", pkg.Name, is, want), string(kind)+"s", i))
 			}
 		}
@@ -95,7 +97,7 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	}
 	var faults []flatten.Fault
 	j.Expansion, faults = buildpacks.ExpandAll(tops)
-	problems = append(problems, j.modules[flatten.Buildpack].Problems(faults)...)
+	problems = append(problems.InOrder(), j.modules[flatten.Buildpack].Problems(faults)...)
 	j.add(packages)
 	return problems
 }

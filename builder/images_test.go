@@ -128,13 +128,15 @@ func (b baseImage) image() v1.Image {
 // keepImage writes images into the OCI layout dir, just as they are.
 func (b *bench) keepImage(dir string, images ...v1.Image) {
 	GinkgoHelper()
-	Expect(os.RemoveAll(b.at(dir))).To(Succeed())
-	path, err := layout.Write(b.at(dir), empty.Index)
+	next := b.at(dir + "-next") // an image may come from what it replaces
+	path, err := layout.Write(next, empty.Index)
 	Expect(err).NotTo(HaveOccurred())
 	for _, img := range images {
 		c := configOf(img)
 		Expect(path.AppendImage(img, layout.WithPlatform(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}))).To(Succeed())
 	}
+	Expect(os.RemoveAll(b.at(dir))).To(Succeed())
+	Expect(os.Rename(next, b.at(dir))).To(Succeed())
 }
 
 // lifecycleFiles are those of a lifecycle's archive.

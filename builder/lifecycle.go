@@ -117,10 +117,10 @@ func (l *lifecycle) keep(h *tar.Header, base string, content io.Reader) error {
 	case tar.TypeDir:
 		return nil
 	default:
-		return fmt.Errorf("%s is of type %q, which a lifecycle cannot hold", h.Name, h.Typeflag)
+		return fmt.Errorf("%s is neither a file, a directory nor a link", h.Name)
 	}
 	if slices.ContainsFunc(l.files, func(f lifecycleFile) bool { return f.base() == base }) {
-		return fmt.Errorf("%s is there twice", base)
+		return fmt.Errorf("%s is there twice", h.Name)
 	}
 	if _, err := io.Copy(l.spool, content); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)

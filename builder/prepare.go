@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -148,7 +149,11 @@ func (p *preparation) targets() ([]flatten.Target, error) {
 		}
 	}
 	if len(fitting) == 0 {
-		return nil, fmt.Errorf("none of the targets %v is what the destination takes", each)
+		var names []string
+		for _, t := range each {
+			names = append(names, t.String())
+		}
+		return nil, fmt.Errorf("none of the targets %s is what the destination takes", strings.Join(names, ", "))
 	}
 	return fitting, nil
 }

@@ -1,0 +1,264 @@
+package builder_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder"
+	"laminate/flatten"
+	"laminate/packager/source"
+)
+
+// watchedRegistry is a registry that remembers what was asked of it.
+type watchedRegistry struct {
+	host   string
+	mu     sync.Mutex
+	asked  []string
+	answer int // instead of its own answers
+}
+
+func newRegistry() *watchedRegistry {
+	w := &watchedRegistry{}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
+		w.asked = append(w.asked, r.Method+" "+r.URL.Path)
+		answer := w.answer
+		w.mu.Unlock()
+		if answer != 0 && r.URL.Path != "/v2/" {
+			rw.WriteHeader(answer)
+			return
+		}
+		inner.ServeHTTP(rw, r)
+	}))
+	DeferCleanup(server.Close)
+	w.host = strings.TrimPrefix(server.URL, "http://")
+	return w
+}
+
+// push puts an image into the registry, without laminate's help.
+func (w *watchedRegistry) push(img v1.Image, ref string) string {
+	GinkgoHelper()
+	tag, err := name.NewTag(w.host + "/" + ref)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(remote.Write(tag, img)).To(Succeed())
+	w.asked = nil
+	return "docker://" + w.host + "/" + ref
+}
+
+var _ = Describe("several targets", func() {
+	var b *bench
+	BeforeEach(func() {
+		b = newBench()
+		b.keepImage("base", baseImage{}.image(), baseImage{arch: "arm64"}.image())
+		b.keepImage("run", baseImage{}.image(), baseImage{arch: "arm64"}.image())
+		b.add(module{ref: "acme/a@1", files: map[string]string{"linux/amd64/bin/build": "amd64", "linux/arm64/bin/build": "arm64"}})
+	})
+	const both = "[[targets]]\nos = 'linux'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'arm64'\n"
+
+	It("give a builder each, of their own build image and buildpacks", func() {
+		jobs, err := b.prepare(b.toml(buildpacks("acme_a@1"), order("acme/a"), both))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(2))
+		for i, arch := range []string{"amd64", "arm64"} {
+			img, err := jobs[i].Build(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(img.Target).To(Equal(flatten.Target{OS: "linux", Arch: arch}))
+			Expect(configOf(img.Image).Architecture).To(Equal(arch))
+			Expect(seenIn(img.Image)["/cnb/buildpacks/acme_a/1/bin/build"].body).To(Equal(arch))
+		}
+	})
+
+	It("are those of the options, rather than those of the file", func() {
+		Expect(b.plan(b.toml(both), target("linux/arm64")).Target).To(Equal(flatten.Target{OS: "linux", Arch: "arm64"}))
+	})
+
+	It("may not all be wanted, but one has to", func() {
+		only := func(arch string) change {
+			return func(o *builder.Options) { o.Fits = func(t flatten.Target) bool { return t.Arch == arch } }
+		}
+		Expect(b.plan(b.toml(both), only("arm64")).Target.Arch).To(Equal("arm64"))
+		Expect(b.fails(b.toml(both), only("s390x"))).To(MatchError("none of the targets linux/amd64, linux/arm64 is what the destination takes"))
+	})
+
+	It("have to be for linux", func() {
+		Expect(b.fails(b.toml(), target("windows/amd64"))).To(MatchError("target windows/amd64: laminate makes builders for linux only; write linux/amd64 or the like"))
+	})
+
+	It("have to be named where the build image is for several", func() {
+		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:3: build image oci:base: it has several images, for linux/amd64, linux/arm64; choose one with --target"))
+	})
+
+	It("have to be what the build image is for", func() {
+		Expect(b.message(b.fails(b.toml(both, "[[targets]]\nos = 'linux'\narch = 's390x'\n")))).To(Equal(
+			"target linux/s390x: builder.toml:13: build image oci:base: it has no image for linux/s390x, but for linux/amd64, linux/arm64"))
+	})
+
+	It("are told what is wrong with each and with all, at once", func() {
+		b.keepImage("base", baseImage{}.image(), baseImage{arch: "arm64", env: []string{"CNB_USER_ID=1"}}.image())
+		b.write("junk.cnb", "junk")
+		Expect(b.message(b.fails(b.toml(buildpacks("junk.cnb", "acme_a@1"), order("acme/a"), both)))).To(Equal(
+			"builder.toml:1: junk.cnb: it is no archive that is known here (tar, tgz, zip)\n" +
+				"target linux/arm64: build image oci:base: environment variable CNB_GROUP_ID is missing"))
+		Expect(b.message(b.fails(b.toml(buildpacks("gone.cnb", "gone.tgz"), order("acme/a"), both)))).To(Equal(
+			`builder.toml:2: source "gone.cnb": there is no file or directory gone.cnb` + "\n" + `builder.toml:5: source "gone.tgz": there is no file or directory gone.tgz`))
+	})
+})
+
+var _ = Describe("a build image", func() {
+	DescribeTable("says who builds", func(env []string, want string) {
+		b := newBench()
+		b.keepImage("base", baseImage{env: env}.image())
+		Expect(b.message(b.fails(b.toml()))).To(Equal(want))
+	},
+		Entry("in none of its variables", []string{"A=b"}, "build image oci:base: environment variable CNB_USER_ID is missing\nbuild image oci:base: environment variable CNB_GROUP_ID is missing"),
+		Entry("in words", []string{"CNB_USER_ID=cnb", "CNB_GROUP_ID=-1"},
+			`build image oci:base: environment variable CNB_USER_ID is "cnb", which is no id`+"\n"+`build image oci:base: environment variable CNB_GROUP_ID is "-1", which is no id`),
+	)
+
+	DescribeTable("has to be what buildpacks are for", func(base baseImage, toml, want string) {
+		b := newBench()
+		b.keepImage("base", base.image())
+		b.add(module{ref: "acme/a@1", toml: toml})
+		file := b.toml(buildpacks("acme_a@1"), order("acme/a"))
+		if want == "" {
+			b.build(file)
+			return
+		}
+		Expect(b.message(b.fails(file))).To(Equal("acme_a@1/buildpack.toml: buildpack acme/a@1 " + want))
+	},
+		Entry("anything", baseImage{}, "", ""),
+		Entry("its architecture", baseImage{}, "\n[[targets]]\nos = 'linux'\narch = 'amd64'\n", ""),
+		Entry("another architecture", baseImage{}, "\n[[targets]]\nos = 'linux'\narch = 'arm64'\n", "is for linux/arm64, and the build image is linux/amd64"),
+		Entry("its distribution", ubuntu, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'ubuntu'\nversion = '24.04'\n", ""),
+		Entry("another distribution", ubuntu, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'debian'\nversion = '12'\n", "is for linux:debian@12, and the build image is linux/amd64:ubuntu@24.04"),
+		Entry("a distribution, where the image names none", baseImage{}, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'debian'\nversion = '12'\n", ""),
+		Entry("its stack", stacked, "\n[[stacks]]\nid = 's'\nmixins = ['m', 'run:x']\n", ""),
+		Entry("any stack", baseImage{}, "\n[[stacks]]\nid = '*'\n", ""),
+		Entry("another stack", stacked, "\n[[stacks]]\nid = 't'\n", "is for stack t, and the build image is of stack s"),
+		Entry("a stack, where the image names none", baseImage{}, "\n[[stacks]]\nid = 't'\n", "is for stack t, and the build image names no stack"),
+		Entry("more mixins", stacked, "\n[[stacks]]\nid = 's'\nmixins = ['n', 'build:o']\n", "needs mixins that the build image lacks: n, build:o"),
+	)
+})
+
+var (
+	ubuntu  = baseImage{labels: map[string]string{"io.buildpacks.base.distro.name": "ubuntu", "io.buildpacks.base.distro.version": "24.04"}}
+	stacked = baseImage{labels: map[string]string{"io.buildpacks.stack.id": "s", "io.buildpacks.stack.mixins": `["m"]`}}
+)
+
+var _ = Describe("run images", func() {
+	var b *bench
+	BeforeEach(func() { b = newBench() })
+	file := func(ref string) string { return b.toml(fmt.Sprintf("[[run.images]]\nimage = %q\n", ref)) }
+
+	DescribeTable("that are not to be had are a warning", func(status int, want string) {
+		w := newRegistry()
+		w.answer = status
+		b.build(file("docker://" + w.host + "/run"))
+		Expect(b.log.warnings).To(ConsistOf(And(ContainSubstring("/builder.toml:1: run image docker://"+w.host+"/run: registry "), ContainSubstring(want), HaveSuffix("; --skip-run-image-check leaves it unseen"))))
+	},
+		Entry("gone", 404, "404 Not Found"),
+		Entry("for others", 403, "403 Forbidden"),
+	)
+
+	It("that cannot be asked after are an error", func() {
+		w := newRegistry()
+		w.answer = 400
+		Expect(b.message(b.fails(file("docker://" + w.host + "/run")))).To(HavePrefix("builder.toml:1: run image docker://" + w.host + "/run: registry " + w.host + ": 400 Bad Request"))
+	})
+
+	It("have to be for the target", func() {
+		b.keepImage("run", baseImage{arch: "arm64"}.image())
+		Expect(b.message(b.fails(file("oci:run")))).To(Equal("builder.toml:1: run image oci:run: it has no image for linux/amd64, but for linux/arm64; --skip-run-image-check leaves it unseen"))
+	})
+
+	It("are looked at with their mirrors, by their metadata only", func() {
+		w := newRegistry()
+		image, mirror := w.push(baseImage{}.image(), "run"), w.push(baseImage{}.image(), "mirror")
+		b.build(b.toml(fmt.Sprintf("[[run.images]]\nimage = %q\nmirrors = [%q]\n", image, mirror)))
+		Expect(w.asked).To(ContainElements("GET /v2/run/manifests/latest", "GET /v2/mirror/manifests/latest"))
+		config, err := baseImage{}.image().ConfigName()
+		Expect(err).NotTo(HaveOccurred())
+		for _, a := range w.asked {
+			if strings.Contains(a, "/blobs/") {
+				Expect(a).To(HaveSuffix(config.String())) // no layers
+			}
+		}
+	})
+
+	It("are left unseen where that is asked for: nobody is called, by name or address", func() {
+		dials := 0
+		config, problems, err := builder.ReadConfig(b.toml("[[run.images]]\nimage = 'docker://127.0.0.1:1/run'\nmirrors = ['example.invalid/run']\n"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(problems).To(BeEmpty())
+		work := GinkgoT().TempDir()
+		open := &source.Opener{WorkDir: work, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			dials++
+			return nil, fmt.Errorf("nobody is to be called")
+		})}
+		o := builder.Options{Config: config, WorkDir: work}
+		_, err = builder.Prepare(context.Background(), open, o)
+		Expect(err).To(HaveOccurred())
+		Expect(dials).NotTo(BeZero()) // so it is this that they go through
+		dials = 0
+		o.SkipRunImages = true
+		jobs, err := builder.Prepare(context.Background(), open, o)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = jobs[0].Build(context.Background())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(dials).To(BeZero())
+	})
+})
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
+
+var _ = Describe("what builder.toml says of its sources and orders", func() {
+	It("has to be true, all of it at once", func() {
+		b := newBench()
+		b.component("acme/node@1.0.0")
+		b.component("acme/npm@1")
+		b.component("acme/npm@2")
+		b.extension("acme/x@1")
+		file := b.toml("[[buildpacks]]\nuri = 'acme_node@1.0.0'\nversion = '2.0.0'\n[[buildpacks]]\nuri = 'acme_npm@1'\nid = 'acme/yarn'\n[[buildpacks]]\nuri = 'acme_npm@2'\n",
+			"[[extensions]]\nuri = 'acme_x@1'\nid = 'acme/y'\n", order("acme/nod acme/npm"), orderExtensions("acme/x@2"), "[[system.pre.buildpacks]]\nid = 'acme/sys'\n")
+		Expect(strings.Split(b.message(b.fails(file)), "\n")).To(Equal([]string{
+			"builder.toml:1: acme_node@1.0.0 holds acme/node@1.0.0, not acme/node@2.0.0",
+			"builder.toml:4: acme_npm@1 holds acme/npm@1, not acme/yarn@1",
+			"builder.toml:10: acme_x@1 holds acme/x@1, not acme/y@1",
+			"builder.toml:15: acme/nod is not in the builder; there is acme/node@1.0.0, acme/npm@1, acme/npm@2",
+			"builder.toml:17: acme/npm is there in 2 versions (1, 2), and the entry names none",
+			"builder.toml:21: acme/x@2 is not in the builder; there is acme/x@1",
+			"builder.toml:25: acme/sys is not in the builder; there is acme/npm@1, acme/npm@2",
+		}))
+	})
+
+	It("may not take laminate's own labels", func() {
+		b := newBench()
+		Expect(b.fails(b.toml(), func(o *builder.Options) {
+			o.Labels = map[string]string{"a": "b", "io.buildpacks.builder.metadata": "{}", "io.buildpacks.buildpack.order": "null"}
+		})).To(MatchError("labels io.buildpacks.builder.metadata, io.buildpacks.buildpack.order are laminate's to set; choose other names"))
+		img := b.build(b.toml(), func(o *builder.Options) { o.Labels = map[string]string{"org.example.kept": "no"} })
+		Expect(labelOf(img.Image, "org.example.kept")).To(Equal("no"))
+	})
+
+	It("may name composites whose orders are whole only", func() {
+		b := newBench()
+		b.composite("acme/left@1", "acme/gone@1")
+		Expect(b.message(b.fails(b.toml(buildpacks("acme_left@1"), order("acme/left"))))).To(Equal("acme_left@1/buildpack.toml:9: buildpack acme/gone@1 is not there: no source provides it"))
+	})
+})
