@@ -6,6 +6,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/location"
 	"laminate/packager/progress"
 )
 
@@ -38,6 +39,9 @@ type Options struct {
 	SkipRunImages bool
 	// Version is that of laminate, for the builder's metadata.
 	Version string
+	// Previous, where it is set, is where the image is that this one replaces:
+	// what it has is not built again.
+	Previous *location.Location
 	// WorkDir takes the layers that are built. It belongs to the caller, and
 	// has to stay as long as the images are in use.
 	WorkDir string

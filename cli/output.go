@@ -30,6 +30,7 @@ type output struct {
 	compression layer.Compression
 	created     time.Time
 	policy      source.PullPolicy
+	previous    *location.Location
 
 	workDir string
 	say     *say
@@ -49,6 +50,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pull-policy", Value: string(source.IfNotPresent), Usage: "pull sources that the Docker daemon holds `WHEN`: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`"},
+		&cli.StringFlag{Name: "previous", Usage: "do not build the layers again that the image `REF` has, by default what a registry or OCI layout has at DEST; none for none"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
 	}
 }
@@ -77,6 +79,8 @@ func (o *output) read() (errs []error) {
 	note(err)
 	o.created, err = epoch(o.env("SOURCE_DATE_EPOCH"))
 	note(err)
+	o.previous, err = o.readPrevious()
+	note(err)
 	errs = append(errs, o.empty()...)
 	for _, host := range o.list("insecure-registry") {
 		if strings.Contains(host, "/") {
@@ -87,6 +91,25 @@ func (o *output) read() (errs []error) {
 		note(errors.New("--max-layers needs a number from 1 on"))
 	}
 	return errs
+}
+
+// readPrevious finds out where the image is that this one replaces; nil is nowhere.
+func (o *output) readPrevious() (*location.Location, error) {
+	switch previous := o.c.String("previous"); {
+	case previous == "none":
+		return nil, nil
+	case previous != "":
+		loc, err := location.ParseSource(previous, "")
+		if err != nil {
+			return nil, fmt.Errorf("--previous: %w", err)
+		}
+		return &loc, nil
+	}
+	at := o.dest
+	if at.Kind == location.Registry || at.Kind == location.OCILayout {
+		return &at, nil
+	}
+	return nil, nil
 }
 
 // empty reports flags whose value is empty: mostly a variable that is not set

@@ -116,7 +116,7 @@ func explain(err error) string {
 	if errors.As(err, &over) {
 		return explainBudget(over)
 	}
-	lines := distinct(strings.Split(strings.TrimSpace(err.Error()), "\n"))
+	lines := distinct(linesOf(err))
 	switch {
 	case errors.As(err, new(*bugError)):
 		return err.Error()
@@ -124,6 +124,22 @@ func explain(err error) string {
 		return lines[0]
 	}
 	return fmt.Sprintf("%d problems:\n   %s", len(lines), strings.Join(lines, "\n   "))
+}
+
+// linesOf gives the errors that were joined, each on a line of its own whatever
+// somebody else wrote into it.
+func linesOf(err error) []string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+		var lines []string
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, linesOf(e)...)
+		}
+		return lines
+	}
+	if wrapped := errors.Unwrap(err); wrapped != nil && wrapped.Error() == err.Error() {
+		return linesOf(wrapped)
+	}
+	return []string{printable(err.Error())}
 }
 
 // distinct leaves out lines that were there before.

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"github.com/vbauerster/mpb/v8"
@@ -52,17 +54,20 @@ func (s *say) end() {
 
 func (s *say) line(format string, args ...any) {
 	if !s.quiet {
-		fmt.Fprintf(s.lines, format+"\n", args...) // nobody can be told if standard error is gone
+		fmt.Fprintln(s.lines, printable(fmt.Sprintf(format, args...))) // nobody can be told if standard error is gone
 	}
 }
 
 // Warn implements progress.Log.
 func (s *say) Warn(message string) {
+	if s.quiet {
+		return
+	}
 	word := "warning:"
 	if s.colour {
 		word = "\x1b[33mwarning:\x1b[0m"
 	}
-	s.line("%s %s", word, message)
+	fmt.Fprintln(s.lines, word, printable(message))
 }
 
 // Note implements progress.Log.
@@ -89,7 +94,7 @@ func (s *say) Start(verb progress.Verb, name string, total int64) progress.Task 
 }
 
 func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
-	label := mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-11s %s ", verb, name), decor.WCSyncSpaceR))
+	label := mpb.PrependDecorators(decor.Name(printable(fmt.Sprintf("%-11s %s ", verb, name)), decor.WCSyncSpaceR))
 	if total < 0 {
 		return s.bars.AddSpinner(0, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Current(decor.SizeB1000(0), "% .1f")))
 	}
@@ -144,4 +149,15 @@ func (s *syncWriter) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.w.Write(p)
+}
+
+// printable replaces what could upset a terminal, or make one line look like
+// two: names come from archives, images and registries.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\t' {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }

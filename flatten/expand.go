@@ -67,7 +67,7 @@ func (ms Modules) Expand(root Ref) (Expansion, []Fault) {
 			e.TopLevel = append(e.TopLevel, r)
 		}
 	}
-	w.path = []Ref{root}
+	w.enter(root)
 	e.own(&w)
 	return e, w.faults
 }
@@ -109,7 +109,8 @@ func (e *Expansion) own(w *walk) {
 // walk is a descent through orders.
 type walk struct {
 	modules Modules
-	path    []Ref // from the root to the current composite
+	path    []Ref       // from the root to the current composite
+	at      map[Ref]int // where a ref stands in the path
 	visited map[Ref]bool
 	reached []Ref
 	looked  map[Ref][]Ref // what entries has said already
@@ -118,7 +119,7 @@ type walk struct {
 }
 
 func (w *walk) down(r Ref) {
-	if i := slices.Index(w.path, r); i >= 0 {
+	if i, on := w.at[r]; on {
 		w.cycle(i)
 		return
 	}
@@ -127,11 +128,20 @@ func (w *walk) down(r Ref) {
 	}
 	w.visited[r] = true
 	w.reached = append(w.reached, r)
-	w.path = append(w.path, r)
+	w.enter(r)
 	for _, child := range w.entries(r) {
 		w.down(child)
 	}
 	w.path = w.path[:len(w.path)-1]
+	delete(w.at, r)
+}
+
+func (w *walk) enter(r Ref) {
+	if w.at == nil {
+		w.at = map[Ref]int{}
+	}
+	w.at[r] = len(w.path)
+	w.path = append(w.path, r)
 }
 
 // cycle reports that the composite at the end of the path names the one at i.

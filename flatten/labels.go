@@ -38,6 +38,10 @@ type Metadata struct {
 	Stacks []Stack `json:"stacks"`
 }
 
+// MaxModules is how many modules a layers label may name: far more than any
+// image has, and few enough for orders that are made to be hard to walk.
+const MaxModules = 2000
+
 // LayersLabel is the value of the layers labels: id -> version -> layer.
 // Refs that share a layer share its diffID.
 type LayersLabel map[string]map[string]LayerInfo
@@ -95,7 +99,11 @@ func ParseLayersLabel(value string) (LayersLabel, error) {
 		return nil, fmt.Errorf("layers label: %w", err)
 	}
 	var errs []error
-	for _, r := range l.Refs() {
+	refs := l.Refs()
+	if len(refs) > MaxModules {
+		return nil, fmt.Errorf("layers label: it names %d modules, more than the limit of %d", len(refs), MaxModules)
+	}
+	for _, r := range refs {
 		if err := r.Check(); err != nil {
 			errs = append(errs, fmt.Errorf("layers label: %s: %w", r, err))
 		}

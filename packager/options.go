@@ -33,6 +33,9 @@ type Options struct {
 	Created time.Time
 	// Compression of the layers; the zero value is gzip.
 	Compression layer.Compression
+	// Previous, where it is set, is where the image is that this one replaces:
+	// what it has is not built again.
+	Previous *location.Location
 	// WorkDir takes the layers that are built. It belongs to the caller, and
 	// has to stay as long as the images are in use.
 	WorkDir string

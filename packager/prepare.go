@@ -118,6 +118,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	}
 	err = errors.Join(mixed, conflicts, problems.Err())
 	if whole {
+		j.maker = p.maker.Over(assembly.OpenPrevious(ctx, p.open, p.options.Previous, j.Target, p.options.Log))
 		err = errors.Join(err, j.plan(assembly.Packed(packages)))
 	}
 	return j, err

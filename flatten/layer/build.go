@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"laminate/flatten"
 )
 
@@ -46,6 +48,14 @@ func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) erro
 		tw := tar.NewWriter(w)
 		return b.end(w, errors.Join(write(ctx, tw), tw.Close()))
 	})
+}
+
+// DiffIDOf gives the diffID of the layer that [BuildTar] would write.
+func DiffIDOf(ctx context.Context, write func(context.Context, *tar.Writer) error) (v1.Hash, error) {
+	h := sha256.New()
+	tw := tar.NewWriter(h)
+	err := errors.Join(write(ctx, tw), tw.Close())
+	return sum(h), err
 }
 
 // create makes the file of a layer, and removes it if it could not be completed.

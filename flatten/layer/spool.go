@@ -4,9 +4,15 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
+
+// spoolWindow is how far back a spool's compressor looks. Most streams are
+// short, and every one begins anew: a window of the usual megabytes would be
+// made and cleared once for each.
+const spoolWindow = 128 << 10
 
 // Spool is a file of streams that are written one after the other, and read in
 // any order once all are there. It keeps them compressed, so that it takes
@@ -33,16 +39,20 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// NewSpool makes a spool in dir. Who made it closes it, after the last stream
-// was written and before the first is read.
+// NewSpool makes a spool in dir, which must be named: nobody would remove what
+// is left in the system's. Who made it closes it, after the last stream was
+// written and before the first is read.
 func NewSpool(dir string) (*Spool, error) {
+	if dir == "" {
+		return nil, errors.New("there is no work directory to unpack it into")
+	}
 	f, err := os.CreateTemp(dir, "spool-*")
 	if err != nil {
 		return nil, err
 	}
 	s := &Spool{file: f}
 	s.at.w = f
-	s.enc, err = zstd.NewWriter(&s.at, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	s.enc, err = zstd.NewWriter(&s.at, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(spoolWindow))
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -64,7 +74,8 @@ func (s *Spool) End() (Stretch, error) {
 // Close ends the writing.
 func (s *Spool) Close() error { return s.file.Close() }
 
-// Open reads the stream in a stretch. Who opened it closes it.
+// Open reads the stream in a stretch. Who opened it closes it, once, and reads
+// no more of it then.
 func (s *Spool) Open(at Stretch) (io.ReadCloser, error) {
 	if at.length == 0 {
 		return io.NopCloser(eof{}), nil
@@ -73,23 +84,45 @@ func (s *Spool) Open(at Stretch) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	dec, err := zstd.NewReader(io.NewSectionReader(f, at.offset, at.length), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	r := &stream{file: f}
+	from := io.NewSectionReader(f, at.offset, at.length)
+	if dec, ok := unspoolers.Get().(*zstd.Decoder); ok {
+		r.dec, err = dec, dec.Reset(from)
+	} else {
+		// One that does not work ahead has no goroutines: it may be forgotten.
+		r.dec, err = zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &stream{Decoder: dec, file: f}, nil
+	return r, nil
 }
 
 type eof struct{}
 
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
+// unspoolers are decoders between two streams.
+var unspoolers sync.Pool
+
 type stream struct {
-	*zstd.Decoder
+	dec  *zstd.Decoder // nil once it is closed
 	file *os.File
 }
 
+func (s *stream) Read(p []byte) (int, error) {
+	if s.dec == nil {
+		return 0, os.ErrClosed
+	}
+	return s.dec.Read(p)
+}
+
 func (s *stream) Close() error {
-	s.Decoder.Close()
-	return s.file.Close()
+	if s.dec == nil {
+		return os.ErrClosed
+	}
+	err := s.dec.Reset(nil) // it must not hold on to the file
+	unspoolers.Put(s.dec)
+	s.dec = nil
+	return errors.Join(err, s.file.Close())
 }

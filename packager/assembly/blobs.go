@@ -57,6 +57,20 @@ func (b *blobs) local(ctx context.Context, l *source.Layer) (*localLayer, error)
 	return &localLayer{Layer: l, path: path}, nil
 }
 
+// fetched gives the layer if its blob was brought here before, or nil.
+func (b *blobs) fetched(l *source.Layer) *localLayer {
+	digest, err := l.Digest()
+	if l.Mountable == nil || err != nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if path := b.have[digest]; path != "" {
+		return &localLayer{Layer: l, path: path}
+	}
+	return nil
+}
+
 func download(ctx context.Context, l v1.Layer, path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -70,7 +84,7 @@ func download(ctx context.Context, l v1.Layer, path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Compressed reads the blob.
+// Compressed reads the blob, which was checked when it was fetched.
 func (l *localLayer) Compressed() (io.ReadCloser, error) {
 	if l.path == "" {
 		return l.Layer.Compressed()
@@ -78,16 +92,25 @@ func (l *localLayer) Compressed() (io.ReadCloser, error) {
 	return os.Open(l.path)
 }
 
-// Uncompressed reads the tar. Its diffID was checked when it was inspected.
+// Uncompressed reads the tar, and checks it as the source itself does.
 func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
 	if l.path == "" {
 		return l.Layer.Uncompressed()
 	}
-	return layer.OpenFile(l.path, l.Compression)
+	blob, err := os.Open(l.path)
+	if err != nil {
+		return nil, err
+	}
+	return l.Unpack(blob)
 }
 
-// Open reads the tar, as a [layer.Opener] does.
-func (l *localLayer) Open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
+// open reads the tar, as a [layer.Opener] does.
+func (l *localLayer) open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
+
+// piece gives the content of the one module that the layer holds.
+func (l *localLayer) piece(m *source.Module) layer.Piece {
+	return layer.FromLayer(m.Kind, m.Ref(), m.Source, l.open)
+}
 
 // reuse gives the layer in the shape in which it goes into another image.
 func (l *localLayer) reuse() v1.Layer {

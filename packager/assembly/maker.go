@@ -31,6 +31,7 @@ type Maker struct {
 	compression layer.Compression
 	log         progress.Log
 	blobs       *blobs
+	previous    *Previous
 }
 
 // NewMaker gives a maker of layers that are compressed so.
@@ -38,8 +39,17 @@ func NewMaker(workDir string, c layer.Compression, log progress.Log) *Maker {
 	return &Maker{compression: c, log: log, blobs: newBlobs(workDir)}
 }
 
+// Over gives a maker that has the same work directory and does not build what
+// the previous image has.
+func (k *Maker) Over(p *Previous) *Maker {
+	over := *k
+	over.previous = p
+	return &over
+}
+
 // Layer gives the layer that holds what is planned: that of a source, where
-// one has just these modules together, or else a new one.
+// one has just these modules together, that of the previous image, or else a
+// new one.
 func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLayer) (Layer, error) {
 	if have := k.inSource(ms, planned); have != nil {
 		l, err := k.reuse(ctx, ms[planned.Refs[0]], planned)
@@ -47,11 +57,14 @@ func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLa
 			return l, err
 		}
 	}
+	planned.Also = nil // that is for layers that are used as a source has them
+	if l, err := k.again(ctx, ms, planned); err != nil || l.Reused {
+		return l, err
+	}
 	var members []layer.Member
 	for _, r := range planned.Refs {
-		members = append(members, layer.Member{Ref: r, Piece: ms[r].Piece})
+		members = append(members, layer.Member{Ref: r, Piece: k.piece(ms[r])})
 	}
-	planned.Also = nil // that is for layers that are used as they are
 	task := k.log.Start(progress.Building, Title(planned), -1)
 	built, err := layer.Build(ctx, members, layer.BuildOptions{
 		Kind: ms[planned.Refs[0]].Kind, Compression: k.compression, Progress: task.Add, Path: k.blobs.next(),
@@ -63,8 +76,50 @@ func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLa
 	return Layer{Layer: built, Plan: planned, Pieces: built.Pieces}, nil
 }
 
-// Tar builds a layer that holds no modules.
+// piece gives a module's content, out of the blob that was fetched, if it was.
+func (k *Maker) piece(m *source.Module) layer.Piece {
+	if m.Layer != nil {
+		if l := k.blobs.fetched(m.Layer); l != nil && len(l.Refs) == 1 {
+			return l.piece(m)
+		}
+	}
+	return m.Piece
+}
+
+// again takes a layer of the previous image, where it holds what is planned.
+func (k *Maker) again(ctx context.Context, ms Modules, planned flatten.PlannedLayer) (Layer, error) {
+	if k.previous == nil {
+		return Layer{}, nil
+	}
+	pieces, err := facts(ctx, ms, planned.Refs)
+	have := k.previous.holding(pieces, k.compression)
+	if err != nil || have == nil {
+		return Layer{}, err
+	}
+	l := Layer{Layer: watch(have, ms[planned.Refs[0]].Kind, k.previous.name, pieces), Plan: planned, Pieces: pieces, Reused: true}
+	return l, k.note(l.Layer, Title(planned))
+}
+
+func (k *Maker) note(l v1.Layer, title string) error {
+	size, err := l.Size()
+	if err == nil {
+		k.log.Note(progress.Reused, title, size)
+	}
+	return err
+}
+
+// Tar builds a layer that holds no modules, unless the previous image has it.
+// What write gives must be the same at every call.
 func (k *Maker) Tar(ctx context.Context, title string, write func(context.Context, *tar.Writer) error) (v1.Layer, error) {
+	if k.previous != nil {
+		diffID, err := layer.DiffIDOf(ctx, write)
+		if err != nil {
+			return nil, err
+		}
+		if have := k.previous.byDiffID[diffID]; have != nil && have.Compression == k.compression {
+			return have.Reuse(), k.note(have, title)
+		}
+	}
 	task := k.log.Start(progress.Building, title, -1)
 	built, err := layer.BuildTar(ctx, write, layer.BuildOptions{Compression: k.compression, Progress: task.Add, Path: k.blobs.next()})
 	task.Done(err)
@@ -106,26 +161,22 @@ func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.Pla
 	l := Layer{Layer: have.Reuse(), Plan: planned, Reused: true}
 	switch {
 	case sameRefs(refsOf(have.Facts), have.Refs):
-		l.Layer, l.Pieces = watch(m), have.Facts
+		l.Layer, l.Pieces = watch(have, m.Kind, m.Source, have.Facts), have.Facts
 	case !planned.AsIs:
 		local, err := k.blobs.local(ctx, have)
 		if err != nil {
 			return Layer{}, err
 		}
-		report, err := layer.Inspect(ctx, m.Kind, have.Refs, local.Open)
+		report, err := layer.Inspect(ctx, m.Kind, have.Refs, local.open)
 		if err != nil {
 			return Layer{}, fmt.Errorf("%s: %w", m.Source, err)
 		}
 		l.Layer, l.Pieces, l.Reused = local.reuse(), report.Pieces, report.Untidy == ""
 	}
-	if l.Reused {
-		size, err := l.Size()
-		if err != nil {
-			return Layer{}, err
-		}
-		k.log.Note(progress.Reused, Title(planned), size)
+	if !l.Reused {
+		return l, nil
 	}
-	return l, nil
+	return l, k.note(l.Layer, Title(planned))
 }
 
 func refsOf(pieces []flatten.Facts) []flatten.Ref {

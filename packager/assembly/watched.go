@@ -28,12 +28,12 @@ type watched struct {
 }
 
 // watch gives the layer in the shape in which it goes into another image.
-func watch(m *source.Module) v1.Layer {
-	w := &watched{Layer: m.Layer, kind: m.Kind, source: m.Source, pieces: m.Layer.Facts}
-	if m.Layer.Mountable == nil {
+func watch(l *source.Layer, kind flatten.Kind, from string, pieces []flatten.Facts) v1.Layer {
+	w := &watched{Layer: l, kind: kind, source: from, pieces: pieces}
+	if l.Mountable == nil {
 		return w
 	}
-	return &remote.MountableLayer{Layer: w, Reference: m.Layer.Mountable}
+	return &remote.MountableLayer{Layer: w, Reference: l.Mountable}
 }
 
 // Compressed reads the blob.
@@ -68,7 +68,7 @@ func (w *watched) look(stream io.ReadCloser, unpack func(io.ReadCloser) (io.Read
 
 func (w *watched) inspect(stream io.ReadCloser, unpack func(io.ReadCloser) (io.ReadCloser, error)) error {
 	open := func(context.Context) (io.ReadCloser, error) { return unpack(stream) }
-	report, err := layer.Inspect(context.Background(), w.kind, w.Refs, open) // ends with the stream
+	report, err := layer.Inspect(context.Background(), w.kind, refsOf(w.pieces), open) // ends with the stream
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", w.source, err)

@@ -59,3 +59,17 @@ func (o *Opener) Base(ctx context.Context, loc location.Location, target flatten
 	}
 	return b, nil
 }
+
+// StoredLayers gives the layers that the source holds as blobs of known
+// digests, the lowest first.
+func (b *Base) StoredLayers() []*Layer {
+	var stored []*Layer
+	if checked, ok := b.Image.(*checkedImage); ok {
+		for _, l := range checked.layers {
+			if l.Stored {
+				stored = append(stored, l)
+			}
+		}
+	}
+	return stored
+}

@@ -78,7 +78,7 @@ func (i *image) checkTarget(want flatten.Target) error {
 	}
 	if !platformFits(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}, flatten.Target{OS: want.OS, Arch: want.Arch, Variant: want.Variant}) {
 		have := flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}
-		return fmt.Errorf("%s: it is %s, but %s is wanted", i.name, have, want)
+		return noImage{fmt.Errorf("%s: it is %s, but %s is wanted", i.name, have, want)}
 	}
 	return nil
 }

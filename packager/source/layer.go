@@ -58,8 +58,15 @@ func (l *Layer) Reuse() v1.Layer {
 // DiffID implements v1.Layer.
 func (l *Layer) DiffID() (v1.Hash, error) { return l.Diff, nil }
 
-// Descriptor gives the layer's descriptor as the image's manifest has it.
-func (l *Layer) Descriptor() (*v1.Descriptor, error) { return partial.Descriptor(l.Layer) }
+// Descriptor gives the layer's media type, size and digest. What else somebody
+// wrote beside them (addresses, annotations, data) is none of another image's.
+func (l *Layer) Descriptor() (*v1.Descriptor, error) {
+	d, err := partial.Descriptor(l.Layer)
+	if err != nil {
+		return nil, err
+	}
+	return &v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest}, nil
+}
 
 // Exists tells whether the registry that the layer is in still has it.
 func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }

@@ -108,9 +108,9 @@ func tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
 		return &of, nil
 	}
 	if tags := tagsOf(index); len(tags) > 0 {
-		return nil, fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))
+		return nil, noImage{fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))}
 	}
-	return nil, fmt.Errorf("it has no tag %q, nor any other", tag)
+	return nil, noImage{fmt.Errorf("it has no tag %q, nor any other", tag)}
 }
 
 func tagsOf(index *v1.IndexManifest) []string {

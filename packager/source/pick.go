@@ -23,6 +23,14 @@ const (
 	indexLimit = 1000
 )
 
+// ErrNoImage is what errors are that say that a place is there, and has other
+// images than the one that is wanted.
+var ErrNoImage = errors.New("no such image")
+
+type noImage struct{ error }
+
+func (noImage) Is(target error) bool { return target == ErrNoImage }
+
 // candidate is an image that an index leads to.
 type candidate struct {
 	v1.Descriptor
@@ -51,7 +59,7 @@ func pick(c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, 
 	}
 	switch {
 	case len(fit) == 0:
-		return nil, fmt.Errorf("it has no image for %s, but for %s", target, platforms(all))
+		return nil, noImage{fmt.Errorf("it has no image for %s, but for %s", target, platforms(all))}
 	case len(fit) > 1 && len(tagsOf(index)) > 1:
 		return nil, fmt.Errorf("it has several images (tags %s); name one as :TAG, or its platform with --target", strings.Join(tagsOf(index), ", "))
 	case len(fit) > 1:

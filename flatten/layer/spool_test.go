@@ -1,0 +1,103 @@
+package layer_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten/layer"
+)
+
+// openFiles counts the descriptors of this process.
+func openFiles() int {
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		Skip("there is no /proc here")
+	}
+	return len(all)
+}
+
+// allocated tells how many bytes were allocated while something was done.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+var _ = Describe("a spool of many short streams", Serial, func() {
+	const streams = 2000
+
+	fill := func() (*layer.Spool, []layer.Stretch) {
+		GinkgoHelper()
+		s, err := layer.NewSpool(GinkgoT().TempDir())
+		Expect(err).NotTo(HaveOccurred())
+		var all []layer.Stretch
+		for i := range streams {
+			fmt.Fprintf(s, "stream %d", i)
+			at, err := s.End()
+			Expect(err).NotTo(HaveOccurred())
+			all = append(all, at)
+		}
+		Expect(s.Close()).To(Succeed())
+		return s, all
+	}
+
+	It("makes no compressor and no decompressor for each", func() {
+		buf := make([]byte, 64)
+		used := allocated(func() {
+			s, all := fill()
+			for i, at := range all {
+				r, err := s.Open(at)
+				if err != nil {
+					Fail(err.Error())
+				}
+				n, err := io.ReadFull(r, buf)
+				if err != io.ErrUnexpectedEOF || string(buf[:n]) != fmt.Sprint("stream ", i) || r.Close() != nil {
+					Fail(fmt.Sprintf("stream %d: %q, %v", i, buf[:n], err))
+				}
+			}
+		})
+		GinkgoWriter.Println("bytes per stream:", used/streams)
+		Expect(used/streams).To(BeNumerically("<", 16<<10), "bytes per stream")
+	})
+
+	It("holds a descriptor while a stream is open, and none after", func() {
+		before := openFiles()
+		s, all := fill()
+		Expect(openFiles()).To(Equal(before), "filled")
+		var open []io.ReadCloser
+		for _, at := range all[:20] {
+			r, err := s.Open(at)
+			Expect(err).NotTo(HaveOccurred())
+			open = append(open, r)
+		}
+		Expect(openFiles()).To(Equal(before+20), "read")
+		for _, r := range open { // not read to their ends
+			Expect(r.Close()).To(Succeed())
+			_, err := r.Read(make([]byte, 1))
+			Expect(err).To(MatchError(os.ErrClosed))
+			Expect(r.Close()).To(MatchError(os.ErrClosed))
+		}
+		Expect(openFiles()).To(Equal(before), "closed")
+	})
+
+	It("gives a stream whole after one that was not read to its end", func() {
+		s, all := fill()
+		for range 3 {
+			r, err := s.Open(all[7])
+			Expect(err).NotTo(HaveOccurred())
+			Expect(r.Read(make([]byte, 3))).To(Equal(3))
+			Expect(r.Close()).To(Succeed())
+			r, err = s.Open(all[8])
+			Expect(err).NotTo(HaveOccurred())
+			Expect(io.ReadAll(r)).To(BeEquivalentTo("stream 8"))
+			Expect(r.Close()).To(Succeed())
+		}
+	})
+})
