@@ -1,0 +1,121 @@
+package packager_test
+
+import (
+	"archive/tar"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager"
+	"laminate/packager/location"
+)
+
+// over makes the image at the location the previous one.
+func over(kind location.Kind, path, ref string) change {
+	return func(o *packager.Options) {
+		o.Previous = &location.Location{Kind: kind, Path: path, Ref: ref, Written: path + ref}
+	}
+}
+
+func reused(img *packager.Image) (n int) {
+	for _, l := range img.Layers {
+		if l.Reused {
+			n++
+		}
+	}
+	return n
+}
+
+var _ = Describe("the previous image", func() {
+	It("keeps the layers whose content did not change, by digest, read from nowhere", func() {
+		b := newBench()
+		r := newCountingRegistry()
+		before := b.pair(flatten.None)
+		recompressed := gzip9Image(before) // other digests than we would give
+		push(recompressed, r.host+"/acme/left:1")
+		r.layerReads(recompressed)
+		b.write("acme_b@1/lib/data", "changed")
+		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
+		jobs, err := b.prepare(file, over(location.Registry, "", r.host+"/acme/left:1"))
+		Expect(err).NotTo(HaveOccurred())
+		after, err := jobs[0].Build(GinkgoT().Context())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.layerReads(recompressed)).To(HaveEach(0))
+		Expect(reused(after)).To(Equal(2))
+		Expect(blobsOf(after.Image)[0]).To(Equal(blobsOf(recompressed)[0]))
+		Expect(blobsOf(after.Image)[1]).NotTo(Equal(blobsOf(recompressed)[1]))
+		Expect(blobsOf(after.Image)[2]).To(Equal(blobsOf(recompressed)[2]))
+		Expect(readThrough(after.Image)).To(Succeed())
+		expectExact(after)
+	})
+
+	It("keeps a shared layer by its recipe", func() {
+		b := newBench()
+		b.keep(b.pair(flatten.All).Image, "oci:"+b.at("left")+":v1")
+		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
+		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.at("left"), "v1")))).To(Equal(1))
+		b.write("acme_b@1/lib/data", "changed")
+		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.at("left"), "v1")))).To(BeZero())
+	})
+
+	DescribeTable("is none where there is no such image, and nobody is warned", func(previous func(b *bench, host string) change) {
+		b := newBench()
+		b.keep(b.pair(flatten.None).Image, "oci:"+b.at("left")+":v1")
+		b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), previous(b, newCountingRegistry().host))
+		Expect(b.saidWarnings()).To(BeEmpty())
+	},
+		Entry("no repository", func(_ *bench, host string) change { return over(location.Registry, "", host+"/acme/none:1") }),
+		Entry("no layout", func(b *bench, _ string) change { return over(location.OCILayout, b.at("none"), "") }),
+		Entry("no such tag", func(b *bench, _ string) change { return over(location.OCILayout, b.at("left"), "v2") }),
+	)
+
+	It("that cannot be read is a warning, and all is made anew", func() {
+		b := newBench()
+		b.pair(flatten.None)
+		img := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), over(location.Registry, "", "127.0.0.1:1/acme/left:1"))
+		Expect(reused(img)).To(BeZero())
+		Expect(b.saidWarnings()).To(ConsistOf(ContainSubstring("the previous image cannot be used")))
+	})
+})
+
+var _ = Describe("a registry that lies", func() {
+	It("about a diffID is found out, as a layout is", func() {
+		b := newBench()
+		honest := gzip9Image(b.pair(flatten.None))
+		config := configOf(honest).DeepCopy()
+		was := config.RootFS.DiffIDs[0]
+		lie := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("00", 32)}
+		config.RootFS.DiffIDs[0] = lie
+		config.Config.Labels[flatten.BuildpackLayersLabel] = strings.ReplaceAll(config.Config.Labels[flatten.BuildpackLayersLabel], was.String(), lie.String())
+		img, err := mutate.ConfigFile(honest, config)
+		Expect(err).NotTo(HaveOccurred())
+		source := push(img, newCountingRegistry().host+"/acme/left:1")
+		everyMode(func(mode flatten.Mode) {
+			Expect(b.fails(b.toml("acme_root@1", source), flat(mode))).To(MatchError(ContainSubstring("diffID is " + lie.String())))
+		})
+	})
+
+	It("about what a layer unpacks to is stopped by the limits", func() {
+		b := newBench()
+		honest := b.pair(flatten.None)
+		bomb := gzip9(tarOf(
+			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a", Typeflag: tar.TypeDir, Mode: 0o755}},
+			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1", Typeflag: tar.TypeDir, Mode: 0o755}},
+			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1/zeros", Typeflag: tar.TypeReg, Mode: 0o644}, body: strings.Repeat("\x00", 200<<20)},
+		))
+		layers, err := honest.Image.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		diffID, err := bomb.DiffID()
+		Expect(err).NotTo(HaveOccurred())
+		label := layersLabelOf(honest.Image)
+		info := label["acme/a"]["1"]
+		info.LayerDiffID = diffID.String()
+		label["acme/a"]["1"] = info
+		source := push(relabelled(honest.Image, label, bomb, layers[1], layers[2]), newCountingRegistry().host+"/acme/left:1")
+		Expect(b.fails(b.toml("acme_root@1", source))).To(MatchError(ContainSubstring("beyond the limit")))
+	})
+})
