@@ -1,6 +1,7 @@
 package layer_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -31,14 +32,12 @@ func allocated(do func()) uint64 {
 }
 
 var _ = Describe("a spool of many short streams", Serial, func() {
-	const streams = 2000
-
 	fill := func() (*layer.Spool, []layer.Stretch) {
 		GinkgoHelper()
 		s, err := layer.NewSpool(GinkgoT().TempDir())
 		Expect(err).NotTo(HaveOccurred())
 		var all []layer.Stretch
-		for i := range streams {
+		for i := range 40 {
 			fmt.Fprintf(s, "stream %d", i)
 			at, err := s.End()
 			Expect(err).NotTo(HaveOccurred())
@@ -49,22 +48,29 @@ var _ = Describe("a spool of many short streams", Serial, func() {
 	}
 
 	It("makes no compressor and no decompressor for each", func() {
-		buf := make([]byte, 64)
-		used := allocated(func() {
-			s, all := fill()
-			for i, at := range all {
+		// Longer than a block, or else nothing of a window is ever made.
+		content := []byte(verse(200_000))
+		buf := make([]byte, len(content))
+		once := func(streams int) {
+			s, err := layer.NewSpool(GinkgoT().TempDir())
+			Expect(err).NotTo(HaveOccurred())
+			for range streams {
+				_, err := s.Write(content)
+				Expect(err).NotTo(HaveOccurred())
+				at, err := s.End()
+				Expect(err).NotTo(HaveOccurred())
 				r, err := s.Open(at)
-				if err != nil {
-					Fail(err.Error())
-				}
-				n, err := io.ReadFull(r, buf)
-				if err != io.ErrUnexpectedEOF || string(buf[:n]) != fmt.Sprint("stream ", i) || r.Close() != nil {
-					Fail(fmt.Sprintf("stream %d: %q, %v", i, buf[:n], err))
-				}
+				Expect(err).NotTo(HaveOccurred())
+				_, err = io.ReadFull(r, buf)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(bytes.Equal(buf, content)).To(BeTrue())
+				Expect(r.Close()).To(Succeed())
 			}
-		})
-		GinkgoWriter.Println("bytes per stream:", used/streams)
-		Expect(used/streams).To(BeNumerically("<", 16<<10), "bytes per stream")
+			Expect(s.Close()).To(Succeed())
+		}
+		few := allocated(func() { once(10) })
+		many := allocated(func() { once(210) })
+		Expect((many-few)/200).To(BeNumerically("<", 100<<10), "bytes per stream")
 	})
 
 	It("holds a descriptor while a stream is open, and none after", func() {
