@@ -28,6 +28,10 @@ const (
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	r := &run{stdout: stdout, stderr: stderr, env: env}
 	app := r.app()
+	if asksVersion(args) {
+		fmt.Fprintln(stdout, "laminate", version())
+		return exitDone
+	}
 	err := app.RunContext(ctx, interspersed(app, args))
 	var usage *usageError
 	switch {
@@ -85,7 +89,7 @@ func (r *run) app() *cli.App {
 		Writer:                    r.stdout,
 		ErrWriter:                 r.stderr,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
-		Flags:                     append(commonFlags(), &cli.BoolFlag{Name: "version", Usage: "print the version"}),
+		Flags:                     commonFlags(),
 		Commands: []*cli.Command{
 			r.packageCommand(flatten.Buildpack, "package", "package a buildpack"),
 			{
@@ -101,13 +105,7 @@ func (r *run) app() *cli.App {
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
 		},
-		Action: func(c *cli.Context) error {
-			if c.Bool("version") {
-				_, err := fmt.Fprintln(r.stdout, "laminate", version())
-				return err
-			}
-			return noCommand(c)
-		},
+		Action: noCommand,
 	}
 	prepare(app.Commands)
 	app.OnUsageError = onUsageError
@@ -183,7 +181,16 @@ func commonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
 		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
+		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
 	}
+}
+
+// asksVersion tells whether the version is all that is asked for.
+func asksVersion(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args[1:], "--version")
 }
 
 // anywhere tells whether a flag is set on the command or on one above it.

@@ -96,6 +96,9 @@ func (b *builderRun) do(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := b.check(builderTargets(jobs)); err != nil {
+			return err
+		}
 		if b.c.Bool("dry-run") {
 			b.say.end()
 			return printBuilders(b.stdout, jobs)
@@ -106,13 +109,6 @@ func (b *builderRun) do(ctx context.Context) error {
 
 // make builds the builders and writes them.
 func (b *builderRun) make(ctx context.Context, jobs []*builder.Job) error {
-	var targets []flatten.Target
-	for _, job := range jobs {
-		targets = append(targets, job.Target)
-	}
-	if err := b.check(targets); err != nil {
-		return err
-	}
 	var images []sink.Image
 	for _, job := range jobs {
 		for _, r := range job.Overridden {
@@ -229,4 +225,12 @@ func explainBudget(e *builder.OverBudgetError) string {
 		return s.String() + fmt.Sprintf("Even with --flatten=%s it would have %d. Take a build image with fewer layers.", flatten.All, e.Least)
 	}
 	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d.", e.Fits, e.Least)
+}
+
+func builderTargets(jobs []*builder.Job) []flatten.Target {
+	var targets []flatten.Target
+	for _, j := range jobs {
+		targets = append(targets, j.Target)
+	}
+	return targets
 }

@@ -107,6 +107,9 @@ func (p *packageRun) do(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := p.check(packageTargets(jobs)); err != nil {
+			return err
+		}
 		if p.c.Bool("dry-run") {
 			p.say.end()
 			return printPlans(p.stdout, jobs)
@@ -117,13 +120,6 @@ func (p *packageRun) do(ctx context.Context) error {
 
 // make builds the images and writes them.
 func (p *packageRun) make(ctx context.Context, jobs []*packager.Job) error {
-	var targets []flatten.Target
-	for _, job := range jobs {
-		targets = append(targets, job.Target)
-	}
-	if err := p.check(targets); err != nil {
-		return err
-	}
 	var images []sink.Image
 	for _, job := range jobs {
 		img, err := job.Build(ctx)
@@ -177,4 +173,12 @@ func (p *packageRun) config() (config.Package, error) {
 		err = errors.New(strings.Replace(err.Error(), "an buildpack", "a buildpack", 1))
 	}
 	return cfg, err
+}
+
+func packageTargets(jobs []*packager.Job) []flatten.Target {
+	var targets []flatten.Target
+	for _, j := range jobs {
+		targets = append(targets, j.Target)
+	}
+	return targets
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -94,6 +95,27 @@ var _ = Describe("package", func() {
 		}
 		Expect(at("315532801")).To(Equal(at("")))
 		Expect(at("0")).NotTo(Equal(at("")))
+	})
+
+	It("prints the version everywhere", func() {
+		for _, args := range [][]string{{"--version"}, {"package", "--version"}, {"builder", "create", "x", "--version"}} {
+			Expect(laminate(args...)).To(Equal(result{stdout: "laminate (devel)\n"}))
+		}
+	})
+
+	It("prints nothing of a source that a terminal would obey, nor lines of its making", func() {
+		dir := GinkgoT().TempDir()
+		Expect(fixtures.CopyDir(dir, "buildpacks/hello-moon")).To(Succeed())
+		Expect(syscall.Mkfifo(filepath.Join(dir, "a\x1b[2J\nlaminate: all is well"), 0o600)).To(Succeed())
+		r := laminate("package", filepath.Join(GinkgoT().TempDir(), "x.cnb"), "--path", dir)
+		Expect(r.code).To(Equal(1))
+		Expect(r.stderr).To(HaveSuffix("\n"))
+		Expect(strings.TrimSuffix(r.stderr, "\n")).NotTo(Or(ContainSubstring("\x1b"), ContainSubstring("\n")))
+	})
+
+	It("looks at DEST in a dry run too", func() {
+		enterPackages("offline")
+		Expect(laminate("package", "nope/x.cnb", "--dry-run").stderr).To(ContainSubstring("there is no directory nope"))
 	})
 
 	DescribeTable("calls it wrong use, tries nothing, and says what it takes",
