@@ -183,6 +183,18 @@ var _ = Describe("a spool", func() {
 		Expect(err).To(MatchError(os.ErrNotExist))
 	})
 
+	It("leaves nothing in the system's directory", func() {
+		tmp := GinkgoT().TempDir()
+		GinkgoT().Setenv("TMPDIR", tmp)
+		_, err := layer.NewSpool("")
+		Expect(err).To(MatchError(ContainSubstring("no work directory")))
+		b := build(layer.Gzip, sample(a1), sample(b1))
+		p := layer.FromSharedLayer(flatten.Buildpack, []flatten.Ref{a1, b1}, "acme.cnb", "", b.Open)
+		err = p[b1].WriteEntries(context.Background(), io.Discard)
+		Expect(err).To(MatchError("acme.cnb: there is no work directory to unpack it into"))
+		Expect(os.ReadDir(tmp)).NotTo(ContainElement(HaveField("Name()", HavePrefix("spool-"))))
+	})
+
 	It("is of no use once its file is gone", func() {
 		dir := GinkgoT().TempDir()
 		s, err := layer.NewSpool(dir)

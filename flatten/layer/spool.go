@@ -39,9 +39,13 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// NewSpool makes a spool in dir. Who made it closes it, after the last stream
-// was written and before the first is read.
+// NewSpool makes a spool in dir, which must be named: nobody would remove what
+// is left in the system's. Who made it closes it, after the last stream was
+// written and before the first is read.
 func NewSpool(dir string) (*Spool, error) {
+	if dir == "" {
+		return nil, errors.New("there is no work directory to unpack it into")
+	}
 	f, err := os.CreateTemp(dir, "spool-*")
 	if err != nil {
 		return nil, err
