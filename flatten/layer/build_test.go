@@ -28,12 +28,6 @@ func regular(path, content string, mode fs.FileMode) layer.File {
 	}}
 }
 
-func ref(s string) flatten.Ref {
-	r, err := flatten.ParseRef(s)
-	ExpectWithOffset(1, err).NotTo(HaveOccurred())
-	return r
-}
-
 // sample is a member with a few files, some of them large enough to need
 // several members.
 func sample(r flatten.Ref) layer.Member {

@@ -32,7 +32,7 @@ func writeDaemon(ctx context.Context, dest location.Location, contents []content
 	}
 	api, err := client.New(client.FromEnv)
 	if err != nil {
-		return nil, fmt.Errorf("Docker client: %w", err) //nolint:staticcheck // a proper name
+		return nil, fmt.Errorf("output %s: Docker client: %w", dest, err)
 	}
 	defer api.Close()
 	version, err := api.ServerVersion(ctx, client.ServerVersionOptions{})

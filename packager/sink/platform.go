@@ -20,7 +20,7 @@ func DaemonTarget(ctx context.Context, dest location.Location) (flatten.Target, 
 	}
 	api, err := client.New(client.FromEnv)
 	if err != nil {
-		return flatten.Target{}, fmt.Errorf("Docker client: %w", err) //nolint:staticcheck // a proper name
+		return flatten.Target{}, fmt.Errorf("output %s: Docker client: %w", dest, err)
 	}
 	defer api.Close()
 	version, err := api.ServerVersion(ctx, client.ServerVersionOptions{})
