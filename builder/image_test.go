@@ -117,9 +117,9 @@ var _ = Describe("a builder", func() {
 		}
 		read("/cnb/order.toml", &order)
 		Expect(order.Order).To(Equal(group{
-			{Group: []element{{ID: "acme/left", Version: "1", ExecEnv: []string{}}, {ID: "acme/sys", Version: "1", Optional: true, ExecEnv: []string{}}}},
-			{Group: []element{{ID: "acme/right", Version: "1", ExecEnv: []string{}}}}}))
-		Expect(order.OrderExtensions).To(Equal(group{{Group: []element{{ID: "acme/ext", Version: "1", ExecEnv: []string{}}}}}))
+			{Group: []element{{ID: "acme/left", Version: "1"}, {ID: "acme/sys", Version: "1", Optional: true}}},
+			{Group: []element{{ID: "acme/right", Version: "1"}}}}))
+		Expect(order.OrderExtensions).To(Equal(group{{Group: []element{{ID: "acme/ext", Version: "1"}}}}))
 
 		type runImage struct {
 			Image   string   `toml:"image"`
@@ -143,8 +143,8 @@ var _ = Describe("a builder", func() {
 			} `toml:"system"`
 		}
 		read("/cnb/system.toml", &system)
-		Expect(system.System.Pre.Buildpacks).To(Equal([]element{{ID: "acme/sys", Version: "1", ExecEnv: []string{}}}))
-		Expect(system.System.Post.Buildpacks).To(Equal([]element{{ID: "acme/sys", Version: "1", Optional: true, ExecEnv: []string{}}}))
+		Expect(system.System.Pre.Buildpacks).To(Equal([]element{{ID: "acme/sys", Version: "1"}}))
+		Expect(system.System.Post.Buildpacks).To(Equal([]element{{ID: "acme/sys", Version: "1", Optional: true}}))
 	})
 
 	It("keeps the build image's user, environment, command and labels, and works in /layers", func() {

@@ -56,9 +56,9 @@ type Group struct {
 // Entry is one [[order.group]] table: a buildpack by id and version.
 type Entry struct {
 	ID       string   `toml:"id" json:"id,omitempty"`
-	Version  string   `toml:"version" json:"version,omitempty"`
-	ExecEnv  []string `toml:"exec-env" json:"exec-env,omitempty"`
-	Optional bool     `toml:"optional" json:"optional,omitempty"`
+	Version  string   `toml:"version,omitempty" json:"version,omitempty"`
+	ExecEnv  []string `toml:"exec-env,omitempty" json:"exec-env,omitempty"`
+	Optional bool     `toml:"optional,omitempty" json:"optional,omitempty"`
 }
 
 // Ref is what the entry names. Its version is empty where none is written.

@@ -17,7 +17,8 @@ type Modules map[flatten.Ref]*source.Module
 
 // Collect takes the modules of all packages together; the problems are the
 // doubts that the sources have about themselves. The same ref may come from
-// several of them, if it has the same content in each; then the first counts.
+// several of them, if it has the same content in each; then the first counts,
+// with the words of whichever has more of them.
 // The error tells of all that clash. Modules are complete in spite of it.
 func Collect(ctx context.Context, packages []*source.Package) (Modules, config.Problems, error) {
 	all := Modules{}
@@ -38,10 +39,23 @@ func Collect(ctx context.Context, packages []*source.Package) (Modules, config.P
 				errs = append(errs, fmt.Errorf("%ss %s (%s) and %s (%s) would both be %s; one of them needs another id or version", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir))
 			default:
 				errs = append(errs, clash(ctx, before, m))
+				before.Info = fuller(before.Info, m.Info)
 			}
 		}
 	}
 	return all, problems, errors.Join(errs...)
+}
+
+// fuller gives what says more of the same content: labels leave out much of
+// what a descriptor has.
+func fuller(a, b flatten.Info) flatten.Info {
+	says := func(i flatten.Info) int {
+		return len(i.Description) + len(i.Keywords) + len(i.Licenses) + len(i.ExecEnv)
+	}
+	if says(b) > says(a) {
+		return b
+	}
+	return a
 }
 
 // clash is the error of a ref that has another content in each of two sources.

@@ -1,0 +1,46 @@
+package assembly_test
+
+import (
+	"errors"
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+)
+
+var _ = Describe("Together", func() {
+	amd, arm := flatten.Target{OS: "linux", Arch: "amd64"}, flatten.Target{OS: "linux", Arch: "arm64"}
+	one, two, three := errors.New("one"), errors.New("two"), errors.New("three")
+
+	DescribeTable("says once what is wrong with all, and else with whom", func(want string, errs ...error) {
+		err := assembly.Together([]flatten.Target{amd, arm}[:len(errs)], errs)
+		if want == "" {
+			Expect(err).NotTo(HaveOccurred())
+			return
+		}
+		Expect(err).To(MatchError(want))
+		Expect(errors.Is(err, one)).To(BeTrue()) // whoever branches on it still can
+	},
+		Entry("nothing", "", nil, nil),
+		Entry("one target", "one", one),
+		Entry("both alike", "one", one, one),
+		Entry("one of two", "target linux/arm64: one", nil, one),
+		Entry("both, with more", "one\ntarget linux/amd64: two\ntarget linux/arm64: three", errors.Join(one, two), errors.Join(one, three)),
+		Entry("joined in joined", "target linux/amd64: two\none\ntarget linux/amd64: three", errors.Join(two, errors.Join(one, three)), one),
+		Entry("the same twice", "target linux/amd64: one", errors.Join(one, one), nil),
+		Entry("what has words of its own stays in one piece", "words: one\ntwo", fmt.Errorf("words: %w", errors.Join(one, two)), fmt.Errorf("words: %w", errors.Join(one, two))),
+	)
+})
+
+var _ = Describe("Prefixed", func() {
+	It("puts words before each error", func() {
+		one, two := errors.New("one"), errors.New("two")
+		err := assembly.Prefixed("at: ", errors.Join(one, errors.Join(two)))
+		Expect(err).To(MatchError("at: one\nat: two"))
+		Expect(errors.Is(err, two)).To(BeTrue())
+		Expect(assembly.Prefixed("at: ", nil)).To(Succeed())
+	})
+})

@@ -1,0 +1,185 @@
+package assembly_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager/assembly"
+	"laminate/packager/config"
+	"laminate/packager/source"
+)
+
+// piece is content that counts how often it is read.
+type piece struct {
+	content string
+	reads   int
+	err     error
+}
+
+func (p *piece) WriteEntries(_ context.Context, w io.Writer) error {
+	p.reads++
+	_, err := io.WriteString(w, p.content)
+	return errors.Join(err, p.err)
+}
+
+func module(id, from, content string) (*source.Module, *piece) {
+	p := &piece{content: content}
+	return &source.Module{Module: flatten.Module{Kind: flatten.Buildpack, Info: flatten.Info{ID: id, Version: "1"}}, Source: from, Piece: p}, p
+}
+
+func pkg(modules ...*source.Module) *source.Package { return &source.Package{Modules: modules} }
+
+func hash(c byte) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(string(c), 64)} }
+
+// in puts a module in a layer, of which facts are known.
+func in(m *source.Module, diffID v1.Hash, contents ...v1.Hash) *source.Module {
+	m.Layer = &source.Layer{Diff: diffID, Refs: []flatten.Ref{m.Ref()}}
+	for _, c := range contents {
+		m.Layer.Facts = append(m.Layer.Facts, flatten.Facts{Ref: m.Ref(), ContentID: c, Length: 1024})
+	}
+	return m
+}
+
+var _ = Describe("Collect", func() {
+	ctx := context.Background()
+
+	It("takes the first of equal contents, and reads none where facts suffice", func() {
+		a, p := module("a", "one", "x")
+		b, q := module("a", "two", "y")
+		all, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(all).To(HaveLen(1))
+		Expect(all[a.Ref()]).To(BeIdenticalTo(a))
+		Expect(p.reads + q.reads).To(BeZero())
+	})
+
+	It("reads none where both lie in the same layer", func() {
+		a, p := module("a", "one", "x")
+		b, q := module("a", "two", "y")
+		_, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(p.reads + q.reads).To(BeZero())
+	})
+
+	It("reads where it has to, and only there", func() {
+		a, p := module("a", "one", "x")
+		b, q := module("a", "two", "y")
+		_, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)})
+		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version"))
+		Expect([]int{p.reads, q.reads}).To(Equal([]int{0, 1}))
+		q.err = errors.New("unreadable")
+		_, _, err = assembly.Collect(ctx, []*source.Package{pkg(a), pkg(b)})
+		Expect(err).To(MatchError(ContainSubstring("unreadable")))
+	})
+
+	It("says of equal contents what the fuller description has, in any order", func() {
+		for _, first := range []bool{true, false} {
+			short, _ := module("a", "one", "x")
+			long, _ := module("a", "two", "x")
+			long.Info.Description, long.Info.Keywords = "all about it", []string{"a"}
+			packages := []*source.Package{pkg(short), pkg(long)}
+			if first {
+				packages = []*source.Package{pkg(long), pkg(short)}
+			}
+			all, _, err := assembly.Collect(ctx, packages)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(all[short.Ref()].Info.Description).To(Equal("all about it"))
+		}
+	})
+
+	It("reports two refs of one directory, and keeps both, and passes doubts on", func() {
+		a, _ := module("a/b", "one", "x")
+		b, _ := module("a_b", "two", "y")
+		doubtful := pkg(a)
+		doubtful.Problems = config.Problems{{Message: "hm", Warning: true}}
+		all, problems, err := assembly.Collect(ctx, []*source.Package{doubtful, pkg(b)})
+		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) would both be /cnb/buildpacks/a_b/1; one of them needs another id or version"))
+		Expect(all).To(HaveLen(2))
+		Expect(problems).To(HaveLen(1))
+	})
+})
+
+var _ = Describe("Doubled", func() {
+	It("tells what layers hold besides, with the sizes that are known", func() {
+		a, _ := module("a", "one", "x")
+		b, _ := module("b", "one", "x")
+		c, _ := module("c", "one", "x")
+		in(a, hash('1'), hash('a'))
+		a.Layer.Facts = append(a.Layer.Facts, flatten.Facts{Ref: c.Ref(), Length: 512})
+		in(b, hash('2'))
+		ms := assembly.Modules{a.Ref(): a, b.Ref(): b}
+		gone := flatten.Ref{ID: "gone", Version: "1"}
+		Expect(ms.Doubled(flatten.LayerPlan{
+			{Refs: []flatten.Ref{c.Ref()}},
+			{Refs: []flatten.Ref{a.Ref()}, AsIs: true, Also: []flatten.Ref{c.Ref()}},
+			{Refs: []flatten.Ref{b.Ref()}, AsIs: true, Also: []flatten.Ref{a.Ref(), gone}},
+		})).To(Equal([]assembly.Double{
+			{Ref: c.Ref(), Layer: 2, First: 1, Bytes: 512},
+			{Ref: a.Ref(), Layer: 3, First: 2, Bytes: -1},
+			{Ref: gone, Layer: 3, First: 0, Bytes: -1},
+		}))
+	})
+})
+
+var _ = Describe("Packed", func() {
+	It("lists each layer once, in the order of the packages, and nothing that lies in none", func() {
+		a, _ := module("a", "one", "x")
+		b, _ := module("b", "one", "x")
+		again, _ := module("a", "two", "x")
+		loose, _ := module("c", "three", "x")
+		Expect(assembly.Packed([]*source.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)})).To(Equal([][]flatten.Ref{{b.Ref()}, {a.Ref()}}))
+	})
+})
+
+var _ = Describe("EntryPath", func() {
+	order := flatten.Order{{Entries: make([]flatten.Entry, 2)}, {Entries: make([]flatten.Entry, 1)}}
+	DescribeTable("finds the group of an entry", func(entry int, want ...any) {
+		Expect(assembly.EntryPath("order", order, entry)).To(Equal(want))
+	},
+		Entry("first", 0, "order", 0, "group", 0),
+		Entry("second", 1, "order", 0, "group", 1),
+		Entry("in the second group", 2, "order", 1, "group", 0),
+		Entry("none", 3, "order"),
+		Entry("the module itself", -1, "order", 0, "group", 0),
+	)
+})
+
+var _ = Describe("Verify", func() {
+	a, b := flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"}
+	config := func(hs ...v1.Hash) *v1.ConfigFile { return &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: hs}} }
+	layer := func(h v1.Hash, refs ...flatten.Ref) assembly.Layer {
+		return assembly.Layer{Layer: &source.Layer{Diff: h}, Plan: flatten.PlannedLayer{Refs: refs}}
+	}
+	label := func(hs map[flatten.Ref]v1.Hash) flatten.LayersLabel {
+		l := flatten.LayersLabel{}
+		for r, h := range hs {
+			l.Add(flatten.Module{Info: flatten.Info{ID: r.ID, Version: r.Version}}, h)
+		}
+		return l
+	}
+	right := label(map[flatten.Ref]v1.Hash{a: hash('1'), b: hash('2')})
+
+	It("finds nothing wrong with what is right, more layers around or not", func() {
+		Expect(assembly.Verify(config(hash('0'), hash('1'), hash('2'), hash('3')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right)).To(Succeed())
+	})
+
+	DescribeTable("finds what is wrong, and that it is a bug", func(c *v1.ConfigFile, layers []assembly.Layer, l flatten.LayersLabel, want string) {
+		err := assembly.Verify(c, layers, l)
+		Expect(err).To(MatchError(ContainSubstring(want)))
+		Expect(assembly.IsFault(err)).To(BeTrue())
+	},
+		Entry("layers in another order", config(hash('2'), hash('1')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is not where it should be"),
+		Entry("a label that leads elsewhere", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)},
+			label(map[flatten.Ref]v1.Hash{a: hash('2'), b: hash('2')}), "its label has a@1 in layer "+hash('2').String()),
+		Entry("a label that leads nowhere", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)},
+			label(map[flatten.Ref]v1.Hash{a: hash('1')}), "its label has b@1 in layer , but it is in "+hash('2').String()),
+		Entry("a ref in two layers", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), a, b)}, right, "a@1 is in two layers"),
+	)
+})

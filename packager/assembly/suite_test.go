@@ -1,0 +1,13 @@
+package assembly_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestAssembly(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "packager/assembly")
+}
