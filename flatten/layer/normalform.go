@@ -48,30 +48,7 @@ func NormalForm(kind flatten.Kind, ref flatten.Ref, source string, files []File)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
 	}
-	p := &tree{source: source, dir: kind.Dir(ref), entries: []entry{
-		{header: header(kind.IDDir(ref), fs.ModeDir)},
-		{header: header(kind.Dir(ref), fs.ModeDir)},
-	}}
-	first := map[string]string{}
-	for _, f := range files {
-		h := header(p.dir+"/"+f.Path, f.Mode)
-		switch {
-		case h.Typeflag == tar.TypeSymlink:
-			h.Linkname = f.Link
-		case h.Typeflag == tar.TypeReg && f.Same != "" && first[f.Same] != "":
-			h.Typeflag, h.Linkname = tar.TypeLink, first[f.Same]
-		case h.Typeflag == tar.TypeReg:
-			h.Size = f.Size
-			if f.Same != "" {
-				first[f.Same] = h.Name
-			}
-		}
-		if isExecutable(f) {
-			h.Mode = 0o755
-		}
-		p.entries = append(p.entries, entry{header: h, open: f.Open})
-	}
-	return p, nil
+	return &tree{source: source, idDir: kind.IDDir(ref), dir: kind.Dir(ref), files: files}, nil
 }
 
 // arrange sorts the files, adds missing parents, drops sockets, and reports
@@ -171,47 +148,71 @@ func header(name string, mode fs.FileMode) *tar.Header {
 }
 
 // tree is a piece in normal form whose files are opened as they are written.
+// Their headers are made then, too: a million of them would fill the memory.
 type tree struct {
-	source  string
-	dir     string
-	entries []entry
-}
-
-type entry struct {
-	header *tar.Header
-	open   func() (io.ReadCloser, error)
+	source     string
+	idDir, dir string
+	files      []File // arranged
 }
 
 func (t *tree) WriteEntries(ctx context.Context, w io.Writer) error {
 	tw := tar.NewWriter(w)
-	for _, e := range t.entries {
+	for _, dir := range []string{t.idDir, t.dir} {
+		if err := tw.WriteHeader(header(dir, fs.ModeDir)); err != nil {
+			return fmt.Errorf("%s: %s: %w", t.source, dir, err)
+		}
+	}
+	first := map[string]string{}
+	for _, f := range t.files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := tw.WriteHeader(e.header); err != nil {
-			return fmt.Errorf("%s: %s: %w", t.source, e.header.Name, err)
+		h := t.headerOf(f, first)
+		if err := tw.WriteHeader(h); err != nil {
+			return fmt.Errorf("%s: %s: %w", t.source, h.Name, err)
 		}
-		if e.header.Typeflag != tar.TypeReg {
+		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := e.copyTo(ctx, tw); err != nil {
-			return fmt.Errorf("%s: %s: %w", t.source, strings.TrimPrefix(e.header.Name, t.dir+"/"), err)
+		if err := f.copyTo(ctx, tw); err != nil {
+			return fmt.Errorf("%s: %s: %w", t.source, f.Path, err)
 		}
 	}
 	return tw.Flush() // pads the last entry; the trailer belongs to the layer
 }
 
-func (e entry) copyTo(ctx context.Context, w io.Writer) error {
-	r, err := e.open()
+// headerOf gives the header of a file; first are the names under which files
+// of several were written.
+func (t *tree) headerOf(f File, first map[string]string) *tar.Header {
+	h := header(t.dir+"/"+f.Path, f.Mode)
+	switch {
+	case h.Typeflag == tar.TypeSymlink:
+		h.Linkname = f.Link
+	case h.Typeflag == tar.TypeReg && f.Same != "" && first[f.Same] != "":
+		h.Typeflag, h.Linkname = tar.TypeLink, first[f.Same]
+	case h.Typeflag == tar.TypeReg:
+		h.Size = f.Size
+		if f.Same != "" {
+			first[f.Same] = h.Name
+		}
+	}
+	if isExecutable(f) {
+		h.Mode = 0o755
+	}
+	return h
+}
+
+func (f File) copyTo(ctx context.Context, w io.Writer) error {
+	r, err := f.Open()
 	if err != nil {
 		return err
 	}
 	n, err := copyContext(ctx, w, r)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong):
-		err = fmt.Errorf("grew beyond %d bytes while it was read", e.header.Size)
-	case err == nil && n != e.header.Size:
-		err = fmt.Errorf("has %d bytes where %d were listed: it changed while it was read", n, e.header.Size)
+		err = fmt.Errorf("grew beyond %d bytes while it was read", f.Size)
+	case err == nil && n != f.Size:
+		err = fmt.Errorf("has %d bytes where %d were listed: it changed while it was read", n, f.Size)
 	}
 	return errors.Join(err, r.Close())
 }
