@@ -51,10 +51,30 @@ func NormalForm(kind flatten.Kind, ref flatten.Ref, source string, files []File)
 	return &tree{source: source, idDir: kind.IDDir(ref), dir: kind.Dir(ref), files: files}, nil
 }
 
+// What one module may have, with the directories that its list leaves out: so
+// that a short list cannot become a huge layer, nor fill the memory.
+const (
+	maxDepth   = 256       // components of a path
+	maxEntries = 1_000_000 // files, directories and links
+	maxNames   = 64 << 20  // bytes of all paths, and of what symbolic links lead to
+)
+
+// tooMany reports where n entries with so many bytes of names are too many.
+func tooMany(n, names int) error {
+	switch {
+	case n > maxEntries:
+		return fmt.Errorf("it has more than %d files and directories", maxEntries)
+	case names > maxNames:
+		return fmt.Errorf("the names of its files and directories have more than %d MiB", maxNames>>20)
+	}
+	return nil
+}
+
 // arrange sorts the files, adds missing parents, drops sockets, and reports
 // everything that normal form has no place for.
 func arrange(files []File) ([]File, error) {
 	var errs []error
+	names := 0
 	byPath := make(map[string]fs.FileMode, len(files))
 	kept := make([]File, 0, len(files))
 	for _, f := range files {
@@ -71,8 +91,12 @@ func arrange(files []File) ([]File, error) {
 		}
 		byPath[f.Path] = f.Mode
 		kept = append(kept, f)
+		names += len(f.Path) + len(f.Link)
+		if err := tooMany(len(kept), names); err != nil {
+			return nil, err
+		}
 	}
-	for i := range kept {
+	for i := range len(kept) {
 		for dir := path.Dir(kept[i].Path); dir != "."; dir = path.Dir(dir) {
 			mode, known := byPath[dir]
 			if known && !mode.IsDir() {
@@ -83,6 +107,10 @@ func arrange(files []File) ([]File, error) {
 			}
 			byPath[dir] = fs.ModeDir
 			kept = append(kept, File{Path: dir, Mode: fs.ModeDir})
+			names += len(dir)
+			if err := tooMany(len(kept), names); err != nil {
+				return nil, err
+			}
 		}
 	}
 	slices.SortFunc(kept, func(a, b File) int { return comparePaths(a.Path, b.Path) })
@@ -96,6 +124,8 @@ func checkFile(f File) error {
 		return fmt.Errorf("path %q leads out of the buildpack or is not plain", f.Path)
 	case len(f.Path) > maxFilePath:
 		return fmt.Errorf("path %.40q... is longer than %d bytes", f.Path, maxFilePath)
+	case strings.Count(f.Path, "/") >= maxDepth:
+		return fmt.Errorf("path %.40q... has more than %d components", f.Path, maxDepth)
 	case isWhiteout(f.Path):
 		return fmt.Errorf("%s is the name of a whiteout, which an image layer cannot hold as a file", f.Path)
 	case f.Mode&fs.ModeSymlink != 0 && (f.Link == "" || len(f.Link) > maxPath || strings.ContainsRune(f.Link, 0)):

@@ -178,6 +178,7 @@ var _ = Describe("the normal form of any directory", func() {
 		Entry("a whiteout", regular("a/.wh.b", "", 0), "a/.wh.b is the name of a whiteout, which an image layer cannot hold as a file"),
 		Entry("what lies below a whiteout", regular(".wh.a/b", "", 0), ".wh.a/b is the name of a whiteout, which an image layer cannot hold as a file"),
 		Entry("a long path", regular(strings.Repeat("a/", 1800)+"b", "", 0), `path "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/"... is longer than 3595 bytes`),
+		Entry("a deep path", regular(strings.Repeat("a/", 256)+"b", "", 0), `path "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/"... has more than 256 components`),
 		Entry("a link to nothing", layer.File{Path: "l", Mode: fs.ModeSymlink}, `l is a symbolic link to "", which no link can lead to`),
 		Entry("a link to a NUL", layer.File{Path: "l", Mode: fs.ModeSymlink, Link: "a\x00"}, `l is a symbolic link to "a\x00", which no link can lead to`),
 		Entry("a character device", layer.File{Path: "d", Mode: fs.ModeDevice | fs.ModeCharDevice}, "d is a device, which a buildpack cannot hold"),
