@@ -61,6 +61,8 @@ var _ = Describe("a build image that is a builder", func() {
 				Expect(files).To(HaveKey("/cnb/buildpacks/acme_a/1/lib/new"))
 				Expect(goldens(layersOf(img)[len(layersOf(old))+1])).To(Equal("0 0644 0:0 1980-01-01T00:00:01Z /cnb/buildpacks/acme_a/.wh.1"))
 
+				Expect(strings.Count(labelOf(img, "io.buildpacks.builder.metadata"), `"acme/a"`)).To(Equal(1))
+
 				// And what comes of that is a build image once more.
 				b.keepImage("base", img)
 				again := b.build(file, flat(mode)).Image

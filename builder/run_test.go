@@ -1,0 +1,60 @@
+package builder_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder"
+	"laminate/flatten"
+)
+
+var _ = Describe("a run", func() {
+	It("leaves no file open, however many buildpacks there are", func() {
+		if _, err := os.Stat("/proc/self/fd"); err != nil {
+			Skip("there is no /proc/self/fd to look at")
+		}
+		open := func() int {
+			GinkgoHelper()
+			fds, err := os.ReadDir("/proc/self/fd")
+			Expect(err).NotTo(HaveOccurred())
+			return len(fds)
+		}
+		b := newBench()
+		var names, refs []string
+		for n := range 20 {
+			refs = append(refs, fmt.Sprintf("acme/c%d@1", n))
+			names = append(names, b.component(refs[n]))
+		}
+		b.pack("all.cnb", flatten.All, b.composite("acme/all@1", refs...), names...)
+		file := b.toml(buildpacks("all.cnb"), order("acme/all"))
+		b.build(file) // what stays open for good is open now
+		before := open()
+		for _, mode := range []flatten.Mode{flatten.None, flatten.Composites} {
+			b.build(file, flat(mode))
+		}
+		Eventually(open).Should(BeNumerically("<=", before+2))
+	})
+
+	It("ends soon after its context does, before and while it builds", func() {
+		b := newBench()
+		job := b.plan(b.whole())
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		started := time.Now()
+		_, err := job.Build(ctx)
+		Expect(errors.Is(err, context.Canceled)).To(BeTrue(), "%v", err)
+		config, _, err := builder.ReadConfig(b.at("builder.toml"))
+		Expect(err).NotTo(HaveOccurred())
+		work := GinkgoT().TempDir()
+		jobs, err := builder.Prepare(ctx, b.opener(work), builder.Options{Config: config, WorkDir: work})
+		Expect(errors.Is(err, context.Canceled)).To(BeTrue(), "%v", err)
+		Expect(jobs).To(BeNil())
+		Expect(time.Since(started)).To(BeNumerically("<", time.Second))
+	})
+})
