@@ -20,10 +20,14 @@ type archive struct {
 	rooted string
 	limits Limits
 	bytes  int64
+	census census
+	dirs   map[string]bool // that were counted
 	errs   []error
 }
 
-func newArchive(l Limits) *archive { return &archive{byPath: map[string]int{}, limits: l} }
+func newArchive(l Limits) *archive {
+	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, census: census{limits: l}}
+}
 
 // problemLimit bounds how many things are told of one archive.
 const problemLimit = 20
@@ -50,16 +54,31 @@ func (a *archive) place(name string) (string, error) {
 			return "", fmt.Errorf("entry %q leads out of the archive", name)
 		}
 	}
+	clean := strings.TrimPrefix(path.Clean("/"+name), "/")
+	if isDeep(clean) {
+		return "", fmt.Errorf("entry %.40q… has a path of more than %d components", name, depthLimit)
+	}
 	if a.rooted == "" && name[0] == '/' {
 		a.rooted = name
 	}
-	return strings.TrimPrefix(path.Clean("/"+name), "/"), nil
+	return clean, nil
 }
 
-// begin counts an entry of some bytes against the limits.
-func (a *archive) begin(size int64) error {
-	if len(a.files) >= a.limits.Entries {
-		return fmt.Errorf("it has more than the limit of %d entries", a.limits.Entries)
+// begin counts an entry of some bytes against the limits, and the directories
+// that it needs.
+func (a *archive) begin(name, link string, size int64) error {
+	if err := a.census.add(len(name) + len(link)); err != nil {
+		return err
+	}
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if len(name) > nameLimit || isDeep(name) {
+		name = "" // place refuses it
+	}
+	for at := strings.LastIndexByte(name, '/'); at > 0 && !a.dirs[name[:at]]; at = strings.LastIndexByte(name[:at], '/') {
+		a.dirs[name[:at]] = true
+		if err := a.census.add(at); err != nil {
+			return err
+		}
 	}
 	if size < 0 || size > a.limits.Bytes-a.bytes {
 		return fmt.Errorf("it unpacks to more than the limit of %d bytes", a.limits.Bytes)
@@ -75,6 +94,9 @@ func (a *archive) add(f layer.File) error {
 			return nil
 		}
 		return fmt.Errorf("%s is there twice", f.Path)
+	}
+	if f.Mode.IsDir() {
+		a.dirs[f.Path] = true
 	}
 	a.byPath[f.Path] = len(a.files)
 	a.files = append(a.files, f)

@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -62,6 +64,7 @@ var _ = DescribeTable("an archive that is bad gives one clear error, and leaves 
 	Entry("a file where a directory is", "data is there twice", func() []byte { return with(special("data/", tar.TypeDir, ""), regular("data", "x")) }),
 	Entry("a file below a file", "bin-x/below lies below bin-x", func() []byte { return with(regular("bin-x/below", "x")) }),
 	Entry("a name that is too long", "more than 4096 bytes", func() []byte { return with(regular(strings.Repeat("x/", 3000)+"x", "x")) }),
+	Entry("a path that is too deep", "more than 256 components", func() []byte { return with(regular(strings.Repeat("x/", 256)+"x", "x")) }),
 	Entry("cut off within a file", "unexpected EOF", func() []byte { return with(regular("big", strings.Repeat("x", 4000)))[:len(with())] }),
 	Entry("cut off between files", "it has no end", func() []byte { return with()[:len(with())-1024] }),
 	Entry("a damaged header", "reading tar", func() []byte {
@@ -167,6 +170,7 @@ var _ = DescribeTable("limits hold",
 	Entry("bytes of a zip", "more than the limit of 100 bytes", source.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
 	Entry("entries of a tar", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return with() }),
 	Entry("entries of a zip", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
+	Entry("directories that a tar leaves out", "more than the limit of 40 entries", source.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
 	Entry("a tar that grows and grows", "more than 50 times its size", source.Limits{Ratio: 50}, func() []byte {
 		big := make([]byte, 101<<20)
 		for i := 0; i < len(big); i += 512 {
@@ -216,6 +220,37 @@ var _ = Describe("a zip file", func() {
 		o := opener()
 		Expect(openError(o, file("x.zip", data))).To(MatchError(ContainSubstring("bomb")))
 		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
+	})
+})
+
+var _ = Describe("names", func() {
+	It("of an archive are bounded all together", func() {
+		more := func(n int) []byte {
+			var all []entry
+			for i := range n {
+				all = append(all, special(fmt.Sprint("links/", i), tar.TypeSymlink, strings.Repeat("x", 4000)))
+			}
+			return packed(layer.Zstd, with(all...))
+		}
+		open(opener(), file("fine", more(1000)), flatten.Target{})
+		Expect(openError(opener(), file("x", more(17_000)))).To(MatchError(ContainSubstring("names of more than the limit of 67108864 bytes")))
+	})
+
+	It("of a directory are counted, too", func() {
+		o, dir := opener(), component("acme/a").dir()
+		o.Limits = source.Limits{Entries: 9} // bin, data, empty and six files
+		open(o, dir, flatten.Target{})
+		Expect(os.Mkdir(filepath.Join(dir, "another"), 0o755)).To(Succeed())
+		Expect(openError(o, dir)).To(MatchError(ContainSubstring("more than the limit of 9 entries")))
+	})
+
+	It("of directories are counted once, whether they have entries or not", func() {
+		o := opener()
+		o.Limits = source.Limits{Entries: 9}
+		p := component("acme/a")
+		open(o, file("x.tar", tarOf(p.entries()...)), flatten.Target{})
+		p["bin/"], p["data/"] = "", ""
+		open(o, file("y.tar", tarOf(p.entries()...)), flatten.Target{})
 	})
 })
 

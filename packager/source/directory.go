@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -16,8 +17,8 @@ import (
 
 // readDirectory lists everything below a directory but what is left out.
 // Nothing is opened until its content is asked for; symbolic links are not
-// followed.
-func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool) ([]layer.File, error) {
+// followed. LeaveOut may be nil.
+func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, limits Limits) ([]layer.File, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err == nil {
 		root, err = filepath.Abs(root)
@@ -26,6 +27,7 @@ func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool) 
 		return nil, err
 	}
 	var files []layer.File
+	all := census{limits: limits}
 	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -51,9 +53,12 @@ func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool) 
 			return err
 		}
 		f, err := listed(file, info)
+		if err != nil {
+			return err
+		}
 		f.Path = filepath.ToSlash(rel)
 		files = append(files, f)
-		return err
+		return all.add(len(f.Path) + len(f.Link))
 	})
 	return files, err
 }
@@ -167,31 +172,24 @@ func (r *originalReader) Close() error { return r.file.Close() }
 // exist, from the first, lead to what becomes the root. The descriptor of the
 // outer root is put there. Files are in no order that matters.
 func forTarget(files []layer.File, folders []string, descriptor string) []layer.File {
-	dirs := map[string]bool{}
-	var outer *layer.File
-	for i, f := range files {
-		if f.Mode.IsDir() {
-			dirs[f.Path] = true
-		}
-		for at := strings.LastIndexByte(f.Path, '/'); at > 0; at = strings.LastIndexByte(f.Path[:at], '/') {
-			dirs[f.Path[:at]] = true
-		}
-		if f.Path == descriptor {
-			outer = &files[i]
-		}
+	has := func(dir string) bool {
+		return slices.ContainsFunc(files, func(f layer.File) bool {
+			return f.Mode.IsDir() && f.Path == dir || strings.HasPrefix(f.Path, dir+"/")
+		})
 	}
 	root := ""
 	for _, folder := range folders {
-		if folder == "" || strings.ContainsRune(folder, '/') || !dirs[root+folder] {
+		if folder == "" || strings.ContainsRune(folder, '/') || !has(root+folder) {
 			break
 		}
 		root += folder + "/"
 	}
-	if root == "" || outer == nil {
+	outer := slices.IndexFunc(files, func(f layer.File) bool { return f.Path == descriptor })
+	if root == "" || outer < 0 {
 		return files
 	}
 	// An own file, as a copy would be: the outer one may have hard links.
-	inner := *outer
+	inner := files[outer]
 	inner.Same, inner.Mode = "", 0o644
 	kept := []layer.File{inner}
 	for _, f := range files {

@@ -48,7 +48,7 @@ func (o *Opener) tree(ctx context.Context, loc location.Location, local string, 
 		}
 		t.file = filepath.Join(local, kind.Descriptor())
 		t.toml = t.file
-		if t.files, err = readDirectory(ctx, local, o.LeaveOut); err != nil {
+		if t.files, err = readDirectory(ctx, local, o.LeaveOut, o.Limits.orDefault()); err != nil {
 			return nil, fmt.Errorf("%s: %w", loc, err)
 		}
 	} else {

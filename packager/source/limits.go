@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -14,7 +15,8 @@ type Limits struct {
 	// Bytes is the most that an archive may hold, unpacked, or a layer, or
 	// that a download may have. The default is 16 GiB.
 	Bytes int64
-	// Entries is the most entries that an archive may have. The default is 1,000,000.
+	// Entries is the most entries that an archive or a directory may have, and
+	// the directories that an archive leaves out. The default is 1,000,000.
 	Entries int
 	// Ratio is the most that compressed data may grow by when it is unpacked,
 	// once it has grown beyond 100 MiB. The default is 1,000; gzip cannot
@@ -29,7 +31,33 @@ const (
 	documentLimit = 16 << 20
 	// nameLimit bounds the names of an archive's entries.
 	nameLimit = 4096
+	// namesLimit bounds all names of one archive or directory together, which
+	// are held in memory, with what links lead to.
+	namesLimit = 64 << 20
+	// depthLimit bounds the components of a path in an archive.
+	depthLimit = 256
 )
+
+// isDeep tells whether a relative path has more than depthLimit components.
+func isDeep(clean string) bool { return strings.Count(clean, "/") >= depthLimit }
+
+// census counts the entries of an archive or a directory.
+type census struct {
+	limits         Limits
+	entries, names int
+}
+
+// add counts one entry with so many bytes of names.
+func (c *census) add(names int) error {
+	c.entries, c.names = c.entries+1, c.names+names
+	switch {
+	case c.entries > c.limits.Entries:
+		return fmt.Errorf("it has more than the limit of %d entries", c.limits.Entries)
+	case c.names > namesLimit:
+		return fmt.Errorf("its entries have names of more than the limit of %d bytes", namesLimit)
+	}
+	return nil
+}
 
 func (l Limits) orDefault() Limits {
 	return Limits{

@@ -138,7 +138,7 @@ func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*arc
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue
 		}
-		if err := a.begin(h.Size); err != nil {
+		if err := a.begin(h.Name, h.Linkname, h.Size); err != nil {
 			return nil, err
 		}
 		f, err := a.tarEntry(h)

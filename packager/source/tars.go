@@ -31,7 +31,7 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 			return nil, fmt.Errorf("%s: %w", loc, err)
 		}
 		if info.IsDir() && !isLayout(local) {
-			files, err := readDirectory(ctx, local, nil)
+			files, err := readDirectory(ctx, local, nil, o.Limits.orDefault())
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", loc, err)
 			}

@@ -38,7 +38,7 @@ func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err er
 		if f.UncompressedSize64 > uint64(limits.Bytes) {
 			return nil, limits.check(limits.Bytes+1, 0)
 		}
-		if err := errors.Join(a.begin(int64(f.UncompressedSize64)), limits.check(int64(f.UncompressedSize64), int64(f.CompressedSize64))); err != nil {
+		if err := errors.Join(a.begin(f.Name, "", int64(f.UncompressedSize64)), limits.check(int64(f.UncompressedSize64), int64(f.CompressedSize64))); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
 		if err := a.zipEntry(ctx, f, spool); err != nil {
