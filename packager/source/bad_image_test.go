@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/ginkgo/v2"
@@ -130,6 +131,42 @@ var _ = Describe("a layout that is damaged", func() {
 		}
 		_, err := openAt(at(location.OCILayout, layoutOfOne(idx), ""), flatten.Target{})
 		Expect(err).To(MatchError(ContainSubstring("nested deeper than 4")))
+	})
+
+	// nested puts three indexes into a layout, each of which lists the next so
+	// many times, and the last the image.
+	nested := func(img v1.Image, times int) string {
+		dir := layoutOfOne(img)
+		inner := asJSON(must(partial.Descriptor(img)))
+		for range 3 {
+			list := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` +
+				strings.Repeat(inner+",", times-1) + inner + `]}`
+			put("index.json", list)(dir)
+			h, size, err := v1.SHA256(strings.NewReader(list))
+			Expect(err).NotTo(HaveOccurred())
+			put("blobs/sha256/"+h.Hex, list)(dir)
+			inner = fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.index.v1+json","size":%d,"digest":%q}`, size, h)
+		}
+		return dir
+	}
+
+	It("is searched in every index once", func() {
+		p, err := openAt(at(location.OCILayout, nested(sample{compression: layer.Gzip}.image(), 100), ""), flatten.Target{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(p.Root.ID).To(Equal("acme/root"))
+	})
+
+	It("is refused where its indexes list too much", func() {
+		_, err := openAt(at(location.OCILayout, nested(sample{compression: layer.Gzip}.image(), 400), ""), flatten.Target{})
+		Expect(err).To(MatchError(ContainSubstring("its indexes list more than 1000 images and other things")))
+	})
+
+	It("is not looked into when that is to stop", func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		dir := layoutOfOne(sample{compression: layer.Gzip}.image())
+		_, err := opener().Package(ctx, at(location.OCILayout, dir, ""), flatten.Buildpack, flatten.Target{})
+		Expect(err).To(MatchError(context.Canceled))
 	})
 })
 

@@ -50,7 +50,7 @@ func (i *image) openDocker(a *archive, ref string) error {
 }
 
 func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
-	data, err := layout{a}.file("manifest.json")
+	data, err := layout{a}.file(ctx, "manifest.json")
 	if err != nil {
 		return nil, fmt.Errorf("it is no Docker archive: %w", err)
 	}
@@ -62,7 +62,7 @@ func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := layout{a}.file(one.Config)
+	config, err := layout{a}.file(ctx, one.Config)
 	if err != nil {
 		return nil, err
 	}

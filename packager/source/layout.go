@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,12 +62,12 @@ type layout struct{ blobs }
 // openLayout opens an image of an OCI layout: that of a tag, or the only one.
 func (i *image) openLayout(b blobs, tag string, target flatten.Target) error {
 	l := layout{b}
-	index, err := l.index()
+	index, err := l.index(i.ctx)
 	if err == nil && tag != "" {
 		index, err = tagged(index, tag)
 	}
 	if err == nil {
-		i.Image, err = pick(l, index, target)
+		i.Image, err = pick(i.ctx, l, index, target)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", i.name, err)
@@ -76,8 +77,8 @@ func (i *image) openLayout(b blobs, tag string, target flatten.Target) error {
 }
 
 // index reads index.json, and oci-layout, which says that there is one.
-func (l layout) index() (*v1.IndexManifest, error) {
-	data, err := l.file("oci-layout")
+func (l layout) index(ctx context.Context) (*v1.IndexManifest, error) {
+	data, err := l.file(ctx, "oci-layout")
 	if err != nil {
 		return nil, fmt.Errorf("it is no OCI layout: %w", err)
 	}
@@ -90,7 +91,7 @@ func (l layout) index() (*v1.IndexManifest, error) {
 	if !strings.HasPrefix(version.V, "1.") {
 		return nil, fmt.Errorf("oci-layout: version %q is not supported", version.V)
 	}
-	if data, err = l.file("index.json"); err != nil {
+	if data, err = l.file(ctx, "index.json"); err != nil {
 		return nil, err
 	}
 	index, err := v1.ParseIndexManifest(bytes.NewReader(data))
@@ -124,12 +125,12 @@ func tagsOf(index *v1.IndexManifest) []string {
 	return slices.Compact(tags)
 }
 
-func (l layout) file(name string) ([]byte, error) {
+func (l layout) file(ctx context.Context, name string) ([]byte, error) {
 	r, _, err := l.open(name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readAll(r)
+	data, err := readAll(interruptible{ctx, r})
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -152,7 +153,7 @@ func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
 }
 
 // document reads a blob that is to be held in memory.
-func (l layout) document(d v1.Descriptor) ([]byte, error) {
+func (l layout) document(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if d.Size > documentLimit {
 		return nil, fmt.Errorf("blob %s has %d bytes, more than the limit of %d", d.Digest, d.Size, documentLimit)
 	}
@@ -160,13 +161,13 @@ func (l layout) document(d v1.Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(r)
+	data, err := io.ReadAll(interruptible{ctx, r})
 	return data, errors.Join(err, r.Close())
 }
 
 // subIndex implements catalog.
-func (l layout) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
-	data, err := l.document(d)
+func (l layout) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
+	data, err := l.document(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +175,8 @@ func (l layout) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
 }
 
 // image implements catalog.
-func (l layout) image(d v1.Descriptor) (v1.Image, error) {
-	manifest, err := l.document(d)
+func (l layout) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
+	manifest, err := l.document(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (l layout) image(d v1.Descriptor) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
-	config, err := l.document(m.Config)
+	config, err := l.document(ctx, m.Config)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}

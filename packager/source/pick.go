@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,12 +15,13 @@ import (
 
 // catalog is where an index's images lie.
 type catalog interface {
-	subIndex(d v1.Descriptor) (*v1.IndexManifest, error)
-	image(d v1.Descriptor) (v1.Image, error)
+	subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error)
+	image(ctx context.Context, d v1.Descriptor) (v1.Image, error)
 }
 
 const (
 	indexDepth = 4
+	// indexLimit bounds how much is looked at in an index and in those within.
 	indexLimit = 1000
 )
 
@@ -40,11 +42,12 @@ type candidate struct {
 
 // pick chooses the image of an index, and of those within, that is for the
 // target. Where the target leaves something open there must be but one.
-func pick(c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, error) {
-	all, err := candidates(c, index, 0)
-	if err != nil {
+func pick(ctx context.Context, c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, error) {
+	search := search{catalog: c, seen: map[v1.Hash]bool{}}
+	if err := search.in(ctx, index, 0); err != nil {
 		return nil, err
 	}
+	all := search.found
 	if len(all) == 0 {
 		return nil, errors.New("it has no image")
 	}
@@ -68,7 +71,7 @@ func pick(c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, 
 	if fit[0].image != nil {
 		return fit[0].image, nil
 	}
-	return c.image(fit[0].Descriptor)
+	return c.image(ctx, fit[0].Descriptor)
 }
 
 // exact tells whether a platform that fits is just what the target says.
@@ -81,50 +84,56 @@ func exact(have v1.Platform, want flatten.Target) bool {
 		variant(have.Architecture, have.Variant) == variant(want.Arch, want.Variant) && have.OSVersion == version
 }
 
-// candidates lists the images of an index, each once.
-func candidates(c catalog, index *v1.IndexManifest, depth int) ([]candidate, error) {
+// search lists the images of an index and of those within, each once.
+type search struct {
+	catalog catalog
+	seen    map[v1.Hash]bool // images and indexes
+	looked  int              // at how many descriptors
+	found   []candidate
+}
+
+func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) error {
 	if depth == indexDepth {
-		return nil, fmt.Errorf("its indexes are nested deeper than %d", indexDepth)
+		return fmt.Errorf("its indexes are nested deeper than %d", indexDepth)
 	}
-	var all []candidate
 	for _, d := range index.Manifests {
-		var these []candidate
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if s.looked++; s.looked > indexLimit {
+			return fmt.Errorf("its indexes list more than %d images and other things", indexLimit)
+		}
+		if isAttachment(d) || s.seen[d.Digest] {
+			continue
+		}
+		s.seen[d.Digest] = true
 		switch {
-		case isAttachment(d):
 		case d.MediaType.IsIndex():
-			inner, err := c.subIndex(d)
+			inner, err := s.catalog.subIndex(ctx, d)
 			if err != nil {
-				return nil, fmt.Errorf("index %s: %w", d.Digest, err)
+				return fmt.Errorf("index %s: %w", d.Digest, err)
 			}
-			if these, err = candidates(c, inner, depth+1); err != nil {
-				return nil, err
+			if err := s.in(ctx, inner, depth+1); err != nil {
+				return err
 			}
 		case d.MediaType.IsImage():
-			one, err := newCandidate(c, d)
+			one, err := newCandidate(ctx, s.catalog, d)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			these = append(these, one)
-		}
-		for _, one := range these {
-			if !slices.ContainsFunc(all, func(o candidate) bool { return o.Digest == one.Digest }) {
-				all = append(all, one)
-			}
-		}
-		if len(all) > indexLimit {
-			return nil, fmt.Errorf("it has more than %d images", indexLimit)
+			s.found = append(s.found, one)
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // newCandidate reads the platform from the image's config, where the index
 // does not say it.
-func newCandidate(c catalog, d v1.Descriptor) (candidate, error) {
+func newCandidate(ctx context.Context, c catalog, d v1.Descriptor) (candidate, error) {
 	if d.Platform != nil {
 		return candidate{Descriptor: d, platform: *d.Platform}, nil
 	}
-	img, err := c.image(d)
+	img, err := c.image(ctx, d)
 	if err != nil {
 		return candidate{}, err
 	}

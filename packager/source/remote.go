@@ -14,7 +14,6 @@ import (
 
 // remoteCatalog is a repository of a registry.
 type remoteCatalog struct {
-	ctx        context.Context
 	repository name.Repository
 	puller     *remote.Puller // which logs in once
 }
@@ -30,14 +29,14 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	if err != nil {
 		return i.wrong(err)
 	}
-	c := remoteCatalog{i.ctx, parsed.Context(), puller}
+	c := remoteCatalog{parsed.Context(), puller}
 	d, err := puller.Get(i.ctx, parsed)
 	switch {
 	case err != nil:
 	case d.MediaType.IsIndex():
 		var index *v1.IndexManifest
 		if index, err = v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
-			i.Image, err = pick(c, index, target)
+			i.Image, err = pick(i.ctx, c, index, target)
 		}
 	case d.MediaType.IsImage():
 		i.Image, err = d.Image()
@@ -51,13 +50,13 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 }
 
 // get fetches a manifest by its digest, which is checked.
-func (c remoteCatalog) get(d v1.Descriptor) (*remote.Descriptor, error) {
-	return c.puller.Get(c.ctx, c.repository.Digest(d.Digest.String()))
+func (c remoteCatalog) get(ctx context.Context, d v1.Descriptor) (*remote.Descriptor, error) {
+	return c.puller.Get(ctx, c.repository.Digest(d.Digest.String()))
 }
 
 // subIndex implements catalog.
-func (c remoteCatalog) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
-	got, err := c.get(d)
+func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
+	got, err := c.get(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +64,8 @@ func (c remoteCatalog) subIndex(d v1.Descriptor) (*v1.IndexManifest, error) {
 }
 
 // image implements catalog.
-func (c remoteCatalog) image(d v1.Descriptor) (v1.Image, error) {
-	got, err := c.get(d)
+func (c remoteCatalog) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
+	got, err := c.get(ctx, d)
 	if err != nil {
 		return nil, err
 	}
