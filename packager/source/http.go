@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,26 +36,59 @@ type cacheEntry struct {
 // download brings a file from a web server to this machine: into the cache, if
 // there is one, and from there into the work directory, where it stays.
 func (o *Opener) download(ctx context.Context, loc location.Location) (string, error) {
-	dir := o.WorkDir
-	if dir == "" {
+	if o.WorkDir == "" {
 		return "", fmt.Errorf("%s: %w", loc, errNoWorkDir)
 	}
-	if o.CacheDir != "" {
-		key := sha256.Sum256([]byte(loc.URL))
-		dir = filepath.Join(o.CacheDir, "http", hex.EncodeToString(key[:]))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", err
-		}
+	dir, caching := o.cacheFor(loc)
+	file, err := o.fetch(ctx, loc, dir, caching)
+	if caching && isAbout(err, o.CacheDir) {
+		o.warnOfCache(err)
+		file, err = o.fetch(ctx, loc, o.WorkDir, false)
 	}
-	file, err := o.fetch(ctx, loc, dir)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", loc, explainHTTP(err))
 	}
 	return file, nil
 }
 
-func (o *Opener) fetch(ctx context.Context, loc location.Location, dir string) (string, error) {
-	entry, cached := readEntry(dir, o.CacheDir != "")
+// cacheFor gives the directory that a file is downloaded to, and whether that
+// is the cache, which nobody must have to be able to work.
+func (o *Opener) cacheFor(loc location.Location) (dir string, caching bool) {
+	if o.CacheDir == "" {
+		return o.WorkDir, false
+	}
+	key := sha256.Sum256([]byte(loc.URL))
+	dir = filepath.Join(o.CacheDir, "http", hex.EncodeToString(key[:]))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		o.warnOfCache(err)
+		return o.WorkDir, false
+	}
+	return dir, true
+}
+
+func (o *Opener) warnOfCache(err error) {
+	o.cacheWarning.Do(func() {
+		o.log().Warn(fmt.Sprintf("cache directory %s cannot be used, so downloads are not kept: %v", o.CacheDir, err))
+	})
+}
+
+// isAbout tells whether an error is that of a file below the directory.
+func isAbout(err error, dir string) bool {
+	file := ""
+	var ofPath *fs.PathError
+	var ofLink *os.LinkError
+	switch {
+	case errors.As(err, &ofPath):
+		file = ofPath.Path
+	case errors.As(err, &ofLink):
+		file = ofLink.New
+	}
+	return strings.HasPrefix(file, filepath.Clean(dir)+string(filepath.Separator))
+}
+
+// fetch downloads into the directory, which is the cache's if caching.
+func (o *Opener) fetch(ctx context.Context, loc location.Location, dir string, caching bool) (string, error) {
+	entry, cached := readEntry(dir, caching)
 	for {
 		resp, err := o.request(ctx, loc, entry)
 		if err != nil {
@@ -75,7 +110,7 @@ func (o *Opener) fetch(ctx context.Context, loc location.Location, dir string) (
 			entry, cached = cacheEntry{}, false
 			continue
 		}
-		file, err := o.receive(ctx, loc, dir, resp)
+		file, err := o.receive(ctx, loc, dir, caching, resp)
 		return file, errors.Join(err, resp.Body.Close())
 	}
 }
@@ -100,9 +135,9 @@ func (o *Opener) request(ctx context.Context, loc location.Location, entry cache
 	return (&http.Client{Transport: options.Guard()}).Do(req)
 }
 
-// receive writes the body into the directory, under its digest, and the entry
-// beside it. Others may do the same at the same time.
-func (o *Opener) receive(ctx context.Context, loc location.Location, dir string, resp *http.Response) (_ string, err error) {
+// receive writes the body into the directory: of the cache under its digest,
+// and the entry beside it. Others may do the same at the same time.
+func (o *Opener) receive(ctx context.Context, loc location.Location, dir string, caching bool, resp *http.Response) (_ string, err error) {
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the server says %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
@@ -129,7 +164,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, dir string,
 	if err == nil && resp.ContentLength >= 0 && n != resp.ContentLength {
 		err = io.ErrUnexpectedEOF
 	}
-	if err = errors.Join(err, f.Close()); err != nil || o.CacheDir == "" {
+	if err = errors.Join(err, f.Close()); err != nil || !caching {
 		return f.Name(), err
 	}
 	entry := cacheEntry{

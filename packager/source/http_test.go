@@ -19,8 +19,17 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/location"
+	"laminate/packager/progress"
 	"laminate/packager/source"
 )
+
+// warnings is a Log that keeps what it is warned of.
+type warnings struct {
+	progress.Log
+	told []string
+}
+
+func (w *warnings) Warn(message string) { w.told = append(w.told, message) }
 
 // shelf is a web server with one file.
 type shelf struct {
@@ -190,6 +199,37 @@ var _ = Describe("a file from a web server", func() {
 			http.Redirect(w, r, "http://example.com/x.tgz", http.StatusFound)
 		}),
 		Entry("not modified, of which there is nothing", "304", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) }),
+	)
+
+	DescribeTable("is had without a cache where that cannot be used, with one warning",
+		func(spoil func(cache, entry string)) {
+			cache, s, other := GinkgoT().TempDir(), newShelf(), newShelf()
+			s.mustOpen(cache)
+			entries, err := filepath.Glob(filepath.Join(cache, "http/*/entry.json"))
+			Expect(err).NotTo(HaveOccurred())
+			spoil(cache, entries[0])
+			log := &warnings{Log: progress.Discard}
+			o := opener()
+			o.CacheDir, o.Log = cache, log
+			for _, one := range []*shelf{s, other} {
+				p, err := o.Package(context.Background(), web(one.url), flatten.Buildpack, flatten.Target{})
+				Expect(err).NotTo(HaveOccurred())
+				Expect(listing(p.Modules[0].Piece)).To(Equal(want("acme/a")))
+			}
+			Expect(log.told).To(HaveExactElements(HavePrefix("cache directory " + cache + " cannot be used")))
+		},
+		Entry("a file", func(cache, _ string) {
+			Expect(os.RemoveAll(cache)).To(Succeed())
+			Expect(os.WriteFile(cache, nil, 0o600)).To(Succeed())
+		}),
+		Entry("a file within", func(cache, _ string) {
+			Expect(os.RemoveAll(filepath.Join(cache, "http"))).To(Succeed())
+			Expect(os.WriteFile(filepath.Join(cache, "http"), nil, 0o600)).To(Succeed())
+		}),
+		Entry("a directory in the place of an entry", func(_, entry string) {
+			Expect(os.Remove(entry)).To(Succeed())
+			Expect(os.MkdirAll(filepath.Join(entry, "x"), 0o700)).To(Succeed())
+		}),
 	)
 
 	It("needs a work directory", func() {

@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -47,7 +48,8 @@ type Opener struct {
 	// PreferDaemon makes a plain REF the image of the Docker daemon, where it
 	// has one of this name.
 	PreferDaemon bool
-	// CacheDir keeps files from web servers between runs; "" keeps none.
+	// CacheDir keeps files from web servers between runs; "" keeps none. Where
+	// it cannot be used, the Log is told, once.
 	CacheDir string
 	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
 	// makes it, and removes it when nothing opened here is in use any more.
@@ -61,6 +63,8 @@ type Opener struct {
 
 	files memo[string]   // downloads and saved images, by where they come from
 	tars  memo[*archive] // archives that were read, by path
+
+	cacheWarning sync.Once
 }
 
 // PullPolicy tells when the Docker daemon pulls an image before it is read.
