@@ -59,6 +59,9 @@ const (
 	maxNames   = 64 << 20  // bytes of all paths, and of what symbolic links lead to
 )
 
+// maxProblems bounds how much is told of one list that is wrong.
+const maxProblems = 20
+
 // tooMany reports where n entries with so many bytes of names are too many.
 func tooMany(n, names int) error {
 	switch {
@@ -114,6 +117,9 @@ func arrange(files []File) ([]File, error) {
 		}
 	}
 	slices.SortFunc(kept, func(a, b File) int { return comparePaths(a.Path, b.Path) })
+	if more := len(errs) - maxProblems; more > 0 {
+		errs = append(errs[:maxProblems], fmt.Errorf("and %d more", more))
+	}
 	return kept, errors.Join(errs...)
 }
 

@@ -29,9 +29,6 @@ func newArchive(l Limits) *archive {
 	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, census: census{limits: l}}
 }
 
-// problemLimit bounds how many things are told of one archive.
-const problemLimit = 20
-
 // problem notes something wrong with the archive; reading goes on, to find the
 // rest. It says false where there is enough to tell.
 func (a *archive) problem(format string, args ...any) bool {
@@ -39,7 +36,12 @@ func (a *archive) problem(format string, args ...any) bool {
 	return len(a.errs) < problemLimit
 }
 
-func (a *archive) err() error { return errors.Join(a.errs...) }
+func (a *archive) err() error {
+	if len(a.errs) == problemLimit {
+		return errors.Join(append(a.errs, errors.New("and perhaps more: it was read no further"))...)
+	}
+	return errors.Join(a.errs...)
+}
 
 // place gives the clean path of an entry, or "" for the archive's root.
 func (a *archive) place(name string) (string, error) {

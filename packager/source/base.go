@@ -51,7 +51,7 @@ func (o *Opener) Base(ctx context.Context, loc location.Location, target flatten
 		}
 		label, err := flatten.ParseLayersLabel(value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", img.name, err)
+			return nil, fmt.Errorf("%s: %w", img.name, fewOf(err))
 		}
 		if b.Modules[kind], err = img.modules(kind, label, layers); err != nil {
 			return nil, err

@@ -110,6 +110,7 @@ func (t *tree) pack(kind flatten.Kind) (*Package, error) {
 		return nil, fmt.Errorf("%s: %s: %w", t.name, kind.Descriptor(), err)
 	}
 	parsed, problems := config.ParseModule(kind, t.toml, data)
+	problems = fewProblems(problems)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}

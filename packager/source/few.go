@@ -1,0 +1,46 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+
+	"laminate/packager/config"
+)
+
+// problemLimit bounds how many things of one kind are told of one source.
+const problemLimit = 20
+
+// few joins the first of the errors, and tells how many there are besides.
+func few(errs []error) error {
+	if more := len(errs) - problemLimit; more > 0 {
+		errs = append(errs[:problemLimit:problemLimit], andMore(more))
+	}
+	return errors.Join(errs...)
+}
+
+func andMore(n int) error { return fmt.Errorf("and %d more", n) }
+
+// fewOf is few for what was joined before.
+func fewOf(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return few(joined.Unwrap())
+	}
+	return err
+}
+
+// fewProblems keeps the first of the errors, and of the warnings, about a file.
+func fewProblems(problems config.Problems) config.Problems {
+	var kept config.Problems
+	n := map[bool]int{}
+	for _, p := range problems {
+		if n[p.Warning]++; n[p.Warning] <= problemLimit {
+			kept = append(kept, p)
+		}
+	}
+	for _, warning := range []bool{false, true} {
+		if more := n[warning] - problemLimit; more > 0 {
+			kept = append(kept, config.Problem{File: problems[0].File, Message: andMore(more).Error(), Warning: warning})
+		}
+	}
+	return kept
+}
