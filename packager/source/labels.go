@@ -1,14 +1,15 @@
 package source
 
 import (
-	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/config"
 )
 
 // pack reads the labels of a buildpackage.
@@ -28,6 +29,9 @@ func (i *image) pack(kind flatten.Kind) (*Package, error) {
 	root := flatten.Ref{ID: metadata.ID, Version: metadata.Version}
 	p := &Package{Name: i.name, Root: root, Target: flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}}
 	if p.Modules, err = i.modules(kind, label, layers); err != nil {
+		return nil, err
+	}
+	if p.Problems, err = i.checkLabelled(p.Modules); err != nil {
 		return nil, err
 	}
 	at := slices.IndexFunc(p.Modules, func(m *Module) bool { return m.Ref() == root })
@@ -55,7 +59,7 @@ func (i *image) labels(c *v1.ConfigFile, kind flatten.Kind) (flatten.LayersLabel
 	}
 	label, err := flatten.ParseLayersLabel(value)
 	if err != nil {
-		return nil, flatten.Metadata{}, fmt.Errorf("%s: %w", i.name, err)
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: %w", i.name, fewOf(err))
 	}
 	value, labelled = c.Config.Labels[flatten.BuildpackageMetadataLabel]
 	if !labelled {
@@ -102,5 +106,35 @@ func (i *image) modules(kind flatten.Kind, label flatten.LayersLabel, layers []*
 			m.Piece = shared[l][m.Ref()]
 		}
 	}
-	return modules, errors.Join(errs...)
+	return modules, few(errs)
+}
+
+// apiForm is what every reader of labels understands as a Buildpack API version.
+var apiForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+// checkLabelled checks what labels say as a buildpack.toml is checked: that
+// which no platform could use is an error, the rest comes as warnings.
+func (i *image) checkLabelled(modules []*Module) (config.Problems, error) {
+	var doubts config.Problems
+	var errs []error
+	doubt := func(format string, args ...any) {
+		doubts = append(doubts, config.Problem{File: i.name, Message: fmt.Sprintf(format, args...), Warning: true})
+	}
+	for _, m := range modules {
+		switch {
+		case m.API == "":
+			errs = append(errs, fmt.Errorf("%s: label %s gives no api for %s", i.name, m.Kind.LayersLabelKey(), m.Ref()))
+		case !apiForm.MatchString(m.API):
+			errs = append(errs, fmt.Errorf("%s: label %s gives api %.40q for %s, which is no version", i.name, m.Kind.LayersLabelKey(), m.API, m.Ref()))
+		case !config.KnownAPI(m.API):
+			doubt("%s has buildpack API %s, which is not known to laminate", m.Ref(), m.API)
+		}
+		if len(m.Order) > 0 && len(m.Stacks) > 0 {
+			doubt("%s has an order, and stacks; those of its components count", m.Ref())
+		}
+		if len(m.Order) > 0 && len(m.Targets) > 0 {
+			doubt("%s has an order, and targets; those of its components count", m.Ref())
+		}
+	}
+	return fewProblems(doubts), few(errs)
 }
