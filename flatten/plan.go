@@ -55,8 +55,9 @@ type PlannedLayer struct {
 // place is where a ref lies: refs of equal places share a layer.
 type place struct {
 	reason string
-	of     Ref // what the layer is about, where that makes it another one
-	packed int // 1 + index in Wishes.Packed, or 0
+	of     Ref    // what the layer is about, where that makes it another one
+	packed int    // 1 + index in Wishes.Packed, or 0
+	owners string // the owner set of what several share
 }
 
 // Plan decides on the layers of an expansion. Every ref comes to lie in just
@@ -136,11 +137,20 @@ func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
 	case r == e.Root:
 		return place{reason: "root", of: r}
 	case len(owners) > 1:
-		return place{reason: "shared by " + join(owners, ", ")}
+		return place{reason: "shared by " + few(owners), owners: join(owners, ", ")}
 	case ms[owners[0]].IsComposite():
 		return place{reason: "composite " + owners[0].String()}
 	}
 	return place{reason: "top-level component", of: r}
+}
+
+// few names refs, the first of them where they are many.
+func few(refs []Ref) string {
+	const most = 3
+	if len(refs) <= most {
+		return join(refs, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", join(refs[:most-1], ", "), len(refs)-most+1)
 }
 
 // settle says what a packed layer holds besides its refs. One that had to give
