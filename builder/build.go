@@ -53,7 +53,7 @@ func (j *Job) Build(ctx context.Context) (*Image, error) {
 				return nil, err
 			}
 			layers[kind] = append(layers[kind], l)
-			adds = append(adds, j.addendum(l.Layer, names(planned.Refs)))
+			adds = append(adds, j.addendum(l.Layer, flatten.JoinRefs(planned.Refs, ", ")))
 		}
 	}
 	c := configuration{uid: j.base.uid, gid: j.base.gid, order: j.order, system: j.system, runImages: j.options.Config.RunImages, env: j.options.Config.Env}
@@ -71,14 +71,6 @@ func (j *Job) Build(ctx context.Context) (*Image, error) {
 
 func (j *Job) addendum(l v1.Layer, holds string) mutate.Addendum {
 	return mutate.Addendum{Layer: l, History: v1.History{Created: v1.Time{Time: j.options.Created.UTC()}, CreatedBy: "laminate: " + holds}}
-}
-
-func names(refs []flatten.Ref) string {
-	var s []string
-	for _, r := range refs {
-		s = append(s, r.String())
-	}
-	return strings.Join(s, ", ")
 }
 
 // writeWhiteouts hides directories of the build image (OCI image spec,

@@ -188,7 +188,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Log: o.say, WorkDir: o.workDir}
+	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Log: o.say}
 }
 
 // write writes the images, and prints what was written.

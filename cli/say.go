@@ -79,7 +79,7 @@ func (s *say) Note(verb progress.Verb, name string, size int64) {
 // into a file, is told with --verbose only.
 var past = map[progress.Verb]string{
 	progress.Reading: "read", progress.Downloading: "downloaded", progress.Building: "built",
-	progress.Checking: "checked", progress.Uploading: "uploaded", progress.Writing: "wrote",
+	progress.Uploading: "uploaded", progress.Writing: "wrote",
 }
 
 // Start implements progress.Log.
@@ -121,7 +121,7 @@ func (t *task) Done(err error) {
 	if t.bar != nil {
 		t.bar.Abort(true)
 	}
-	unremarkable := t.verb == progress.Reading || t.verb == progress.Checking || t.verb == progress.Writing
+	unremarkable := t.verb == progress.Reading || t.verb == progress.Writing
 	if err == nil && (t.say.verbose || !unremarkable) {
 		t.say.line("%-11s %s (%s)", past[t.verb], t.name, bytes(t.done.Load()))
 	}

@@ -137,7 +137,7 @@ func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
 	case r == e.Root:
 		return place{reason: "root", of: r}
 	case len(owners) > 1:
-		return place{reason: "shared by " + few(owners), owners: join(owners, ", ")}
+		return place{reason: "shared by " + few(owners), owners: JoinRefs(owners, ", ")}
 	case ms[owners[0]].IsComposite():
 		return place{reason: "composite " + owners[0].String()}
 	}
@@ -148,9 +148,9 @@ func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
 func few(refs []Ref) string {
 	const most = 3
 	if len(refs) <= most {
-		return join(refs, ", ")
+		return JoinRefs(refs, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", join(refs[:most-1], ", "), len(refs)-most+1)
+	return fmt.Sprintf("%s and %d more", JoinRefs(refs[:most-1], ", "), len(refs)-most+1)
 }
 
 // settle says what a packed layer holds besides its refs. One that had to give

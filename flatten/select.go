@@ -30,7 +30,7 @@ func Select(pattern string, refs []Ref) ([]Ref, error) {
 	case len(found) == 0:
 		return nil, fmt.Errorf("no buildpack is called %q%s", pattern, orIs(pattern, refs))
 	case len(found) > 1 && !isGlob && !hasVersion:
-		return nil, fmt.Errorf("%q is there in %d versions; name one of %s", pattern, len(found), join(found, ", "))
+		return nil, fmt.Errorf("%q is there in %d versions; name one of %s", pattern, len(found), JoinRefs(found, ", "))
 	}
 	return found, nil
 }
@@ -85,7 +85,8 @@ func NearMisses(word string, names []string) []string {
 	return close[:min(3, len(close))]
 }
 
-func join(refs []Ref, sep string) string {
+// JoinRefs writes refs one after the other, with sep between them.
+func JoinRefs(refs []Ref, sep string) string {
 	var s []string
 	for _, r := range refs {
 		s = append(s, r.String())

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -57,4 +58,28 @@ var _ = Describe("laminate's own label, forged", func() {
 		}, "holds other content"),
 		Entry("a longer end", func(honest []byte) []byte { return append(bytes.Clone(honest), make([]byte, 1024)...) }, "does not end in"),
 	)
+})
+
+var _ = Describe("what a source's manifest says beside its layers", func() {
+	It("is none of ours", func() {
+		b := newBench()
+		honest := b.pair(flatten.None)
+		layers, err := honest.Image.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		config := configOf(honest.Image).DeepCopy()
+		config.RootFS.DiffIDs, config.History = nil, nil
+		img, err := mutate.ConfigFile(empty.Image, config)
+		Expect(err).NotTo(HaveOccurred())
+		for _, l := range layers {
+			img, err = mutate.Append(img, mutate.Addendum{Layer: l, URLs: []string{"http://169.254.169.254/"}, Annotations: map[string]string{"a": "b"}})
+			Expect(err).NotTo(HaveOccurred())
+		}
+		b.keepLayout("left", img)
+		manifest, err := b.build(b.toml("left")).Manifest()
+		Expect(err).NotTo(HaveOccurred())
+		for _, l := range manifest.Layers {
+			Expect(l.URLs).To(BeEmpty())
+			Expect(l.Annotations).To(BeEmpty())
+		}
+	})
 })

@@ -39,7 +39,7 @@ func (j *Job) assemble(layers []assembly.Layer) (v1.Image, error) {
 	for _, l := range layers {
 		adds = append(adds, mutate.Addendum{
 			Layer: l.Layer, MediaType: j.options.Compression.MediaType(),
-			History: v1.History{Created: created, CreatedBy: "laminate: " + refList(l.Plan.Refs)},
+			History: v1.History{Created: created, CreatedBy: "laminate: " + flatten.JoinRefs(l.Plan.Refs, ", ")},
 		})
 	}
 	if img, err = mutate.Append(img, adds...); err != nil {
@@ -89,15 +89,4 @@ func (j *Job) labels(layers []assembly.Layer) (map[string]string, error) {
 		labels[key] = string(text)
 	}
 	return labels, nil
-}
-
-func refList(refs []flatten.Ref) string {
-	s := ""
-	for i, r := range refs {
-		if i > 0 {
-			s += ", "
-		}
-		s += r.String()
-	}
-	return s
 }

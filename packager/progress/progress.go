@@ -31,7 +31,6 @@ const (
 	Reading     Verb = "reading"
 	Downloading Verb = "downloading"
 	Building    Verb = "building" // tar, hash and compress in one pass
-	Checking    Verb = "checking"
 	Uploading   Verb = "uploading"
 	Writing     Verb = "writing"
 	Reused      Verb = "reused"

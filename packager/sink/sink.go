@@ -37,9 +37,6 @@ type Options struct {
 	Tags []string
 	// Log is told what happens; nil is progress.Discard.
 	Log progress.Log
-	// WorkDir is for what has to lie on disk meanwhile. Nothing has to at
-	// present: outputs are made beside their destinations.
-	WorkDir string
 	// Jobs is how many blobs travel at once; 0 is 4.
 	Jobs int
 }
