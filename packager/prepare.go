@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -128,7 +129,8 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 // was named without it, where something is missing.
 func (p *preparation) besides(faults []flatten.Fault) config.Problems {
 	file := filepath.Join(p.root.Path, "package.toml")
-	if p.options.Config.File != "" || p.root.Kind != location.Path || len(faults) == 0 {
+	missing := slices.ContainsFunc(faults, func(f flatten.Fault) bool { return !f.Warning })
+	if p.options.Config.File != "" || p.root.Kind != location.Path || !missing {
 		return nil
 	}
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {

@@ -275,3 +275,19 @@ var _ = Describe("doubtful input", func() {
 		Expect(b.saidWarnings()).To(BeEmpty())
 	})
 })
+
+var _ = Describe("a package.toml beside a root that was named without it", func() {
+	It("is hinted at where something is missing, and only there", func() {
+		b := newBench()
+		b.composite("acme/root@1", "acme/a@1")
+		b.write("acme_root@1/package.toml", "[buildpack]\nuri = \".\"\n")
+		alone := func() error {
+			o := packager.Options{Config: packager.ForBuildpack(flatten.Buildpack, b.at("acme_root@1")), WorkDir: GinkgoT().TempDir()}
+			_, err := packager.Prepare(GinkgoT().Context(), b.opener(o.WorkDir), o)
+			return err
+		}
+		Expect(alone()).To(MatchError(ContainSubstring("package with --config " + b.at("acme_root@1/package.toml"))))
+		b.component("acme/root@1")
+		Expect(alone()).To(Succeed())
+	})
+})
