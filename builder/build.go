@@ -56,7 +56,7 @@ func (j *Job) Build(ctx context.Context) (*Image, error) {
 			adds = append(adds, j.addendum(l.Layer, flatten.JoinRefs(planned.Refs, ", ")))
 		}
 	}
-	c := configuration{uid: j.base.uid, gid: j.base.gid, order: j.order, system: j.system, runImages: j.options.Config.RunImages, env: j.options.Config.Env}
+	c := configuration{uid: j.base.uid, gid: j.base.gid, order: j.order, system: j.system, hideSystem: j.base.Config.Config.Labels[systemLabel] != "", runImages: j.options.Config.RunImages, env: j.options.Config.Env}
 	configured, err := j.maker.Tar(ctx, "configuration", func(_ context.Context, tw *tar.Writer) error { return c.writeTo(tw) })
 	if err != nil {
 		return nil, err

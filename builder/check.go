@@ -28,6 +28,9 @@ func (j *Job) check() config.Problems {
 	if c.StackID != "" && c.StackID != j.base.stackID {
 		problems = append(problems, c.Problem(fmt.Sprintf("stack %q is not that of the build image %s, which is %q", c.StackID, j.base.Name, j.base.stackID), "stack", "id"))
 	}
+	if d := j.Target.Distros; len(d) > 0 && j.base.distro.Name != "" && d[0] != j.base.distro {
+		problems = append(problems, c.Problem(fmt.Sprintf("target %s is not what the build image %s is for, which is %s", j.Target, j.base.Name, j.base.platform()), "targets"))
+	}
 	if !j.system.Empty() && !j.lifecycle.hasPlatform(systemPlatform) {
 		problems = append(problems, c.Warning(fmt.Sprintf("lifecycle %s knows no system buildpacks: it has no Platform API %s, which 0.21.0 has", j.lifecycle.Version, systemPlatform), "system"))
 	}

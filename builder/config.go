@@ -178,7 +178,10 @@ func (c *Config) mergeImages(f builderFile) (problems config.Problems) {
 		if c.StackID == "" {
 			problems = append(problems, c.Warning("stack.id is missing, so nobody looks whether the images are of one stack", "stack"))
 		}
-	case old != "" && old != c.RunImages[0].Image:
+	case len(c.RunImages[0].Mirrors) == 0:
+		c.RunImages[0].Mirrors = f.Stack.RunImageMirrors
+	}
+	if old := f.Stack.RunImage; old != "" && len(f.Run.Images) > 0 && old != c.RunImages[0].Image {
 		wrong(fmt.Sprintf("stack.run-image %q is not the first of run.images, %q; leave one out", old, c.RunImages[0].Image), "stack", "run-image")
 	}
 	return problems

@@ -30,10 +30,12 @@ const layersDir = "/layers"
 type configuration struct {
 	uid, gid int
 	order    orders
-	// system is left out where there are no system buildpacks.
-	system    System
-	runImages []RunImage
-	env       map[string]string
+	// system is left out where there are no system buildpacks, unless hideSystem
+	// says that the build image has some: then the file is there, and empty.
+	system     System
+	hideSystem bool
+	runImages  []RunImage
+	env        map[string]string
 }
 
 // orders are an order.toml (platform spec): every entry with its version.
@@ -82,7 +84,7 @@ func (c configuration) files() (map[string][]byte, error) {
 		"/cnb/run.toml":    runFile{Images: c.runImages},
 		"/cnb/system.toml": systemFile{System: c.system},
 	} {
-		if name == "/cnb/system.toml" && c.system.Empty() {
+		if name == "/cnb/system.toml" && c.system.Empty() && !c.hideSystem {
 			continue
 		}
 		text, err := toml.Marshal(content)

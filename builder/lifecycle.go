@@ -145,8 +145,11 @@ func (l *lifecycle) check(arch string) error {
 			errs = append(errs, fmt.Errorf("%s is a symbolic link to %s, which is not there", f.base(), to))
 		}
 	}
-	if i := slices.IndexFunc(l.files, func(f lifecycleFile) bool { return f.header.Typeflag == tar.TypeReg }); i >= 0 {
-		errs = append(errs, l.checkMachine(l.files[i], arch)) // one tells for all
+	for _, f := range l.files {
+		if err := l.checkMachine(f, arch); err != nil {
+			errs = append(errs, err)
+			break // one tells for all
+		}
 	}
 	return errors.Join(errs...)
 }

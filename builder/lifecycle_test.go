@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
+	"strings"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -150,15 +151,18 @@ var _ = Describe("a lifecycle", func() {
 	Describe("by its version", func() {
 		var mu sync.Mutex
 		var asked []string
-		var url string
+		var url, served string // served is another version than was asked for, or ""
 		BeforeEach(func() {
-			asked = nil
-			content := gz(tarOf(lifecycleFiles{}.entries()...))
+			asked, served = nil, ""
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				mu.Lock()
 				asked = append(asked, r.URL.Path)
 				mu.Unlock()
-				_, _ = io.WriteString(w, content)
+				version := served
+				if version == "" {
+					version = strings.TrimPrefix(strings.Split(r.URL.Path, "/")[1], "v")
+				}
+				_, _ = io.WriteString(w, gz(tarOf(lifecycleFiles{version: version}.entries()...)))
 			}))
 			DeferCleanup(server.Close)
 			url = server.URL
@@ -178,6 +182,11 @@ var _ = Describe("a lifecycle", func() {
 			Entry("with a v", "version = 'v0.19.3-rc.1'", "arm64", "/v0.19.3-rc.1/lifecycle-v0.19.3-rc.1+linux.arm64.tgz"),
 			Entry("the default, where none is", "", "s390x", "/v0.21.0/lifecycle-v0.21.0+linux.s390x.tgz"),
 		)
+
+		It("has to be of that version", func() {
+			served = "0.20.0"
+			Expect(b.fails(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template))).To(MatchError(ContainSubstring("it is version 0.20.0, and 0.19.3 is wanted")))
+		})
 
 		It("is not fetched where nobody has released it", func() {
 			b.keepImage("base", baseImage{arch: "riscv64"}.image())

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (p *preparation) locations() config.Problems {
 	if !p.options.SkipRunImages {
 		for i, r := range c.RunImages {
 			for _, ref := range append([]string{r.Image}, r.Mirrors...) {
-				p.runImages = append(p.runImages, runImage{parse(ref, false, c.runImagePath(i)...), i})
+				p.runImages = append(p.runImages, runImage{parse(ref, true, c.runImagePath(i)...), i})
 			}
 		}
 	}
@@ -240,11 +241,9 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	if from == "" {
 		from, base, words = p.options.Config.Lifecycle.URI, p.options.Config.Dir, p.at(words, "lifecycle")
 	}
+	version := ""
 	if from == "" {
-		version := p.options.Config.Lifecycle.Version
-		if version == "" {
-			version = DefaultLifecycle
-		}
+		version = cmp.Or(p.options.Config.Lifecycle.Version, DefaultLifecycle)
 		var err error
 		if from, err = lifecycleURL(p.options.LifecycleURL, version, target.Arch); err != nil {
 			return nil, err
@@ -255,9 +254,15 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 		return nil, fmt.Errorf("%s%w", words, err)
 	}
 	tars, err := p.open.Tars(ctx, loc, target)
+	if err != nil && version != "" {
+		err = fmt.Errorf("%w; --lifecycle FILE takes one from elsewhere, and LAMINATE_LIFECYCLE_URL names a mirror", err)
+	}
 	if err != nil {
 		return nil, assembly.Prefixed(words, err)
 	}
 	l, err := openLifecycle(ctx, loc.String(), tars, target.Arch, p.options.WorkDir)
+	if err == nil && version != "" && strings.TrimPrefix(l.Version, "v") != strings.TrimPrefix(version, "v") {
+		err = fmt.Errorf("it is version %s, and %s is wanted", l.Version, version)
+	}
 	return l, assembly.Prefixed(words+loc.String()+": ", err)
 }

@@ -243,14 +243,14 @@ twice: acme/shared@1, in layer 1 and again in layer 2, 4.6 kB unpacked
 		defer server.Close()
 		toml, err := os.ReadFile("builder.toml")
 		Expect(err).NotTo(HaveOccurred())
-		put("builder.toml", strings.Replace(string(toml), `uri = "lifecycle.tgz"`, `version = "0.20.1"`, 1))
+		put("builder.toml", strings.Replace(string(toml), `uri = "lifecycle.tgz"`, `version = "0.21.0"`, 1))
 		tmp := GinkgoT().TempDir()
 		env := func(name string) string {
 			return map[string]string{"TMPDIR": tmp, "LAMINATE_LIFECYCLE_URL": server.URL + "/{version}/{arch}"}[name]
 		}
 		var said bytes.Buffer
 		Expect(cli.Run(context.Background(), []string{"laminate", "builder", "create", "-c", "builder.toml", "-t", "linux/amd64", "--skip-run-image-check", "oci:out"}, &said, &said, env)).To(BeZero(), said.String())
-		Expect(asked).To(Equal("/0.20.1/x86-64"))
+		Expect(asked).To(Equal("/0.21.0/x86-64"))
 	})
 
 	It("is for what the Docker daemon runs, where nobody says what for", func() {
