@@ -138,7 +138,7 @@ func (f *builderFlatten) Set(s string) error {
 	mode := flatten.Mode(s)
 	switch mode {
 	case "":
-		return errors.New("it is composites, all, as-packaged, none, or REF,REF,...")
+		return errors.New("it is composites, all, as-packaged, none, or a list of REFs")
 	case "true":
 		mode = flatten.Composites
 	case flatten.Composites, flatten.All, flatten.AsPackaged, flatten.None:
