@@ -57,7 +57,7 @@ func (p *push) look(ctx context.Context, refs []name.Reference) (map[string]*hol
 func (h *holdings) add(ref name.Reference, d *remote.Descriptor) {
 	h.refs[ref.Identifier()] = d.Digest
 	h.manifests[d.Digest] = true
-	if d.MediaType.IsIndex() {
+	if is, err := registry.MediaType(d.Manifest, d.MediaType); err == nil && is.IsIndex() {
 		if index, err := v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
 			for _, m := range index.Manifests {
 				h.manifests[m.Digest] = true

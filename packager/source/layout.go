@@ -66,11 +66,13 @@ func (i *image) openLayout(b blobs, tag string, target flatten.Target) error {
 		i.layoutDir = string(dir)
 	}
 	index, err := l.index(i.ctx)
+	holds := manyNames
 	if err == nil && tag != "" {
 		index, err = tagged(index, tag)
+		holds = oneName
 	}
 	if err == nil {
-		i.Image, err = pick(i.ctx, l, index, target)
+		i.Image, err = pick(i.ctx, l, index, holds, target)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", i.name, err)

@@ -33,21 +33,34 @@ type noImage struct{ error }
 
 func (noImage) Is(target error) bool { return target == ErrNoImage }
 
+// holding says what the entries of an index are.
+type holding bool
+
+const (
+	// oneName: the images of one name, for several platforms.
+	oneName holding = false
+	// manyNames: images of several names, as in the index.json of a layout.
+	manyNames holding = true
+)
+
 // candidate is an image that an index leads to.
 type candidate struct {
 	v1.Descriptor
 	platform v1.Platform
+	name     int      // candidates of one number belong to one name
 	image    v1.Image // where it had to be read for its platform
 }
 
 // pick chooses the image of an index, and of those within, that is for the
-// target. Where the target leaves something open there must be but one.
-func pick(ctx context.Context, c catalog, index *v1.IndexManifest, target flatten.Target) (v1.Image, error) {
-	search := search{catalog: c, seen: map[v1.Hash]bool{}}
+// target. Of several images that one name has for a platform, such as one in
+// gzip and one in zstd, the first counts (OCI image spec, "Image Index"; Docker
+// does the same). Where the target leaves something open there must be but one.
+func pick(ctx context.Context, c catalog, index *v1.IndexManifest, holds holding, target flatten.Target) (v1.Image, error) {
+	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
 	if err := search.in(ctx, index, 0); err != nil {
 		return nil, err
 	}
-	all := search.found
+	all := firstOfEach(search.found)
 	if len(all) == 0 {
 		return nil, errors.New("it has no image")
 	}
@@ -71,7 +84,7 @@ func pick(ctx context.Context, c catalog, index *v1.IndexManifest, target flatte
 	if fit[0].image != nil {
 		return fit[0].image, nil
 	}
-	return c.image(ctx, fit[0].Descriptor)
+	return imageOnly(c.image(ctx, fit[0].Descriptor))
 }
 
 // exact tells whether a platform that fits is just what the target says.
@@ -84,9 +97,30 @@ func exact(have v1.Platform, want flatten.Target) bool {
 		variant(have.Architecture, have.Variant) == variant(want.Arch, want.Variant) && have.OSVersion == version
 }
 
+// firstOfEach keeps the first image of each platform that a name has.
+func firstOfEach(all []candidate) []candidate {
+	type key struct {
+		name                       int
+		os, arch, variant, version string
+	}
+	var first []candidate
+	seen := map[key]bool{}
+	for _, one := range all {
+		p := one.platform
+		k := key{one.name, p.OS, p.Architecture, variant(p.Architecture, p.Variant), p.OSVersion}
+		if !seen[k] {
+			seen[k] = true
+			first = append(first, one)
+		}
+	}
+	return first
+}
+
 // search lists the images of an index and of those within, each once.
 type search struct {
 	catalog catalog
+	holds   holding
+	name    int
 	seen    map[v1.Hash]bool // images and indexes
 	looked  int              // at how many descriptors
 	found   []candidate
@@ -96,9 +130,12 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 	if depth == indexDepth {
 		return fmt.Errorf("its indexes are nested deeper than %d", indexDepth)
 	}
-	for _, d := range index.Manifests {
+	for i, d := range index.Manifests {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if depth == 0 && s.holds == manyNames {
+			s.name = i
 		}
 		if s.looked++; s.looked > indexLimit {
 			return fmt.Errorf("its indexes list more than %d images and other things", indexLimit)
@@ -118,9 +155,13 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 			}
 		case d.MediaType.IsImage():
 			one, err := newCandidate(ctx, s.catalog, d)
+			if errors.Is(err, errAttachment) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
+			one.name = s.name
 			s.found = append(s.found, one)
 		}
 	}
@@ -133,7 +174,7 @@ func newCandidate(ctx context.Context, c catalog, d v1.Descriptor) (candidate, e
 	if d.Platform != nil {
 		return candidate{Descriptor: d, platform: *d.Platform}, nil
 	}
-	img, err := c.image(ctx, d)
+	img, err := imageOnly(c.image(ctx, d))
 	if err != nil {
 		return candidate{}, err
 	}
@@ -148,17 +189,56 @@ func newCandidate(ctx context.Context, c catalog, d v1.Descriptor) (candidate, e
 	if err != nil {
 		return candidate{}, fmt.Errorf("manifest %s: config: %w", d.Digest, err)
 	}
+	if config.OS == "unknown" {
+		return candidate{}, errAttachment
+	}
 	return candidate{Descriptor: d, image: img, platform: v1.Platform{
 		OS: config.OS, Architecture: config.Architecture, Variant: config.Variant, OSVersion: config.OSVersion,
 	}}, nil
 }
 
-// isAttachment tells signatures, attestations and other artifacts from images.
+// errAttachment is what errors are that say that a manifest is no image but
+// something that belongs to one: a signature, an attestation, an SBOM.
+var errAttachment = errors.New("not an image")
+
+// isAttachment reports whether an index says of an entry that it is a
+// signature, an attestation or another artifact.
 func isAttachment(d v1.Descriptor) bool {
 	if d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown" {
 		return true
 	}
-	return d.ArtifactType != "" && d.ArtifactType != string(types.DockerConfigJSON) && d.ArtifactType != string(types.OCIConfigJSON)
+	return d.ArtifactType != "" && !types.MediaType(d.ArtifactType).IsConfig()
+}
+
+// imageOnly returns the image, unless its manifest is one of an attachment
+// (see errAttachment). Most of these have a config or an artifact type of their
+// own (OCI image spec, "Guidelines for Artifact Usage"); cosign's signatures
+// have an image's config, and layers that are no file system.
+func imageOnly(img v1.Image, err error) (v1.Image, error) {
+	if err != nil {
+		return nil, err
+	}
+	m, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	kind := m.ArtifactType
+	if kind == "" && m.Config.MediaType != "" && !m.Config.MediaType.IsConfig() {
+		kind = string(m.Config.MediaType)
+	}
+	if kind == "" && len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, func(l v1.Descriptor) bool { return isFileSystem(l.MediaType) }) {
+		kind = string(m.Layers[0].MediaType)
+	}
+	if kind == "" || types.MediaType(kind).IsConfig() {
+		return img, nil
+	}
+	return nil, fmt.Errorf("%w: it is an artifact of type %q", errAttachment, kind)
+}
+
+// isFileSystem reports whether a media type is one of image layers, those that
+// are not supported included.
+func isFileSystem(m types.MediaType) bool {
+	return m.IsLayer() || strings.HasPrefix(string(m), "application/vnd.oci.image.layer.") || strings.HasPrefix(string(m), "application/vnd.docker.image.rootfs.")
 }
 
 func platforms(all []candidate) string {

@@ -100,7 +100,7 @@ var _ = Describe("a registry", func() {
 			w.WriteHeader(a.Code)
 			w.Write(a.Body.Bytes()[:a.Body.Len()/2])
 		}),
-		Entry("an index of an artifact", "it is no image", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		Entry("an index of an artifact", "not an image", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			w.Header().Set("Content-Type", "text/plain")
 			io.WriteString(w, "hello")
 		}),

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
+	"laminate/packager/registry"
 )
 
 // remoteCatalog is a repository of a registry.
@@ -36,18 +37,18 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 		}
 	}
 	c := remoteCatalog{parsed.Context(), puller}
-	d, err := puller.Get(i.ctx, parsed)
+	d, err := c.get(i.ctx, parsed)
 	switch {
 	case err != nil:
 	case d.MediaType.IsIndex():
 		var index *v1.IndexManifest
 		if index, err = v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
-			i.Image, err = pick(i.ctx, c, index, target)
+			i.Image, err = pick(i.ctx, c, index, oneName, target)
 		}
 	case d.MediaType.IsImage():
-		i.Image, err = d.Image()
+		i.Image, err = imageOnly(d.Image())
 	default:
-		err = fmt.Errorf("it is no image: its media type is %q", d.MediaType)
+		err = fmt.Errorf("not an image: its media type is %q", d.MediaType)
 	}
 	if err != nil {
 		return i.wrong(err)
@@ -55,14 +56,20 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	return nil
 }
 
-// get fetches a manifest by its digest, which is checked.
-func (c remoteCatalog) get(ctx context.Context, d v1.Descriptor) (*remote.Descriptor, error) {
-	return c.puller.Get(ctx, c.repository.Digest(d.Digest.String()))
+// get fetches a manifest, or an index. A digest is checked. Its media type is
+// what the document says, not the Content-Type of the response.
+func (c remoteCatalog) get(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
+	d, err := c.puller.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	d.MediaType, err = registry.MediaType(d.Manifest, d.MediaType)
+	return d, err
 }
 
 // subIndex implements catalog.
 func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
-	got, err := c.get(ctx, d)
+	got, err := c.get(ctx, c.repository.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +78,7 @@ func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.Index
 
 // image implements catalog.
 func (c remoteCatalog) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
-	got, err := c.get(ctx, d)
+	got, err := c.get(ctx, c.repository.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err
 	}
