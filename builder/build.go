@@ -15,6 +15,7 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/assembly"
+	"laminate/packager/mediatype"
 )
 
 // Image is a builder: whole, checked, and not written anywhere yet.
@@ -125,12 +126,12 @@ func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]assembl
 		if err != nil {
 			return nil, err
 		}
-		adds[i].MediaType = family.of(mediaType)
+		adds[i].MediaType = family.Of(mediaType)
 	}
 	if img, err = mutate.Append(img, adds...); err != nil {
 		return nil, err
 	}
-	return mutate.ConfigMediaType(mutate.MediaType(img, family.manifest), family.config), nil
+	return mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config()), nil
 }
 
 // below gives the build image's layers with their history.
@@ -156,47 +157,29 @@ func (j *Job) below() ([]mutate.Addendum, error) {
 	return adds, nil
 }
 
-// family is a set of media types that go together.
-type family struct {
-	manifest, config types.MediaType
-	layers           map[types.MediaType]types.MediaType // of the other family, to ours
-}
-
-var (
-	ociFamily = family{types.OCIManifestSchema1, types.OCIConfigJSON, map[types.MediaType]types.MediaType{
-		dockerZstdLayer: types.OCILayerZStd, types.DockerLayer: types.OCILayer, types.DockerUncompressedLayer: types.OCIUncompressedLayer, types.DockerForeignLayer: types.OCIRestrictedLayer,
-	}}
-	dockerFamily = family{types.DockerManifestSchema2, types.DockerConfigJSON, map[types.MediaType]types.MediaType{
-		types.OCILayer: types.DockerLayer, types.OCIUncompressedLayer: types.DockerUncompressedLayer,
-	}}
-)
-
-// dockerZstdLayer is a media type that some give to layers in zstd.
-const dockerZstdLayer types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
-
-func (f family) of(t types.MediaType) types.MediaType {
-	if ours, is := f.layers[t]; is {
-		return ours
-	}
-	return t
-}
-
-// family is Docker's, unless the build image is OCI's or a layer is compressed
-// in a way that only OCI has a name for.
-func (j *Job) family() (family, error) {
+// family returns the media types of the image: the wanted ones, or those of the build image.
+func (j *Job) family() (mediatype.Family, error) {
 	m, err := j.base.Manifest()
 	if err != nil {
-		return family{}, err
+		return "", err
 	}
 	mediaType, err := j.base.MediaType()
 	if err != nil {
-		return family{}, err
+		return "", err
 	}
-	isZstd := func(l v1.Descriptor) bool { return l.MediaType == types.OCILayerZStd || l.MediaType == dockerZstdLayer }
-	if mediaType == types.OCIManifestSchema1 || j.options.Compression == layer.Zstd || slices.ContainsFunc(m.Layers, isZstd) {
-		return ociFamily, nil
+	wanted := j.options.MediaTypes
+	if _, err := mediatype.For(wanted, mediatype.Docker, j.options.Compression.MediaType()); err != nil {
+		return "", err
 	}
-	return dockerFamily, nil
+	layers := []types.MediaType{j.options.Compression.MediaType()}
+	for _, l := range m.Layers {
+		layers = append(layers, l.MediaType)
+	}
+	family, err := mediatype.For(wanted, mediatype.FamilyOf(mediaType), layers...)
+	if err != nil {
+		return "", fmt.Errorf("build image %s: %w", j.base.Name, err)
+	}
+	return family, nil
 }
 
 // verify checks that the image is what was planned.

@@ -13,6 +13,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/mediatype"
 )
 
 // whole writes a builder.toml with everything in it.
@@ -288,7 +289,7 @@ var _ = Describe("a builder's stack", func() {
 })
 
 var _ = Describe("media types", func() {
-	DescribeTable("are of one family", func(base baseImage, c layer.Compression, manifest types.MediaType, layers ...types.MediaType) {
+	DescribeTable("are of one family", func(base baseImage, c layer.Compression, wanted mediatype.Family, manifest types.MediaType, layers ...types.MediaType) {
 		b := newBench()
 		b.component("acme/a@1")
 		// A package of the other family, whose layer is reused where it may be.
@@ -296,7 +297,7 @@ var _ = Describe("media types", func() {
 		b.pack("oci:pkg", flatten.None, "acme_a@1")
 		b.pack("a.cnb", flatten.None, "acme_a@1")
 		for _, source := range []string{"oci:pkg", "a.cnb"} {
-			img := b.build(b.toml(buildpacks(source), order("acme/a@1")), func(o *builder.Options) { o.Compression = c })
+			img := b.build(b.toml(buildpacks(source), order("acme/a@1")), func(o *builder.Options) { o.Compression, o.MediaTypes = c, wanted })
 			m, err := img.Image.Manifest()
 			Expect(err).NotTo(HaveOccurred())
 			Expect(m.MediaType).To(Equal(manifest))
@@ -309,10 +310,23 @@ var _ = Describe("media types", func() {
 			Expect(have).To(Equal(layers))
 		}
 	},
-		Entry("Docker's for gzip", baseImage{}, layer.Gzip, types.DockerManifestSchema2, types.DockerLayer, types.DockerLayer, types.DockerLayer, types.DockerLayer),
-		Entry("OCI's on an OCI base", baseImage{oci: true}, layer.Gzip, types.OCIManifestSchema1, types.OCILayer, types.OCILayer, types.OCILayer, types.OCILayer),
-		Entry("OCI's for zstd", baseImage{}, layer.Zstd, types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayerZStd, types.OCILayerZStd),
-		Entry("OCI's for zstd on an OCI base", baseImage{oci: true}, layer.Zstd, types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayerZStd, types.OCILayerZStd),
-		Entry("OCI's where a layer of the base is in zstd", baseImage{zstd: true}, layer.Gzip, types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayer, types.OCILayer, types.OCILayer),
+		Entry("Docker's for gzip", baseImage{}, layer.Gzip, mediatype.Family(""), types.DockerManifestSchema2, types.DockerLayer, types.DockerLayer, types.DockerLayer, types.DockerLayer),
+		Entry("OCI's on an OCI base", baseImage{oci: true}, layer.Gzip, mediatype.Family(""), types.OCIManifestSchema1, types.OCILayer, types.OCILayer, types.OCILayer, types.OCILayer),
+		Entry("OCI's for zstd", baseImage{}, layer.Zstd, mediatype.Family(""), types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayerZStd, types.OCILayerZStd),
+		Entry("OCI's for zstd on an OCI base", baseImage{oci: true}, layer.Zstd, mediatype.Family(""), types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayerZStd, types.OCILayerZStd),
+		Entry("OCI's where a layer of the base is in zstd", baseImage{zstd: true}, layer.Gzip, mediatype.Family(""), types.OCIManifestSchema1, types.OCILayer, types.OCILayerZStd, types.OCILayer, types.OCILayer, types.OCILayer),
+		Entry("OCI's where they are wanted", baseImage{}, layer.Gzip, mediatype.OCI, types.OCIManifestSchema1, types.OCILayer, types.OCILayer, types.OCILayer, types.OCILayer),
+		Entry("Docker's where they are wanted", baseImage{oci: true}, layer.Gzip, mediatype.Docker, types.DockerManifestSchema2, types.DockerLayer, types.DockerLayer, types.DockerLayer, types.DockerLayer),
+	)
+
+	DescribeTable("are never Docker's for zstd", func(base baseImage, c layer.Compression, message string) {
+		b := newBench()
+		b.component("acme/a@1")
+		b.keepImage("base", base.image())
+		err := b.fails(b.toml(buildpacks("acme_a@1"), order("acme/a@1")), func(o *builder.Options) { o.Compression, o.MediaTypes = c, mediatype.Docker })
+		Expect(b.message(err)).To(Equal(message))
+	},
+		Entry("of our own", baseImage{}, layer.Zstd, "unsupported media types docker: layers compressed with zstd have OCI media types only"),
+		Entry("of the build image", baseImage{zstd: true}, layer.Gzip, "build image oci:base: unsupported media types docker: layers compressed with zstd have OCI media types only"),
 	)
 })

@@ -8,6 +8,7 @@ import (
 	"laminate/flatten/layer"
 	"laminate/packager/assembly"
 	"laminate/packager/cache"
+	"laminate/packager/mediatype"
 	"laminate/packager/progress"
 )
 
@@ -30,6 +31,9 @@ type Options struct {
 	Created time.Time
 	// Compression of the layers that are built; the zero value is gzip.
 	Compression layer.Compression
+	// MediaTypes of the image; the zero value is those of the build image, and
+	// OCI's where a layer is compressed with zstd.
+	MediaTypes mediatype.Family
 	// Lifecycle, where it is set, is where the lifecycle comes from, whatever
 	// builder.toml says.
 	Lifecycle string

@@ -193,7 +193,8 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 	for _, w := range problems.Warnings() {
 		p.warn(w.String())
 	}
-	err := errors.Join(conflicts, problems.Err())
+	_, unsupported := j.family()
+	err := errors.Join(conflicts, problems.Err(), unsupported)
 	if err != nil || !whole {
 		return err
 	}

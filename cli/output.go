@@ -16,6 +16,7 @@ import (
 	"laminate/packager/assembly"
 	"laminate/packager/cache"
 	"laminate/packager/location"
+	"laminate/packager/mediatype"
 	"laminate/packager/sink"
 	"laminate/packager/source"
 )
@@ -30,6 +31,7 @@ type output struct {
 	tags        []string
 	labels      map[string]string
 	compression layer.Compression
+	mediaTypes  mediatype.Family // "" where the command line does not say
 	created     time.Time
 	policy      source.PullPolicy
 	previous    *assembly.PreviousImage
@@ -50,6 +52,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
+		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
 		&cli.StringFlag{Name: "pull-policy", Value: string(source.IfNotPresent), Usage: "pull sources that the Docker daemon holds `WHEN`: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
@@ -79,6 +82,8 @@ func (o *output) read() (errs []error) {
 	note(err)
 	o.compression, err = layer.ParseCompression(o.c.String("compression"))
 	note(err)
+	o.mediaTypes, err = o.readMediaTypes()
+	note(err)
 	o.policy, err = source.ParsePullPolicy(o.c.String("pull-policy"))
 	note(err)
 	o.created, err = epoch(o.env("SOURCE_DATE_EPOCH"))
@@ -91,6 +96,27 @@ func (o *output) read() (errs []error) {
 		note(errors.New("--max-layers needs a number from 1 on"))
 	}
 	return errs
+}
+
+// readMediaTypes reads --media-types, and refuses it where the destination or the compression leaves
+// no choice.
+func (o *output) readMediaTypes() (mediatype.Family, error) {
+	if !o.c.IsSet("media-types") {
+		return "", nil
+	}
+	family, err := mediatype.Parse(o.c.String("media-types"))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("--media-types: %w", err)
+	case o.dest.Kind == location.Daemon, o.dest.Kind == location.DockerArchive:
+		return "", fmt.Errorf("--media-types has no effect on %s: images in the Docker daemon and in a docker-archive have no manifest; leave it out", o.dest)
+	case family == mediatype.OCI:
+	case o.dest.Kind == location.OCILayout, o.dest.Kind == location.OCIArchive:
+		return "", fmt.Errorf("--media-types docker is unsupported for %s: an OCI layout has OCI media types; leave it out, or write to a registry or a .cnb file", o.dest)
+	case o.compression == layer.Zstd:
+		return "", errors.New("--media-types docker is unsupported with --compression zstd: Docker has no media type for it; leave one of the two out")
+	}
+	return family, nil
 }
 
 // readPrevious finds out where the image is that this one replaces; nil is nowhere.

@@ -19,6 +19,7 @@ import (
 	"laminate/packager/assembly"
 	"laminate/packager/config"
 	"laminate/packager/location"
+	"laminate/packager/mediatype"
 	"laminate/packager/sink"
 )
 
@@ -103,7 +104,7 @@ func (p *packageRun) do(ctx context.Context) error {
 		p.doubtAuto(flatten.Mode(*p.mode))
 		jobs, err := packager.Prepare(ctx, p.open, packager.Options{
 			Config: cfg, Targets: p.targets, Fits: p.fits, Wishes: p.wishes(), MaxLayers: p.c.Int("max-layers"),
-			Labels: p.labels, Created: p.created, Compression: p.compression, Previous: p.previous, Cache: p.cache, WorkDir: p.workDir, Log: p.say,
+			Labels: p.labels, Created: p.created, Compression: p.compression, MediaTypes: p.family(), Previous: p.previous, Cache: p.cache, WorkDir: p.workDir, Log: p.say,
 		})
 		if err != nil {
 			return err
@@ -133,6 +134,14 @@ func (p *packageRun) make(ctx context.Context, jobs []*packager.Job) error {
 		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
 	}
 	return p.write(ctx, images)
+}
+
+// family returns the media types of the images: in a registry OCI's, as pack publishes packages.
+func (p *packageRun) family() mediatype.Family {
+	if p.mediaTypes == "" && p.dest.Kind == location.Registry {
+		return mediatype.OCI
+	}
+	return p.mediaTypes
 }
 
 func (p *packageRun) wishes() flatten.Wishes {

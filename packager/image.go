@@ -7,10 +7,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
-	"laminate/flatten/layer"
 	"laminate/packager/assembly"
 )
 
@@ -34,27 +32,21 @@ func (j *Job) assemble(layers []assembly.Layer) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	manifestType, configType := mediaTypes(j.options.Compression)
+	family, err := j.options.family()
+	if err != nil {
+		return nil, err
+	}
 	var adds []mutate.Addendum
 	for _, l := range layers {
 		adds = append(adds, mutate.Addendum{
-			Layer: l.Layer, MediaType: j.options.Compression.MediaType(),
+			Layer: l.Layer, MediaType: family.Of(j.options.Compression.MediaType()),
 			History: v1.History{Created: created, CreatedBy: "laminate: " + flatten.JoinRefs(l.Plan.Refs, ", ")},
 		})
 	}
 	if img, err = mutate.Append(img, adds...); err != nil {
 		return nil, err
 	}
-	return mutate.ConfigMediaType(mutate.MediaType(img, manifestType), configType), nil
-}
-
-// mediaTypes are Docker's, as platforms expect, but where Docker has none for
-// the layers: then all are OCI's.
-func mediaTypes(c layer.Compression) (manifest, config types.MediaType) {
-	if c == layer.Zstd {
-		return types.OCIManifestSchema1, types.OCIConfigJSON
-	}
-	return types.DockerManifestSchema2, types.DockerConfigJSON
+	return mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config()), nil
 }
 
 func (j *Job) labels(layers []assembly.Layer) (map[string]string, error) {

@@ -13,6 +13,7 @@ import (
 	"laminate/packager/cache"
 	"laminate/packager/config"
 	"laminate/packager/location"
+	"laminate/packager/mediatype"
 	"laminate/packager/progress"
 )
 
@@ -35,6 +36,8 @@ type Options struct {
 	Created time.Time
 	// Compression of the layers; the zero value is gzip.
 	Compression layer.Compression
+	// MediaTypes of the images; the zero value is Docker's, and OCI's with zstd.
+	MediaTypes mediatype.Family
 	// Previous, where it is set, is where the image is that this one replaces:
 	// what it has is not built again.
 	Previous *assembly.PreviousImage
@@ -58,6 +61,11 @@ func (o Options) orDefaults() Options {
 		o.Log = progress.Discard
 	}
 	return o
+}
+
+// family returns the media types of the images.
+func (o Options) family() (mediatype.Family, error) {
+	return mediatype.For(o.MediaTypes, mediatype.Docker, o.Compression.MediaType())
 }
 
 // checkLabels reports labels that are laminate's own to set.

@@ -43,7 +43,8 @@ type Job struct {
 func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error) {
 	o = o.orDefaults()
 	root, deps, problems := locations(o.Config)
-	if err := errors.Join(problems.Err(), o.checkLabels()); err != nil {
+	_, unsupported := o.family()
+	if err := errors.Join(problems.Err(), o.checkLabels(), unsupported); err != nil {
 		return nil, err
 	}
 	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, maker: assembly.NewMaker(o.WorkDir, o.Compression, o.Cache, o.Log)}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
+	"laminate/packager/mediatype"
 )
 
 // content is an image taken apart into what an output holds: a manifest, and
@@ -156,31 +157,22 @@ func (c *content) readLayers(img Image, m *v1.Manifest) error {
 	return nil
 }
 
-// ociTypes are the OCI names of Docker's media types; what they stand for is the same.
-var ociTypes = map[types.MediaType]types.MediaType{
-	types.DockerManifestSchema2:   types.OCIManifestSchema1,
-	types.DockerConfigJSON:        types.OCIConfigJSON,
-	types.DockerLayer:             types.OCILayer,
-	types.DockerUncompressedLayer: types.OCIUncompressedLayer,
-	types.DockerForeignLayer:      types.OCIRestrictedLayer,
-}
-
 // asOCI gives the image OCI media types. Its config and its layers stay as
 // they are, byte for byte; only the manifest, and so its digest, changes.
 // OCI layouts need it: skopeo does not find a Docker manifest there by its
 // tag, and umoci does not find it at all.
 func (c content) asOCI() (content, error) {
-	if c.manifest.mediaType != types.DockerManifestSchema2 {
+	if mediatype.FamilyOf(c.manifest.mediaType) == mediatype.OCI {
 		return c, nil
 	}
 	m, err := v1.ParseManifest(bytes.NewReader(c.manifest.raw))
 	if err != nil {
 		return c, fmt.Errorf("manifest: %w", err)
 	}
-	m.MediaType = types.OCIManifestSchema1
-	m.Config.MediaType = cmp.Or(ociTypes[m.Config.MediaType], m.Config.MediaType)
+	m.MediaType = mediatype.OCI.Manifest()
+	m.Config.MediaType = mediatype.OCI.Of(m.Config.MediaType)
 	for i, l := range m.Layers {
-		m.Layers[i].MediaType = cmp.Or(ociTypes[l.MediaType], l.MediaType)
+		m.Layers[i].MediaType = mediatype.OCI.Of(l.MediaType)
 	}
 	c.manifest, err = encode(m, m.MediaType)
 	return c, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -145,4 +146,15 @@ func isBlobUnknown(err error) bool {
 		}
 	}
 	return false
+}
+
+// isManifestRefused reports whether a registry refuses a manifest as it is written, which may be
+// for its media types.
+func isManifestRefused(err error) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return false
+	}
+	return answer.StatusCode == http.StatusUnsupportedMediaType || answer.StatusCode == http.StatusBadRequest &&
+		slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool { return d.Code == transport.ManifestInvalidErrorCode })
 }

@@ -8,6 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"laminate/packager/mediatype"
 )
 
 // refName is the annotation that holds a tag in an OCI layout (OCI image
@@ -17,12 +19,12 @@ const refName = "org.opencontainers.image.ref.name"
 // indexOf makes the index over several images: a Docker manifest list where
 // all of them are Docker images, else an OCI image index.
 func indexOf(contents []content) (manifest, error) {
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.DockerManifestList}
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: mediatype.Docker.Index()}
 	var wrong []error
 	seen := map[string]bool{}
 	for _, c := range contents {
-		if c.manifest.mediaType != types.DockerManifestSchema2 {
-			index.MediaType = types.OCIImageIndex
+		if mediatype.FamilyOf(c.manifest.mediaType) == mediatype.OCI {
+			index.MediaType = mediatype.OCI.Index()
 		}
 		platform := platformOf(c)
 		if seen[platform.String()] {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/location"
+	"laminate/packager/mediatype"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
 )
@@ -121,7 +122,14 @@ func (p *push) explain(err error, ref name.Reference) error {
 	if errors.As(err, &bad) {
 		return bad
 	}
-	return registry.Explain(err, spelled(ref))
+	refused := isManifestRefused(err)
+	err = registry.Explain(err, spelled(ref))
+	if refused {
+		has := mediatype.FamilyOf(p.top.mediaType)
+		return fmt.Errorf("%w; the image has %s media types: if the registry takes %s ones only, use --media-types %s",
+			err, has, has.Other(), string(has.Other()))
+	}
+	return err
 }
 
 // repository brings everything but tags to a repository, unless it has it.
