@@ -277,17 +277,19 @@ func (h *heard) Warn(message string) {
 	h.warnings = append(h.warnings, message)
 }
 
-func (h *heard) Note(_ progress.Verb, name string, _ int64) {
+func (h *heard) Note(verb progress.Verb, what progress.Subject, _ int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.reused = append(h.reused, name)
+	if verb == progress.Reused {
+		h.reused = append(h.reused, what.Name)
+	}
 }
 
-func (h *heard) Start(verb progress.Verb, name string, _ int64) progress.Task {
+func (h *heard) Start(verb progress.Verb, what progress.Subject, _ int64) progress.Task {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tasks = append(h.tasks, string(verb)+" "+name)
-	return progress.Discard.Start(verb, name, 0)
+	h.tasks = append(h.tasks, string(verb)+" "+what.Name)
+	return progress.Discard.Start(verb, what, 0)
 }
 
 func remove(path string) {

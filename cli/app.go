@@ -195,6 +195,7 @@ func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
+		&cli.BoolFlag{Name: "force-color", Usage: "print colours where standard error is no terminal, too"},
 		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
 		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
@@ -227,12 +228,22 @@ func (o *output) sink() sink.Options {
 
 // write writes the images, and prints what was written.
 func (o *output) write(ctx context.Context, images []sink.Image) error {
+	made := make([]v1.Image, len(images))
+	for i, img := range images {
+		made[i] = img.Image
+	}
+	if err := o.say.made(made); err != nil {
+		return err
+	}
 	written, err := sink.Write(ctx, o.dest, images, o.sink())
 	o.finish(ctx)
 	for _, w := range written {
 		if _, err := fmt.Fprintf(o.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
 			return fmt.Errorf("standard output: %w", err)
 		}
+	}
+	if err == nil {
+		o.say.sum()
 	}
 	return err
 }

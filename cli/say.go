@@ -6,55 +6,56 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
-
-	"laminate/packager/progress"
 )
 
-// say tells a person on standard error how a run goes: bars on a terminal that
-// disappear with the work, and a line for what was done; lines alone elsewhere.
-// It is a [progress.Log].
+// say prints to standard error how a run goes: bars on a terminal that
+// disappear with the work, and a line for what became of each layer; lines
+// alone elsewhere. It is a [progress.Log].
 type say struct {
-	lines   io.Writer // safe for concurrent use
+	out     io.Writer   // standard error
+	lines   *syncWriter // to standard error, above the bars
 	bars    *mpb.Progress
 	quiet   bool
 	verbose bool
 	colour  bool
 	once    sync.Once
+	begun   time.Time
+	tally   tally
 }
 
-// begin begins to tell. Who called it calls end.
+// begin starts the output of a run. The caller ends it with end.
 func (r *run) begin(c *cli.Context) *say {
-	s := &say{quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose")}
+	s := &say{out: r.stderr, quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose"), begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
 	f, isFile := r.stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd())) && r.env("TERM") != "dumb"
-	s.colour = terminal && r.env("NO_COLOR") == "" && !anywhere(c, "no-color")
+	s.colour = terminal && r.env("NO_COLOR") == "" && !anywhere(c, "no-color") || anywhere(c, "force-color")
 	s.lines = &syncWriter{w: r.stderr}
 	if terminal && !s.quiet {
 		s.bars = mpb.NewWithContext(c.Context, mpb.WithOutput(r.stderr), mpb.WithWidth(30))
-		s.lines = s.bars
+		s.lines.become(s.bars)
 	}
 	return s
 }
 
-// end takes the bars off the terminal. Nothing can be told afterwards.
+// end takes the bars off the terminal. Lines may still be printed afterwards.
 func (s *say) end() {
 	s.once.Do(func() {
 		if s.bars != nil {
 			s.bars.Shutdown()
+			s.lines.become(s.out)
 		}
 	})
 }
 
 func (s *say) line(format string, args ...any) {
 	if !s.quiet {
-		fmt.Fprintln(s.lines, printable(fmt.Sprintf(format, args...))) // nobody can be told if standard error is gone
+		fmt.Fprintln(s.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error has nowhere to go
 	}
 }
 
@@ -68,63 +69,6 @@ func (s *say) Warn(message string) {
 		word = "\x1b[33mwarning:\x1b[0m"
 	}
 	fmt.Fprintln(s.lines, word, printable(message))
-}
-
-// Note implements progress.Log.
-func (s *say) Note(verb progress.Verb, name string, size int64) {
-	s.line("%-11s %s (%s)", verb, name, bytes(size))
-}
-
-// past is how a verb reads when it is done. What is read, and what is copied
-// into a file, is told with --verbose only.
-var past = map[progress.Verb]string{
-	progress.Reading: "read", progress.Downloading: "downloaded", progress.Building: "built",
-	progress.Uploading: "uploaded", progress.Writing: "wrote",
-}
-
-// Start implements progress.Log.
-func (s *say) Start(verb progress.Verb, name string, total int64) progress.Task {
-	t := &task{say: s, verb: verb, name: name}
-	if s.bars != nil {
-		t.bar = s.bar(verb, name, total)
-	} else if s.verbose {
-		s.line("%-11s %s", verb, name)
-	}
-	return t
-}
-
-func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
-	label := mpb.PrependDecorators(decor.Name(printable(fmt.Sprintf("%-11s %s ", verb, name)), decor.WCSyncSpaceR))
-	if total < 0 {
-		return s.bars.AddSpinner(0, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Current(decor.SizeB1000(0), "% .1f")))
-	}
-	return s.bars.AddBar(total, label, mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f")))
-}
-
-// task is a [progress.Task].
-type task struct {
-	say  *say
-	verb progress.Verb
-	name string
-	done atomic.Int64
-	bar  *mpb.Bar
-}
-
-func (t *task) Add(n int64) {
-	t.done.Add(n)
-	if t.bar != nil {
-		t.bar.IncrInt64(n)
-	}
-}
-
-func (t *task) Done(err error) {
-	if t.bar != nil {
-		t.bar.Abort(true)
-	}
-	unremarkable := t.verb == progress.Reading || t.verb == progress.Writing
-	if err == nil && (t.say.verbose || !unremarkable) {
-		t.say.line("%-11s %s (%s)", past[t.verb], t.name, bytes(t.done.Load()))
-	}
 }
 
 // bytes writes a number of bytes for a person, in decimal units.
@@ -143,6 +87,12 @@ func bytes(n int64) string {
 type syncWriter struct {
 	mu sync.Mutex
 	w  io.Writer
+}
+
+func (s *syncWriter) become(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w = w
 }
 
 func (s *syncWriter) Write(p []byte) (int, error) {

@@ -206,16 +206,16 @@ func (h *heard) Warn(message string) {
 	h.warnings = append(h.warnings, message)
 }
 
-func (h *heard) Note(verb progress.Verb, name string, _ int64) {
+func (h *heard) Note(verb progress.Verb, what progress.Subject, _ int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.notes = append(h.notes, string(verb)+" "+name)
+	h.notes = append(h.notes, string(verb)+" "+what.Name)
 }
 
-func (h *heard) Start(verb progress.Verb, name string, _ int64) progress.Task {
+func (h *heard) Start(verb progress.Verb, what progress.Subject, _ int64) progress.Task {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.tasks = append(h.tasks, string(verb)+" "+name)
+	h.tasks = append(h.tasks, string(verb)+" "+what.Name)
 	return task{h}
 }
 

@@ -99,7 +99,7 @@ func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLa
 	have := k.kept.layer(ctx, k.compression, layerKey(k.compression, origins(ms, planned.Refs, ids)))
 	if have != nil && agree(ms, planned.Refs, ids, have.Pieces) {
 		l := Layer{Layer: have, Plan: planned, Pieces: have.Pieces, Reused: true}
-		return l, k.note(have, Title(planned))
+		return l, k.note(progress.Reused, have, Title(planned))
 	}
 	return k.build(ctx, ms, planned, ids)
 }
@@ -122,7 +122,7 @@ func (k *Maker) build(ctx context.Context, ms Modules, planned flatten.PlannedLa
 	for i, r := range planned.Refs {
 		members = append(members, layer.Member{Ref: r, Piece: k.piece(ms[r]), Splice: k.splice(ctx, ms[r], ids[i])})
 	}
-	task := k.log.Start(progress.Building, Title(planned), -1)
+	task := k.log.Start(progress.Building, progress.Subject{Name: Title(planned)}, -1)
 	built, err := layer.Build(ctx, members, layer.BuildOptions{
 		Kind: ms[planned.Refs[0]].Kind, Compression: k.compression, Progress: task.Add, Path: k.blobs.next(),
 	})
@@ -135,7 +135,7 @@ func (k *Maker) build(ctx context.Context, ms Modules, planned flatten.PlannedLa
 	}
 	from := origins(ms, planned.Refs, ids)
 	k.kept.keep(layerKey(k.compression, from), built, from)
-	return Layer{Layer: built, Plan: planned, Pieces: built.Pieces}, nil
+	return Layer{Layer: built, Plan: planned, Pieces: built.Pieces}, k.note(progress.Built, built, Title(planned))
 }
 
 func origins(ms Modules, refs []flatten.Ref, ids []v1.Hash) []string {
@@ -190,13 +190,17 @@ func (k *Maker) noteAgain(l v1.Layer, title string) error {
 	if err != nil {
 		return err
 	}
-	return k.note(l, fmt.Sprintf("%s, %s of the previous image", title, digest))
+	return k.note(progress.Reused, l, fmt.Sprintf("%s, %s of the previous image", title, digest))
 }
 
-func (k *Maker) note(l v1.Layer, title string) error {
+func (k *Maker) note(verb progress.Verb, l v1.Layer, title string) error {
 	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	digest, err := l.Digest()
 	if err == nil {
-		k.log.Note(progress.Reused, title, size)
+		k.log.Note(verb, progress.Subject{Name: title, Digest: digest.String()}, size)
 	}
 	return err
 }
@@ -216,9 +220,9 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 	}
 	key := layerKey(k.compression, []string{"tar " + diffID.String()})
 	if have := k.kept.layer(ctx, k.compression, key); have != nil && have.Record().DiffID == diffID {
-		return have, k.note(have, title)
+		return have, k.note(progress.Reused, have, title)
 	}
-	task := k.log.Start(progress.Building, title, -1)
+	task := k.log.Start(progress.Building, progress.Subject{Name: title}, -1)
 	built, err := layer.BuildTar(ctx, write, layer.BuildOptions{Compression: k.compression, Progress: task.Add, Path: k.blobs.next()})
 	task.Done(err)
 	if err != nil {
@@ -228,7 +232,7 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 		return nil, fmt.Errorf("%s: it changed while it was read", title)
 	}
 	k.kept.keep(key, built, nil)
-	return built, nil
+	return built, k.note(progress.Built, built, title)
 }
 
 // Title names a layer for a person: by what it holds.
@@ -283,7 +287,7 @@ func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.Pla
 		l.Layer = watch(before, m.Kind, k.previous.name, l.Pieces)
 		return l, k.noteAgain(l.Layer, Title(planned))
 	}
-	return l, k.note(l.Layer, Title(planned))
+	return l, k.note(progress.Reused, l.Layer, Title(planned))
 }
 
 // sameDigest tells whether two layers are the same as they are compressed.

@@ -8,11 +8,20 @@ package progress
 type Log interface {
 	// Warn takes one sentence that a person should read although the run goes on.
 	Warn(message string)
-	// Start begins a task on the thing that is named. Total is the number of
-	// bytes ahead, or -1 where nobody knows.
-	Start(verb Verb, name string, total int64) Task
-	// Note records what needed no work, such as a layer that was reused.
-	Note(verb Verb, name string, size int64)
+	// Start begins a task. Total is the number of bytes ahead, or -1 where it is
+	// not known.
+	Start(verb Verb, what Subject, total int64) Task
+	// Note records what became of a layer or a file: it was built, or reused.
+	Note(verb Verb, what Subject, size int64)
+}
+
+// A Subject is what a task or a note is about.
+type Subject struct {
+	// Name is how a person calls it.
+	Name string
+	// Digest is that of the blob, as sha256:..., where it is a layer of a known
+	// digest. Equal digests mean one layer, whatever name it has in each place.
+	Digest string
 }
 
 // A Task is something under way.
@@ -26,13 +35,14 @@ type Task interface {
 // Verb says what is being done, as a person reads it.
 type Verb string
 
-// What is done to layers and sources.
+// What is done to layers and sources, and what became of them.
 const (
 	Reading     Verb = "reading"
 	Downloading Verb = "downloading"
 	Building    Verb = "building" // tar, hash and compress in one pass
 	Uploading   Verb = "uploading"
 	Writing     Verb = "writing"
+	Built       Verb = "built"
 	Reused      Verb = "reused"
 )
 
@@ -41,8 +51,8 @@ var Discard Log = discard{}
 
 type discard struct{}
 
-func (discard) Warn(string)                    {}
-func (discard) Start(Verb, string, int64) Task { return discard{} }
-func (discard) Note(Verb, string, int64)       {}
-func (discard) Add(int64)                      {}
-func (discard) Done(error)                     {}
+func (discard) Warn(string)                     {}
+func (discard) Start(Verb, Subject, int64) Task { return discard{} }
+func (discard) Note(Verb, Subject, int64)       {}
+func (discard) Add(int64)                       {}
+func (discard) Done(error)                      {}

@@ -145,7 +145,7 @@ func writeDockerArchive(ctx context.Context, w io.Writer, c content, tags []name
 	a := archive{ctx: ctx, tar: tar.NewWriter(w), log: log}
 	a.blob(entry.Config, c.config)
 	for _, b := range c.layers[:without] {
-		log.Note(progress.Reused, b.short(), b.size)
+		log.Note(progress.Reused, b.subject(), b.size)
 		entry.Layers = append(entry.Layers, b.digest.Hex+".tar")
 	}
 	for i, b := range c.layers[without:] {

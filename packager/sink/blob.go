@@ -27,8 +27,10 @@ type blob struct {
 // String names the blob in messages.
 func (b blob) String() string { return b.what + " " + b.digest.String() }
 
-// short names the blob in progress.
-func (b blob) short() string { return fmt.Sprintf("%s %.12s", b.what, b.digest.Hex) }
+// subject names the blob in progress.
+func (b blob) subject() progress.Subject {
+	return progress.Subject{Name: fmt.Sprintf("%s %.12s", b.what, b.digest.Hex), Digest: b.digest.String()}
+}
 
 // A blobError is a blob that cannot be read, or that does not hold what its
 // digest or its size says: nothing that the output is to blame for.
@@ -169,7 +171,7 @@ func (j *journey) open(ctx context.Context) (io.ReadCloser, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.task == nil {
-		j.task = j.log.Start(j.verb, j.blob.short(), j.blob.size)
+		j.task = j.log.Start(j.verb, j.blob.subject(), j.blob.size)
 	}
 	return &attempt{ReadCloser: r, of: j}, nil
 }
@@ -182,7 +184,7 @@ func (j *journey) end(err error) {
 	case j.task != nil:
 		j.task.Done(err)
 	case err == nil:
-		j.log.Note(progress.Reused, j.blob.short(), j.blob.size)
+		j.log.Note(progress.Reused, j.blob.subject(), j.blob.size)
 	}
 }
 

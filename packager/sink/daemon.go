@@ -97,7 +97,7 @@ func (e engine) load(ctx context.Context, c content, tags []name.Tag, log progre
 	api := e.api
 	if _, err := api.ImageInspect(ctx, c.config.digest.String()); err == nil {
 		for _, b := range unique(c.layers) {
-			log.Note(progress.Reused, b.short(), b.size)
+			log.Note(progress.Reused, b.subject(), b.size)
 		}
 		for _, t := range tags {
 			if _, err := api.ImageTag(ctx, client.ImageTagOptions{Source: c.config.digest.String(), Target: spelled(t)}); err != nil {

@@ -114,7 +114,7 @@ func (p *push) noteReused(contents []content) {
 		layers = append(layers, c.layers...)
 	}
 	for _, b := range unique(layers) {
-		p.log.Note(progress.Reused, b.short(), b.size)
+		p.log.Note(progress.Reused, b.subject(), b.size)
 	}
 }
 

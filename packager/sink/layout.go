@@ -172,7 +172,7 @@ func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 	info, statErr := os.Lstat(path)
 	if statErr == nil && info.Mode().IsRegular() && there.check(ctx) == nil {
 		if b.layer != nil {
-			l.log.Note(progress.Reused, b.short(), b.size)
+			l.log.Note(progress.Reused, b.subject(), b.size)
 		}
 		return nil
 	}

@@ -178,7 +178,7 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 		if have == nil || !have[b.digest] && !isOf(b, repo) {
 			group.Go(func() error { return p.upload(ctx, repo, b, from) })
 		} else if b.layer != nil {
-			p.log.Note(progress.Reused, b.short(), b.size)
+			p.log.Note(progress.Reused, b.subject(), b.size)
 		}
 	}
 	return group.Wait()

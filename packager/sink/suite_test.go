@@ -215,9 +215,9 @@ func (r *recorded) add(line string) {
 }
 
 func (r *recorded) Warn(m string)                           { r.add("warning " + m) }
-func (r *recorded) Note(v progress.Verb, n string, _ int64) { r.add(string(v) + " " + n) }
-func (r *recorded) Start(v progress.Verb, n string, _ int64) progress.Task {
-	r.add(string(v) + " " + n)
+func (r *recorded) Note(v progress.Verb, n progress.Subject, _ int64) { r.add(string(v) + " " + n.Name) }
+func (r *recorded) Start(v progress.Verb, n progress.Subject, _ int64) progress.Task {
+	r.add(string(v) + " " + n.Name)
 	return r
 }
 

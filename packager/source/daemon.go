@@ -77,7 +77,7 @@ func (o *Opener) save(ctx context.Context, ref string, target flatten.Target) (_
 	if err != nil {
 		return "", err
 	}
-	task := o.log().Start(progress.Reading, ref, size)
+	task := o.log().Start(progress.Reading, progress.Subject{Name: ref}, size)
 	defer func() { task.Done(err) }()
 	saved, err := c.ImageSave(ctx, []string{id})
 	if err != nil {
@@ -132,7 +132,7 @@ func (o *Opener) pull(ctx context.Context, c *client.Client, ref string, target 
 	if target.Arch != "" {
 		options.Platforms = []ocispec.Platform{{OS: target.OS, Architecture: target.Arch, Variant: target.Variant}}
 	}
-	task := o.log().Start(progress.Downloading, ref, -1)
+	task := o.log().Start(progress.Downloading, progress.Subject{Name: ref}, -1)
 	answer, err := c.ImagePull(ctx, ref, options)
 	if err == nil {
 		err = answer.Wait(ctx)

@@ -234,7 +234,7 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 
 // readCompressed reads a compressed tar, to its very end.
 func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compression, name string, size int64) (_ *archive, err error) {
-	task := o.log().Start(progress.Reading, name, size)
+	task := o.log().Start(progress.Reading, progress.Subject{Name: name}, size)
 	defer func() { task.Done(err) }()
 	packed := &counted{Reader: reported{f, task}}
 	r, err := c.Decompress(packed)

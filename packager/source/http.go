@@ -53,7 +53,7 @@ func (o *Opener) fetch(ctx context.Context, loc location.Location) (_ string, er
 	if resp.StatusCode == http.StatusNotModified && blob != nil {
 		file, err := blob.Link(o.WorkDir)
 		if err == nil {
-			o.log().Note(progress.Reused, loc.String(), blob.Size())
+			o.log().Note(progress.Reused, progress.Subject{Name: loc.String()}, blob.Size())
 		}
 		return file, err
 	}
@@ -90,7 +90,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, key string,
 	if resp.ContentLength > limit {
 		return "", fmt.Errorf("it has %d bytes, more than the limit of %d", resp.ContentLength, limit)
 	}
-	task := o.log().Start(progress.Downloading, loc.String(), resp.ContentLength)
+	task := o.log().Start(progress.Downloading, progress.Subject{Name: loc.String()}, resp.ContentLength)
 	defer func() { task.Done(err) }()
 	f, err := os.CreateTemp(o.WorkDir, "download-*")
 	if err != nil {

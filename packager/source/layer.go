@@ -162,18 +162,26 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 	if l.image.remote {
 		verb = progress.Downloading
 	}
-	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.log.Start(verb, l.title(), size)}, nil
+	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.log.Start(verb, l.subject(), size)}, nil
 }
 
-// title names the layer for a person: by what it holds, or else by its digest.
-func (l *Layer) title() string {
+// subject names the layer in progress: by what it holds, or else by its digest.
+func (l *Layer) subject() progress.Subject {
+	digest := l.Diff
+	if l.Stored {
+		if d, err := l.Digest(); err == nil {
+			digest = d
+		}
+	}
+	s := progress.Subject{Name: fmt.Sprintf("layer %.12s", digest.Hex), Digest: digest.String()}
 	switch len(l.Refs) {
 	case 0:
-		return l.Diff.String()
 	case 1:
-		return l.Refs[0].String()
+		s.Name = l.Refs[0].String()
+	default:
+		s.Name = fmt.Sprintf("%s and %d more", l.Refs[0], len(l.Refs)-1)
 	}
-	return fmt.Sprintf("%s and %d more", l.Refs[0], len(l.Refs)-1)
+	return s
 }
 
 // layerError names the source and the layer.

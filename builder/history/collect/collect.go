@@ -197,7 +197,7 @@ func (r *run) readAll(ctx context.Context, versions []string) error {
 }
 
 func (r *run) read(ctx context.Context, version string) (_ *reading, err error) {
-	task := r.Log.Start(progress.Reading, r.Builder+":"+version, -1)
+	task := r.Log.Start(progress.Reading, progress.Subject{Name: r.Builder + ":" + version}, -1)
 	defer func() { task.Done(err) }()
 	base, err := r.Images.Base(ctx, version, r.Target)
 	if err != nil {

@@ -1,0 +1,234 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/vbauerster/mpb/v8"
+
+	"laminate/packager/progress"
+)
+
+// A tally keeps what happens to each layer until its outcome is known, so that
+// it gets one line, and not one for every step: a layer that is built and then
+// sent is "uploaded", one that a file gets from a registry is "downloaded". The
+// lines of an output's layers come in the order of the layers. What is no layer
+// gets its line when it is done.
+type tally struct {
+	mu      sync.Mutex
+	fates   map[string]*fate // by digest
+	order   []*fate          // as they came
+	output  []*fate          // the layers of the images, once those are made
+	printed int              // how many of output have their line
+	bytes   map[progress.Verb]int64
+}
+
+// A fate is what becomes of a layer.
+type fate struct {
+	name              string
+	size              int64
+	built, downloaded bool
+	inOutput          bool
+	outcome           progress.Verb // "" as long as it is not known
+}
+
+// made is what became of the layer where the sink only copies it.
+func (f *fate) made() progress.Verb {
+	switch {
+	case f.built:
+		return progress.Built
+	case f.downloaded:
+		return "downloaded"
+	}
+	return progress.Reused
+}
+
+// of gives the fate of a layer. The caller holds the lock.
+func (t *tally) of(what progress.Subject) *fate {
+	f := t.fates[what.Digest]
+	if f == nil {
+		f = &fate{name: what.Name}
+		t.fates[what.Digest] = f
+		t.order = append(t.order, f)
+	}
+	return f
+}
+
+// Note implements progress.Log.
+func (s *say) Note(verb progress.Verb, what progress.Subject, size int64) {
+	if what.Digest == "" {
+		s.done(verb, what.Name, size)
+		return
+	}
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
+	f := s.tally.of(what)
+	f.size = size
+	f.built = f.built || verb == progress.Built
+	if len(s.tally.output) > 0 {
+		s.settle(f, verb)
+	}
+}
+
+// ended records a task that is done.
+func (s *say) ended(verb progress.Verb, what progress.Subject, size int64) {
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
+	if s.tally.bytes == nil {
+		s.tally.bytes = map[progress.Verb]int64{}
+	}
+	s.tally.bytes[verb] += size
+	switch {
+	case verb == progress.Building: // a note follows, with the digest
+	case what.Digest == "" && verb == progress.Downloading:
+		s.done("downloaded", what.Name, size)
+	case what.Digest == "" || verb == progress.Reading:
+		if s.verbose {
+			s.done("read", what.Name, size)
+		}
+	case verb == progress.Downloading:
+		f := s.tally.of(what)
+		f.downloaded, f.size = true, size
+		if len(s.tally.output) > 0 && !f.inOutput {
+			s.settle(f, "downloaded")
+		}
+	case verb == progress.Uploading:
+		f := s.tally.of(what)
+		f.size = size
+		s.settle(f, "uploaded")
+	case verb == progress.Writing:
+		f := s.tally.of(what)
+		f.size = size
+		s.settle(f, f.made())
+	}
+}
+
+// settle sets the outcome of a layer, unless it has one, and prints the lines
+// that can be printed now. The caller holds the lock.
+func (s *say) settle(f *fate, outcome progress.Verb) {
+	if f.outcome != "" {
+		return
+	}
+	f.outcome = outcome
+	if !f.inOutput {
+		s.done(outcome, f.name, f.size)
+	}
+	t := &s.tally
+	for ; t.printed < len(t.output) && t.output[t.printed].outcome != ""; t.printed++ {
+		next := t.output[t.printed]
+		s.done(next.outcome, next.name, next.size)
+	}
+}
+
+func (s *say) done(verb progress.Verb, name string, size int64) {
+	s.line("%-11s %s (%s)", verb, name, bytes(size))
+}
+
+// made says that the images are made and will be written. The outcome of their
+// layers is up to the sink; other layers were downloaded to make them.
+func (s *say) made(images []v1.Image) error {
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
+	for _, img := range images {
+		m, err := img.Manifest()
+		if err != nil {
+			return err
+		}
+		for _, l := range m.Layers {
+			f := s.tally.of(progress.Subject{Name: fmt.Sprintf("layer %.12s", l.Digest.Hex), Digest: l.Digest.String()})
+			if f.size = l.Size; !f.inOutput {
+				f.inOutput = true
+				s.tally.output = append(s.tally.output, f)
+			}
+		}
+	}
+	for _, f := range s.tally.order {
+		if !f.inOutput && f.downloaded {
+			s.settle(f, "downloaded")
+		}
+	}
+	return nil
+}
+
+// sum prints what the run came to, after the output was written.
+func (s *say) sum() {
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
+	built, reused := 0, 0
+	for _, f := range s.tally.output {
+		s.settle(f, f.made()) // where the sink had no reason to look at it
+		if f.built {
+			built++
+		} else {
+			reused++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		word string
+		n    int
+	}{{"built", built}, {"reused", reused}} {
+		if p.n > 0 {
+			parts = append(parts, p.word+" "+count(p.n, "layer"))
+		}
+	}
+	for _, p := range []struct {
+		word string
+		verb progress.Verb
+	}{{"downloaded", progress.Downloading}, {"uploaded", progress.Uploading}} {
+		if n := s.tally.bytes[p.verb]; n > 0 {
+			parts = append(parts, p.word+" "+bytes(n))
+		}
+	}
+	s.line("done in %s: %s", seconds(time.Since(s.begun)), strings.Join(parts, ", "))
+}
+
+// seconds writes how long something took, for a person.
+func seconds(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+// Start implements progress.Log.
+func (s *say) Start(verb progress.Verb, what progress.Subject, total int64) progress.Task {
+	t := &task{say: s, verb: verb, what: what}
+	if s.bars != nil {
+		t.bar = s.bar(verb, what.Name, total)
+	} else if s.verbose {
+		s.line("%-11s %s", verb, what.Name)
+	}
+	return t
+}
+
+// task is a [progress.Task].
+type task struct {
+	say  *say
+	verb progress.Verb
+	what progress.Subject
+	done atomic.Int64
+	bar  *mpb.Bar
+}
+
+// Add implements progress.Task.
+func (t *task) Add(n int64) {
+	t.done.Add(n)
+	if t.bar != nil {
+		t.bar.IncrInt64(n)
+	}
+}
+
+// Done implements progress.Task.
+func (t *task) Done(err error) {
+	if t.bar != nil {
+		t.bar.Abort(true)
+	}
+	if err == nil {
+		t.say.ended(t.verb, t.what, t.done.Load())
+	}
+}
