@@ -199,11 +199,21 @@ func seconds(d time.Duration) string {
 func (s *say) Start(verb progress.Verb, what progress.Subject, total int64) progress.Task {
 	t := &task{say: s, verb: verb, what: what}
 	if s.bars != nil {
-		t.bar = s.bar(verb, what.Name, total)
+		t.bar = s.bar(verb, s.name(what), total)
 	} else if s.verbose {
-		s.line("%-11s %s", verb, what.Name)
+		s.line("%-11s %s", verb, s.name(what))
 	}
 	return t
+}
+
+// name gives the name that the line of a layer will have.
+func (s *say) name(what progress.Subject) string {
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
+	if f := s.tally.fates[what.Digest]; f != nil {
+		return f.name
+	}
+	return what.Name
 }
 
 // task is a [progress.Task].

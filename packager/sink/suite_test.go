@@ -214,8 +214,10 @@ func (r *recorded) add(line string) {
 	r.lines = append(r.lines, line)
 }
 
-func (r *recorded) Warn(m string)                           { r.add("warning " + m) }
-func (r *recorded) Note(v progress.Verb, n progress.Subject, _ int64) { r.add(string(v) + " " + n.Name) }
+func (r *recorded) Warn(m string) { r.add("warning " + m) }
+func (r *recorded) Note(v progress.Verb, n progress.Subject, _ int64) {
+	r.add(string(v) + " " + n.Name)
+}
 func (r *recorded) Start(v progress.Verb, n progress.Subject, _ int64) progress.Task {
 	r.add(string(v) + " " + n.Name)
 	return r
