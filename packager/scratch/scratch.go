@@ -1,0 +1,234 @@
+// Package scratch makes directories for unfinished work, and removes those
+// whose process has ended without removing its own.
+//
+// A scratch directory is called .laminate-<26 characters>.tmp. The process that
+// made it holds a lock (flock) on it, which the kernel releases when the process
+// ends, however it ends. So a directory whose lock can be taken is abandoned: no
+// age and no process number has to be trusted.
+//
+// Between making a directory and locking it another process may take it for
+// abandoned. So [Make] looks, once it holds the lock, whether the directory is
+// still there, and makes another one where it is not. The process that sweeps
+// removes only what it has locked.
+//
+// On a network file system a lock may be seen on one machine only. Directories
+// there have the suffix .unlocked.tmp, and are never swept.
+package scratch
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+)
+
+const (
+	prefix   = ".laminate-"
+	locked   = ".tmp"
+	unlocked = ".unlocked.tmp"
+	// attempts bounds how often a directory is made anew because another
+	// process swept it before it was locked.
+	attempts = 100
+)
+
+// abandonable are the names of the directories that may be swept.
+var abandonable = regexp.MustCompile(`^\.laminate-[A-Z2-7]{26}\.tmp$`)
+
+// ours are the names of all scratch directories.
+var ours = regexp.MustCompile(`^\.laminate-[A-Z2-7]{26}(\.unlocked)?\.tmp$`)
+
+// Is reports whether a file of this name is a scratch directory.
+func Is(name string) bool { return ours.MatchString(name) }
+
+// A Place is a directory in which scratch directories are made. An [os.Root] is
+// one, and so is an [At].
+type Place interface {
+	Mkdir(name string, perm fs.FileMode) error
+	Open(name string) (*os.File, error)
+	RemoveAll(name string) error
+}
+
+// At is a directory by its path.
+type At string
+
+// Mkdir implements Place.
+func (d At) Mkdir(name string, perm fs.FileMode) error {
+	return os.Mkdir(filepath.Join(string(d), name), perm)
+}
+
+// Open implements Place.
+func (d At) Open(name string) (*os.File, error) { return os.Open(filepath.Join(string(d), name)) }
+
+// RemoveAll implements Place.
+func (d At) RemoveAll(name string) error { return os.RemoveAll(filepath.Join(string(d), name)) }
+
+// A Dir is a scratch directory that this process holds.
+type Dir struct {
+	// Name is its name in its place.
+	Name string
+
+	in   Place
+	lock *os.File
+}
+
+// Make makes a scratch directory, for this user only, which the caller removes.
+func Make(in Place) (*Dir, error) {
+	suffix := locked
+	for range attempts {
+		name := prefix + rand.Text() + suffix
+		if err := in.Mkdir(name, 0o700); err != nil {
+			return nil, err
+		}
+		lock, state := acquire(in, name)
+		switch {
+		case state == held || suffix == unlocked:
+			return &Dir{Name: name, in: in, lock: lock}, nil
+		case state == unsure:
+			suffix = unlocked
+		}
+		if err := errors.Join(closed(lock), in.RemoveAll(name)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("other processes removed the directory again and again")
+}
+
+// Path is the path of a directory whose place is an [At].
+func (d *Dir) Path() string {
+	at, _ := d.in.(At)
+	return filepath.Join(string(at), d.Name)
+}
+
+// Remove removes the directory with everything in it, and then gives up its lock.
+func (d *Dir) Remove() error {
+	return errors.Join(d.in.RemoveAll(d.Name), closed(d.lock))
+}
+
+func closed(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// state is what is known of a directory.
+type state int
+
+const (
+	held   state = iota // this process has locked it
+	taken               // another process has locked it, or has removed it
+	unsure              // no lock there can be relied on
+)
+
+// acquire locks a directory, unless another process holds it. The file, which
+// may be nil, holds the lock until it is closed.
+func acquire(in Place, name string) (*os.File, state) {
+	f, err := in.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, taken
+	}
+	if err != nil {
+		return nil, unsure
+	}
+	if isNetwork(f) {
+		return f, unsure
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return f, taken
+	case err != nil:
+		return f, unsure
+	case !isStill(in, name, f):
+		return f, taken
+	}
+	return f, held
+}
+
+// isStill reports whether a name is still that of an open directory.
+func isStill(in Place, name string, f *os.File) bool {
+	again, err := in.Open(name)
+	if err != nil {
+		return false
+	}
+	defer again.Close()
+	now, errNow := again.Stat()
+	then, errThen := f.Stat()
+	return errNow == nil && errThen == nil && os.SameFile(now, then)
+}
+
+// Sweep removes from a directory the scratch directories of this user whose
+// process has ended, and returns how many they were and how many bytes they held.
+// What cannot be removed stays.
+func Sweep(dir string) (n int, bytes int64) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, 0
+	}
+	defer root.Close()
+	return SweepRoot(root)
+}
+
+// SweepRoot is [Sweep] for a directory that is open.
+func SweepRoot(root *os.Root) (n int, bytes int64) {
+	for _, name := range abandoned(root) {
+		lock, state := acquire(root, name)
+		if state == held {
+			size := sizeBelow(root, name)
+			if root.RemoveAll(name) == nil {
+				n, bytes = n+1, bytes+size
+			}
+		}
+		_ = closed(lock)
+	}
+	return n, bytes
+}
+
+// abandoned lists what may be an abandoned directory of this user.
+func abandoned(root *os.Root) (names []string) {
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	for {
+		entries, err := dir.ReadDir(1000)
+		for _, e := range entries {
+			if !abandonable.MatchString(e.Name()) || !e.IsDir() {
+				continue
+			}
+			info, err := root.Lstat(e.Name())
+			if err == nil && info.IsDir() && isOwn(info) {
+				names = append(names, e.Name())
+			}
+		}
+		if err != nil {
+			return names
+		}
+	}
+}
+
+func isOwn(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
+
+func sizeBelow(root *os.Root, name string) (bytes int64) {
+	_ = fs.WalkDir(root.FS(), name, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				bytes += info.Size()
+			}
+		}
+		return nil
+	})
+	return bytes
+}

@@ -1,0 +1,162 @@
+package scratch_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/packager/scratch"
+)
+
+// beside starts a process that holds a scratch directory, and returns the name
+// of that directory.
+func beside(place string) (cmd *exec.Cmd, name string) {
+	GinkgoHelper()
+	cmd = exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), besidePlace+"="+place)
+	stdout, err := cmd.StdoutPipe()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(cmd.Start()).To(Succeed())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	Expect(err).NotTo(HaveOccurred())
+	return cmd, strings.TrimSpace(line)
+}
+
+func kill(cmd *exec.Cmd) {
+	GinkgoHelper()
+	Expect(cmd.Process.Kill()).To(Succeed())
+	Expect(cmd.Wait()).To(MatchError("signal: killed"))
+}
+
+func names(dir string) []string {
+	GinkgoHelper()
+	entries, err := os.ReadDir(dir)
+	Expect(err).NotTo(HaveOccurred())
+	all := []string{}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+var _ = Describe("a scratch directory", func() {
+	var place string
+	BeforeEach(func() { place = GinkgoT().TempDir() })
+
+	It("belongs to its process, and is swept once that was killed", func() {
+		one, first := beside(place)
+		two, second := beside(place)
+		Expect(scratch.Sweep(place)).To(BeZero())
+		Expect(names(place)).To(ConsistOf(first, second))
+		Expect(scratch.Is(first)).To(BeTrue())
+		kill(one)
+		n, bytes := scratch.Sweep(place)
+		Expect(n).To(Equal(1))
+		Expect(bytes).To(BeEquivalentTo(1000))
+		Expect(names(place)).To(ConsistOf(second))
+		kill(two)
+		root, err := os.OpenRoot(place)
+		Expect(err).NotTo(HaveOccurred())
+		n, _ = scratch.SweepRoot(root)
+		Expect(n).To(Equal(1))
+		Expect(root.Close()).To(Succeed())
+		Expect(names(place)).To(BeEmpty())
+	})
+
+	It("is for this user only, and goes with everything in it", func() {
+		dir, err := scratch.Make(scratch.At(place))
+		Expect(err).NotTo(HaveOccurred())
+		info, err := os.Stat(dir.Path())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o700))
+		Expect(os.MkdirAll(filepath.Join(dir.Path(), "a", "b"), 0o700)).To(Succeed())
+		Expect(scratch.Sweep(place)).To(BeZero())
+		Expect(dir.Remove()).To(Succeed())
+		Expect(names(place)).To(BeEmpty())
+	})
+
+	It("is never lost between being made and being locked", func() {
+		done := make(chan struct{})
+		var sweepers, makers sync.WaitGroup
+		for range 2 {
+			sweepers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+						scratch.Sweep(place)
+					}
+				}
+			})
+		}
+		for range 4 {
+			makers.Go(func() {
+				defer GinkgoRecover()
+				for range 300 {
+					dir, err := scratch.Make(scratch.At(place))
+					Expect(err).NotTo(HaveOccurred())
+					Expect(os.WriteFile(filepath.Join(dir.Path(), "file"), nil, 0o600)).To(Succeed())
+					Expect(dir.Remove()).To(Succeed())
+				}
+			})
+		}
+		makers.Wait()
+		close(done)
+		sweepers.Wait()
+		Expect(names(place)).To(BeEmpty())
+	})
+
+	const name = ".laminate-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp"
+
+	DescribeTable("is not what else lies beside it",
+		func(name string) {
+			Expect(os.Mkdir(filepath.Join(place, name), 0o700)).To(Succeed())
+			Expect(scratch.Sweep(place)).To(BeZero())
+			Expect(names(place)).To(Equal([]string{name}))
+		},
+		Entry("of the user", "laminate-ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+		Entry("of a shorter name", ".laminate-ABC.tmp"),
+		Entry("of a longer name", name+".tmp"),
+		Entry("where locks hold on one machine only", ".laminate-ABCDEFGHIJKLMNOPQRSTUVWXYZ.unlocked.tmp"),
+	)
+
+	It("is no link and no file", func() {
+		other := GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(other, "mine"), nil, 0o600)).To(Succeed())
+		Expect(os.Symlink(other, filepath.Join(place, name))).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(place, strings.Replace(name, "A", "B", 1)), nil, 0o600)).To(Succeed())
+		Expect(scratch.Sweep(place)).To(BeZero())
+		Expect(names(place)).To(HaveLen(2))
+		Expect(names(other)).To(Equal([]string{"mine"}))
+	})
+
+	It("is swept by its user only, and a link in it is not followed", func() {
+		other := GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(other, "mine"), nil, 0o600)).To(Succeed())
+		Expect(os.Mkdir(filepath.Join(place, name), 0o700)).To(Succeed())
+		Expect(os.Symlink(other, filepath.Join(place, name, "link"))).To(Succeed())
+		if os.Geteuid() == 0 {
+			Expect(os.Chown(filepath.Join(place, name), 1, 1)).To(Succeed())
+			Expect(scratch.Sweep(place)).To(BeZero())
+			Expect(os.Chown(filepath.Join(place, name), 0, 0)).To(Succeed())
+		}
+		n, _ := scratch.Sweep(place)
+		Expect(n).To(Equal(1))
+		Expect(names(place)).To(BeEmpty())
+		Expect(names(other)).To(Equal([]string{"mine"}))
+	})
+
+	It("is not made where none can be", func() {
+		_, err := scratch.Make(scratch.At(filepath.Join(place, "nowhere")))
+		Expect(err).To(MatchError(os.ErrNotExist))
+		n, _ := scratch.Sweep(filepath.Join(place, "nowhere"))
+		Expect(n).To(BeZero())
+	})
+})
