@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/packager/cache"
+	"laminate/packager/scratch"
 )
 
 const cacheDescription = `The cache keeps between runs what need not be made or fetched twice. It is in
@@ -25,22 +27,26 @@ others use it. Where it cannot be used, a run does without, and says so.
 
 // cacheCommand is "cache".
 func (r *run) cacheCommand() *cli.Command {
-	command := func(name, usage string, do func(context.Context, *cache.Cache, string) error) *cli.Command {
+	command := func(name, usage string, do func(context.Context) error) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, Description: cacheDescription, HideHelpCommand: true, Flags: commonFlags(),
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
 					return wrongUse(c, "no argument is expected, and there is %q", c.Args().First())
 				}
-				return r.withCache(c.Context, do)
+				return do(c.Context)
 			},
 		}
 	}
 	return &cli.Command{
 		Name: "cache", Usage: "look at the cache, or empty it", Description: cacheDescription, HideHelpCommand: true,
 		Subcommands: []*cli.Command{
-			command("info", "print where the cache is and what it holds", r.printCache),
-			command("clean", "remove everything from the cache", r.cleanCache),
+			command("info", "print where the cache is and what it holds", func(ctx context.Context) error {
+				return r.withCache(ctx, r.printCache)
+			}),
+			command("clean", "remove everything from the cache, and what killed runs have left", func(ctx context.Context) error {
+				return errors.Join(r.withCache(ctx, r.cleanCache), r.cleanTemp())
+			}),
 		},
 	}
 }
@@ -104,6 +110,16 @@ func (r *run) cleanCache(ctx context.Context, c *cache.Cache, dir string) error 
 	return err
 }
 
+// cleanTemp removes the work directories of runs that were killed.
+func (r *run) cleanTemp() error {
+	n, size := scratch.Sweep(r.tempDir())
+	if n == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(r.stdout, "%s: removed what %s had left, %s\n", printable(r.tempDir()), count(n, "killed run"), bytes(size))
+	return err
+}
+
 // openCache opens the cache for a run that makes images, which goes on without
 // where there is none, or none that can be used.
 func (o *output) openCache() *cache.Cache {
@@ -131,6 +147,9 @@ func (o *output) finish(ctx context.Context) {
 func (o *output) warnOfCache(err error) {
 	o.say.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", err))
 }
+
+// tempDir is where work directories are made.
+func (r *run) tempDir() string { return cmp.Or(r.env("TMPDIR"), os.TempDir()) }
 
 // cacheDir is where the cache is; "" where the environment names no place for it.
 func (r *run) cacheDir() string {

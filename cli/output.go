@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"laminate/packager/cache"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
+	"laminate/packager/scratch"
 	"laminate/packager/sink"
 	"laminate/packager/source"
 )
@@ -181,13 +181,17 @@ func (o *output) doubtAuto(mode flatten.Mode) {
 	}
 }
 
-// work makes the work directory, does the work, and cleans up.
+// work makes the work directory, does the work, and cleans up: also after
+// earlier runs that were killed.
 func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
-	o.workDir, err = os.MkdirTemp(o.env("TMPDIR"), "laminate-")
+	temp := o.tempDir()
+	scratch.Sweep(temp)
+	work, err := scratch.Make(scratch.At(temp))
 	if err != nil {
 		return fmt.Errorf("work directory: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(o.workDir)) }()
+	defer func() { err = errors.Join(err, work.Remove()) }()
+	o.workDir = work.Path()
 	o.say = o.begin(o.c)
 	defer o.finish(ctx)
 	o.doubts()
@@ -239,7 +243,7 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	o.finish(ctx)
 	for _, w := range written {
 		if _, err := fmt.Fprintf(o.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
-			return fmt.Errorf("standard output: %w", err)
+			return &unprintedError{err: err, written: written}
 		}
 	}
 	if err == nil {
@@ -247,6 +251,23 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	}
 	return err
 }
+
+// unprintedError reports outputs that are there, although standard output took
+// no line about them.
+type unprintedError struct {
+	err     error
+	written []sink.Written
+}
+
+func (e *unprintedError) Error() string {
+	var all []string
+	for _, w := range e.written {
+		all = append(all, fmt.Sprintf("%s (%s)", w.Destination, w.Digest))
+	}
+	return fmt.Sprintf("standard output: %v; the output is complete nevertheless: %s", e.err, strings.Join(all, ", "))
+}
+
+func (e *unprintedError) Unwrap() error { return e.err }
 
 // list gives the values of a flag that may be repeated, or hold several
 // values between commas.
