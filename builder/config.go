@@ -3,12 +3,12 @@ package builder
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 
 	"laminate/flatten"
 	"laminate/packager/config"
+	"laminate/packager/localfile"
 )
 
 // Config is a builder.toml: what it says, with the stack form and the
@@ -114,7 +114,7 @@ func (c *Config) runImagePath(i int) []any {
 // ReadConfig reads a builder.toml. The problems may be warnings only; where
 // they are not, the Config is as complete as they let it be.
 func ReadConfig(file string) (Config, config.Problems, error) {
-	f, err := os.Open(file)
+	f, err := localfile.Open(file)
 	if err != nil {
 		return Config{}, nil, err
 	}

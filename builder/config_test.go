@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -330,4 +332,11 @@ var _ = Describe("ReadConfig", func() {
 		_, _, err = builder.ReadConfig(b.at("nowhere.toml"))
 		Expect(err).To(MatchError(ContainSubstring("no such file")))
 	})
+
+	It("refuses a named pipe, which could block for ever", func(SpecContext) {
+		b := newBench()
+		Expect(syscall.Mkfifo(b.at("builder.toml"), 0o600)).To(Succeed())
+		_, _, err := builder.ReadConfig(b.at("builder.toml"))
+		Expect(err).To(MatchError(ContainSubstring("builder.toml: it is a named pipe")))
+	}, NodeTimeout(10*time.Second))
 })

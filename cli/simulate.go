@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"laminate/builder/history"
 	"laminate/builder/simulate"
 	"laminate/packager/assembly"
+	"laminate/packager/localfile"
 )
 
 // What is simulated where nothing else is said.
@@ -142,7 +142,7 @@ func (s *simulateRun) named(flag string, none []string) []string {
 }
 
 func readHistory(name string) (f *history.File, err error) {
-	in, err := os.Open(name)
+	in, err := localfile.Open(name)
 	if err != nil {
 		return nil, err
 	}

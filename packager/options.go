@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"laminate/flatten"
@@ -12,6 +11,7 @@ import (
 	"laminate/packager/assembly"
 	"laminate/packager/cache"
 	"laminate/packager/config"
+	"laminate/packager/localfile"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 	"laminate/packager/progress"
@@ -83,7 +83,7 @@ func (o Options) checkLabels() error {
 
 // ReadConfig reads a package.toml.
 func ReadConfig(file string) (config.Package, error) {
-	f, err := os.Open(file)
+	f, err := localfile.Open(file)
 	if err != nil {
 		return config.Package{}, err
 	}

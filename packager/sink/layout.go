@@ -16,8 +16,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"laminate/packager/localfile"
 	"laminate/packager/location"
 	"laminate/packager/progress"
+	"laminate/packager/registry"
 )
 
 // writeLayout writes the image, or the index over several, into an OCI layout.
@@ -102,7 +104,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 	case len(entries) == 0:
 		return dir, true, nil
 	}
-	mark, err := os.ReadFile(filepath.Join(dir, "oci-layout"))
+	mark, err := localfile.Read(filepath.Join(dir, "oci-layout"), registry.DocumentLimit)
 	if err != nil {
 		return "", false, fmt.Errorf("output %s: the directory holds other things than an OCI layout", path)
 	}
@@ -122,7 +124,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 // readIndex reads a layout's index.json; a layout without one is empty.
 func readIndex(dir string) (v1.IndexManifest, error) {
 	file := filepath.Join(dir, "index.json")
-	raw, err := os.ReadFile(file)
+	raw, err := localfile.Read(file, registry.DocumentLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}, nil
 	}

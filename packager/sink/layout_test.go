@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -219,4 +221,21 @@ var _ = Describe("layouts", func() {
 		Entry("in an empty directory", "empty"),
 		Entry("in a layout", "filled"),
 	)
+})
+
+var _ = Describe("a layout that is there", func() {
+	write := func(dir string) error {
+		_, err := sink.Write(context.Background(), ociLayout(dir, "x"), []sink.Image{imageOf(flatten.Target{OS: "linux", Arch: "amd64"}, layerOf(1, 100))}, sink.Options{})
+		return err
+	}
+
+	It("with a named pipe in it is refused, and not waited for", func(SpecContext) {
+		for _, name := range []string{"oci-layout", "index.json"} {
+			dir := GinkgoT().TempDir()
+			Expect(write(dir)).To(Succeed())
+			Expect(os.Remove(filepath.Join(dir, name))).To(Succeed())
+			Expect(syscall.Mkfifo(filepath.Join(dir, name), 0o600)).To(Succeed())
+			Expect(write(dir)).NotTo(Succeed())
+		}
+	}, NodeTimeout(20*time.Second))
 })

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"laminate/flatten/layer"
+	"laminate/packager/localfile"
 )
 
 // readDirectory lists everything below a directory but what is left out.
@@ -106,8 +107,8 @@ func listOriginal(file string) (original, error) {
 	if err != nil {
 		return original{}, err
 	}
-	if !info.Mode().IsRegular() {
-		return original{}, fmt.Errorf("%s is no regular file", file)
+	if err := localfile.Check(info.Mode()); err != nil {
+		return original{}, err
 	}
 	path, err := filepath.EvalSymlinks(file)
 	return original{path: path, info: info}, err

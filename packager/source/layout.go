@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
+	"laminate/packager/localfile"
 )
 
 // refNameKey is the annotation that holds a tag (OCI image layout).
@@ -32,14 +33,11 @@ type blobs interface {
 type dirBlobs string
 
 func (d dirBlobs) open(name string) (io.ReadCloser, int64, error) {
-	f, err := os.OpenInRoot(string(d), filepath.FromSlash(name))
+	f, err := localfile.OpenIn(string(d), filepath.FromSlash(name))
 	if err != nil {
 		return nil, 0, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", name)
-	}
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"laminate/packager/registry"
 )
 
 // Limits bound what one source may unpack to, so that a small file cannot fill
@@ -25,10 +27,8 @@ type Limits struct {
 }
 
 const (
-	ratioFrom = 100 << 20
-	// documentLimit bounds manifests, image configs and indexes, which are
-	// held in memory.
-	documentLimit = 16 << 20
+	ratioFrom     = 100 << 20
+	documentLimit = registry.DocumentLimit
 	// nameLimit bounds the names of an archive's entries.
 	nameLimit = 4096
 	// namesLimit bounds all names of one archive or directory together, which

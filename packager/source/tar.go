@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"laminate/flatten/layer"
+	"laminate/packager/localfile"
 )
 
 // errNoTar is what is wrong with a file that does not begin as a tar does.
@@ -62,7 +62,7 @@ func (s *spooler) close() error {
 // readTarFile lists a tar file that is not compressed. Contents are read from
 // it when they are asked for.
 func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, err error) {
-	f, err := os.Open(file.path)
+	f, err := localfile.Open(file.path)
 	if err != nil {
 		return nil, err
 	}

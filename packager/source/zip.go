@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"laminate/flatten/layer"
+	"laminate/packager/localfile"
 )
 
 // linkLimit bounds the targets of symbolic links in zip files.
@@ -19,7 +19,7 @@ const linkLimit = 4096
 // readZip lists a zip file. Contents are checked and spooled.
 func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err error) {
 	limits := o.Limits.orDefault()
-	r, err := os.Open(file.path)
+	r, err := localfile.Open(file.path)
 	if err != nil {
 		return nil, err
 	}
