@@ -43,13 +43,18 @@ func (c Count) Total() int {
 func (j *Job) plan(ctx context.Context, packages map[flatten.Kind][]*source.Package) (err error) {
 	wishes := j.options.Wishes
 	wishes.Packed = assembly.Packed(packages[flatten.Buildpack])
+	for _, r := range j.Expansion.Refs {
+		if !slices.Contains(j.added[flatten.Buildpack], r) { // the build image has it
+			wishes.Elsewhere = append(wishes.Elsewhere, r)
+		}
+	}
 	for _, r := range j.added[flatten.Extension] {
 		j.Extensions = append(j.Extensions, flatten.PlannedLayer{Refs: []flatten.Ref{r}, Reason: "extension"})
 	}
 	if wishes.Mode == flatten.Auto {
 		j.Plan, err = j.planAuto(ctx, wishes)
 	} else {
-		j.Plan, err = j.layers(wishes)
+		j.Plan, err = j.planAs(wishes)
 	}
 	if err != nil {
 		return err
@@ -58,14 +63,14 @@ func (j *Job) plan(ctx context.Context, packages map[flatten.Kind][]*source.Pack
 	if j.Layers.Total() <= j.Layers.Budget {
 		return nil
 	}
-	asked, err := j.claimed(wishes)
+	asked, err := wishes.Claimed(j.Expansion)
 	if err != nil {
 		return err
 	}
 	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked)}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
 		wishes.Mode = mode
-		other, err := j.layers(wishes)
+		other, err := j.planAs(wishes)
 		if err != nil {
 			return err
 		}
@@ -80,7 +85,7 @@ func (j *Job) plan(ctx context.Context, packages map[flatten.Kind][]*source.Pack
 // planAuto plans for as many layers as there is room for, besides those that
 // hold no buildpacks. Where there is no room at all it plans the fewest.
 func (j *Job) planAuto(ctx context.Context, wishes flatten.Wishes) (flatten.LayerPlan, error) {
-	fixed, err := j.claimed(wishes)
+	fixed, err := wishes.Claimed(j.Expansion)
 	if err != nil {
 		return nil, err
 	}
@@ -88,47 +93,13 @@ func (j *Job) planAuto(ctx context.Context, wishes flatten.Wishes) (flatten.Laye
 	room := rest.Budget - rest.Total()
 	if room <= len(fixed) {
 		wishes.Mode = flatten.All
-		return j.layers(wishes)
+		return j.planAs(wishes)
 	}
 	return j.maker.Auto(ctx, j.modules[flatten.Buildpack], j.Expansion, j.added[flatten.Buildpack], fixed, room)
 }
 
-// claimed gives the layers that groups and exclusions ask for, without those
-// refs that the build image has.
-func (j *Job) claimed(wishes flatten.Wishes) (flatten.LayerPlan, error) {
-	plan, err := wishes.Claimed(j.Expansion)
-	var kept flatten.LayerPlan
-	for _, l := range plan {
-		l.Refs = slices.DeleteFunc(l.Refs, func(r flatten.Ref) bool { return !slices.Contains(j.added[flatten.Buildpack], r) })
-		if len(l.Refs) > 0 {
-			kept = append(kept, l)
-		}
-	}
-	return kept, err
-}
-
-// layers plans the layers of all buildpacks, and leaves out those that the
-// build image has: it may be wished that they share a layer, too.
-func (j *Job) layers(wishes flatten.Wishes) (flatten.LayerPlan, error) {
-	plan, err := flatten.Plan(j.Expansion, j.modules[flatten.Buildpack].Plain(), wishes)
-	var kept flatten.LayerPlan
-	for _, l := range plan {
-		var ours, theirs []flatten.Ref
-		for _, r := range l.Refs {
-			if slices.Contains(j.added[flatten.Buildpack], r) {
-				ours = append(ours, r)
-			} else {
-				theirs = append(theirs, r)
-			}
-		}
-		if l.AsIs {
-			l.Also = slices.Concat(l.Also, theirs)
-		}
-		if l.Refs = ours; len(ours) > 0 {
-			kept = append(kept, l)
-		}
-	}
-	return kept, err
+func (j *Job) planAs(wishes flatten.Wishes) (flatten.LayerPlan, error) {
+	return flatten.Plan(j.Expansion, j.modules[flatten.Buildpack].Plain(), wishes)
 }
 
 // Doubled tells what layers that are used as they are hold for nothing.

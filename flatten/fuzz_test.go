@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"laminate/flatten"
 )
 
@@ -146,7 +144,13 @@ func FuzzRecipesLabel(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, s := range []string{string(b), `{"x":{}}`, `null`, `{"` + hash("a").String() + `":{"recipe":"","pieces":[{"content":"` + hash("1").String() + `"}]}}`, `{`} {
+	neighbours := flatten.RecipesLabel{}
+	neighbours.Add(hash("d"), []flatten.Facts{{Ref: r("a@1"), ContentID: hash("1"), Length: 512}, {Ref: r("a@2"), ContentID: hash("2"), Length: 1024}})
+	n, err := json.Marshal(neighbours)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{string(b), string(n), longForm(l), longForm(neighbours), `{"x":{}}`, `null`, `{"` + hash("a").String() + `":{"recipe":"","pieces":[{"content":"` + hash("1").String() + `"}]}}`, `{`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -154,14 +158,16 @@ func FuzzRecipesLabel(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for diffID, layer := range l {
-			h, err := v1.NewHash(diffID)
-			if err != nil {
-				t.Fatal(err)
+		for diffID, pieces := range l {
+			if len(pieces) == 0 || len(pieces) == 1 && pieces[0].ContentID != diffID {
+				t.Fatalf("%s: %v is believed", s, pieces)
 			}
-			pieces := l.Facts(h)
-			if flatten.Recipe(pieces).String() != layer.Recipe || len(pieces) == 0 || len(pieces) == 1 && pieces[0].ContentID != h {
-				t.Fatalf("%s: %v is believed", s, layer)
+			var refs []flatten.Ref
+			for _, p := range pieces {
+				refs = append(refs, p.Ref)
+			}
+			if !slices.Equal(refs, flatten.Neighbours(refs)) {
+				t.Fatalf("%s: the order of %v is believed", s, refs)
 			}
 			for _, p := range pieces {
 				if p.Length <= 0 || p.Length%512 != 0 || p.Ref.Check() != nil {
@@ -174,7 +180,7 @@ func FuzzRecipesLabel(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := flatten.ParseRecipesLabel(string(b))
-		if err != nil || !maps.EqualFunc(again, l, func(a, b flatten.LayerRecipe) bool { return a.Recipe == b.Recipe && slices.Equal(a.Pieces, b.Pieces) }) {
+		if err != nil || !maps.EqualFunc(again, l, slices.Equal[[]flatten.Facts]) {
 			t.Fatalf("%v, then %v, %v", l, again, err)
 		}
 	})

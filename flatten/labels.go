@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -129,80 +128,4 @@ func ParseMetadata(value string) (Metadata, error) {
 		return Metadata{}, fmt.Errorf("buildpackage metadata label: %w", err)
 	}
 	return m, nil
-}
-
-// RecipesLabel is the value of laminate's own label: the diffID of a layer ->
-// its recipe and pieces, in the order in which the layer holds them. The next
-// run plans, reuses and compares with it, without reading a byte.
-type RecipesLabel map[string]LayerRecipe
-
-// LayerRecipe is what [RecipesLabel] says of one layer.
-type LayerRecipe struct {
-	Recipe string        `json:"recipe"`
-	Pieces []PieceRecord `json:"pieces"`
-}
-
-// PieceRecord is one piece of a [LayerRecipe].
-type PieceRecord struct {
-	ID      string `json:"id"`
-	Version string `json:"version"`
-	Content string `json:"content"` // content identity
-	Length  int64  `json:"length"`  // bytes, uncompressed
-}
-
-// Add enters the layer with the diffID.
-func (l RecipesLabel) Add(diffID v1.Hash, pieces []Facts) {
-	r := LayerRecipe{Recipe: Recipe(pieces).String()}
-	for _, p := range pieces {
-		r.Pieces = append(r.Pieces, PieceRecord{ID: p.Ref.ID, Version: p.Ref.Version, Content: p.ContentID.String(), Length: p.Length})
-	}
-	l[diffID.String()] = r
-}
-
-// Facts gives the pieces of the layer with the diffID, or nil where the label
-// does not speak of it.
-func (l RecipesLabel) Facts(diffID v1.Hash) []Facts {
-	var pieces []Facts
-	for _, p := range l[diffID.String()].Pieces {
-		h, err := v1.NewHash(p.Content)
-		if err != nil {
-			return nil
-		}
-		pieces = append(pieces, Facts{Ref: Ref{ID: p.ID, Version: p.Version}, ContentID: h, Length: p.Length})
-	}
-	return pieces
-}
-
-// ParseRecipesLabel reads the value of [RecipesLabelKey]. A layer whose recipe
-// is not that of its pieces, that holds one piece and differs from it, or that
-// has pieces that cannot be, is left out: what laminate did not write is not
-// believed.
-func ParseRecipesLabel(value string) (RecipesLabel, error) {
-	var l RecipesLabel
-	if err := json.Unmarshal([]byte(value), &l); err != nil {
-		return nil, fmt.Errorf("%s label: %w", RecipesLabelKey, err)
-	}
-	maps.DeleteFunc(l, func(diffID string, r LayerRecipe) bool {
-		h, err := v1.NewHash(diffID)
-		if err != nil {
-			return true
-		}
-		facts := l.Facts(h)
-		return len(facts) == 0 || Recipe(facts).String() != r.Recipe || !canBe(facts) ||
-			len(facts) == 1 && facts[0].ContentID != h
-	})
-	return l, nil
-}
-
-// canBe tells whether a layer can hold such pieces: each ref once, and each
-// piece of whole tar blocks.
-func canBe(pieces []Facts) bool {
-	seen := map[Ref]bool{}
-	for _, p := range pieces {
-		if p.Length <= 0 || p.Length%512 != 0 || p.Ref.Check() != nil || seen[p.Ref] {
-			return false
-		}
-		seen[p.Ref] = true
-	}
-	return true
 }

@@ -38,6 +38,9 @@ type Wishes struct {
 	// Packed are the refs of each layer that the sources have, in order:
 	// what AsPackaged goes by.
 	Packed [][]Ref
+	// Elsewhere are refs that the image has already, below: patterns may mean
+	// them, but the plan leaves them out.
+	Elsewhere []Ref
 }
 
 // LayerPlan says which refs share which layer, lowest layer first.
@@ -46,7 +49,7 @@ type LayerPlan []PlannedLayer
 // PlannedLayer is one layer.
 type PlannedLayer struct {
 	// Refs are those for which the image's label names this layer, in the
-	// order in which a layer that is built holds them.
+	// order in which a layer that is built holds them (see [Neighbours]).
 	Refs []Ref
 	// AsIs tells that the layer is one of Wishes.Packed, to be used unseen.
 	AsIs bool
@@ -66,7 +69,8 @@ type place struct {
 
 // Plan decides on the layers of an expansion. Every ref comes to lie in just
 // one layer. Layers and the refs in them have the order of the expansion, but
-// for the layer of the root, which changes most often and so lies on top.
+// for refs that share an id directory (see [Neighbours]), and for the layer of
+// the root, which changes most often and so lies on top.
 // Everything in the wishes that is wrong is reported at once.
 func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
 	places, err := w.claims(e)
@@ -97,7 +101,30 @@ func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
 		}
 	}
 	slices.SortStableFunc(plan, func(a, b PlannedLayer) int { return e.rootLast(a) - e.rootLast(b) })
-	return plan, nil
+	return w.finish(plan), nil
+}
+
+// finish leaves out what lies elsewhere, and puts the refs of each layer in
+// their final order.
+func (w Wishes) finish(plan LayerPlan) LayerPlan {
+	var kept LayerPlan
+	for _, l := range plan {
+		var here, elsewhere []Ref
+		for _, r := range l.Refs {
+			if slices.Contains(w.Elsewhere, r) {
+				elsewhere = append(elsewhere, r)
+			} else {
+				here = append(here, r)
+			}
+		}
+		if l.AsIs {
+			l.Also = slices.Concat(l.Also, elsewhere)
+		}
+		if l.Refs = Neighbours(here); len(here) > 0 {
+			kept = append(kept, l)
+		}
+	}
+	return kept
 }
 
 // Claimed gives the layers that groups and exclusions ask for, whatever the
@@ -122,7 +149,7 @@ func (w Wishes) Claimed(e Expansion) (LayerPlan, error) {
 		}
 		plan[i].Refs = append(plan[i].Refs, r)
 	}
-	return plan, nil
+	return w.finish(plan), nil
 }
 
 // claims gives the places of what groups and exclusions speak of.

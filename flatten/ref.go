@@ -85,7 +85,44 @@ func (k Kind) Root() string { return "/cnb/" + string(k) + "s" }
 func (k Kind) Descriptor() string { return string(k) + ".toml" }
 
 // IDDir is the directory that holds all versions of an id, "/" written as "_".
-func (k Kind) IDDir(r Ref) string { return k.Root() + "/" + strings.ReplaceAll(r.ID, "/", "_") }
+func (k Kind) IDDir(r Ref) string { return k.Root() + "/" + r.idDirName() }
+
+func (r Ref) idDirName() string { return strings.ReplaceAll(r.ID, "/", "_") }
+
+// SharesIDDir reports whether two refs have the same id directory: versions of
+// one id have, and ids such as acme/x and acme_x.
+func (r Ref) SharesIDDir(o Ref) bool { return r.idDirName() == o.idDirName() }
+
+// ShareIDDir reports whether any two of the refs have the same id directory.
+func ShareIDDir(refs []Ref) bool {
+	seen := map[string]bool{}
+	for _, r := range refs {
+		if seen[r.idDirName()] {
+			return true
+		}
+		seen[r.idDirName()] = true
+	}
+	return false
+}
+
+// Neighbours returns the refs in the order in which a layer holds them: as they
+// come, but those of one id directory next to each other, at the place of the
+// first. So the entry of that directory has to stand in the layer just once:
+// Docker and podman keep the tar headers of every layer (tar-split), and load
+// none that has a path twice, directories included (compare
+// https://github.com/buildpacks/pack/issues/2429).
+func Neighbours(refs []Ref) []Ref {
+	byDir := map[string][]Ref{}
+	for _, r := range refs {
+		byDir[r.idDirName()] = append(byDir[r.idDirName()], r)
+	}
+	ordered := make([]Ref, 0, len(refs))
+	for _, r := range refs {
+		ordered = append(ordered, byDir[r.idDirName()]...)
+		delete(byDir, r.idDirName())
+	}
+	return ordered
+}
 
 // Dir is the directory that holds the module's files.
 func (k Kind) Dir(r Ref) string { return k.IDDir(r) + "/" + r.Version }

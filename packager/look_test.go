@@ -68,14 +68,17 @@ func (e entry) facts() string {
 }
 
 // filesOf gives what the layers of an image hold together, by path. No path
-// may stand twice, directories aside.
+// may stand twice, but for directories in several layers.
 func filesOf(img v1.Image) map[string]string {
 	GinkgoHelper()
 	layers, err := img.Layers()
 	Expect(err).NotTo(HaveOccurred())
 	files := map[string]string{}
 	for _, l := range layers {
+		here := map[string]bool{}
 		for _, e := range entriesOf(l) {
+			Expect(here).NotTo(HaveKey(e.Name), "engines refuse a layer that has a path twice")
+			here[e.Name] = true
 			before, twice := files[e.Name]
 			Expect(twice && e.Typeflag != tar.TypeDir).To(BeFalse(), "%s stands twice", e.Name)
 			if twice {
@@ -118,7 +121,10 @@ func expectExact(img *packager.Image) {
 		diffID, err := l.DiffID()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(configOf(img.Image).RootFS.DiffIDs[i]).To(Equal(diffID))
+		here := map[string]bool{}
 		for _, e := range entriesOf(l) {
+			Expect(here).NotTo(HaveKey(e.Name), "engines refuse a layer that has a path twice")
+			here[e.Name] = true
 			dir := moduleDir(e.Name)
 			if dir == "" {
 				continue

@@ -11,7 +11,7 @@ import (
 // Input is all that a plan depends on.
 type Input struct {
 	// Modules are what the layers have to hold. New layers hold them in this
-	// order; nothing else depends on it.
+	// order (see [flatten.Neighbours]); nothing else depends on it.
 	Modules []Module
 	// Budget is how many layers there may be, with the fixed ones: 1 at least.
 	Budget int

@@ -52,6 +52,7 @@ func (s *state) layers(groups []group) flatten.LayerPlan {
 	plan := make(flatten.LayerPlan, len(all))
 	for i, l := range all {
 		plan[i] = l.PlannedLayer
+		plan[i].Refs = flatten.Neighbours(l.Refs)
 	}
 	return plan
 }

@@ -61,15 +61,23 @@ const ahead = 2
 
 // members writes all of a layer that holds modules.
 func (w *blobWriter) members(kind flatten.Kind, members []Member) (written []passed, err error) {
-	for i := range members {
+	var shared *idEntry // of the member that others follow
+	for i, m := range members {
 		for next := len(w.begun); next < len(members) && next <= i+ahead; next++ {
 			w.begin(func(s *stream) error { return s.member(kind, members[next]) })
 		}
-		p, err := w.take(w.begun[i])
+		switch {
+		case m.follows:
+		case i+1 < len(members) && members[i+1].follows:
+			shared = &idEntry{dir: kind.IDDir(m.Ref)}
+		default:
+			shared = nil
+		}
+		p, err := w.take(w.begun[i], shared)
 		if err != nil {
 			return nil, err
 		}
-		p.ref = members[i].Ref
+		p.ref = m.Ref
 		written = append(written, p)
 	}
 	return written, w.trailer()
@@ -83,13 +91,22 @@ type passed struct {
 	sum            uint64
 }
 
-// take writes all of a stream.
-func (w *blobWriter) take(s *stream) (passed, error) {
+// take writes all of a stream. Shared is the entry of the id directory where
+// several members share one: the first of them brings it, and what the others
+// lack of it is summed up with them, since their readers add it as well.
+func (w *blobWriter) take(s *stream, shared *idEntry) (passed, error) {
 	var p passed
 	h := newQuick()
+	if shared != nil && shared.whole {
+		h.Write(shared.head)
+		p.length = int64(len(shared.head))
+	}
 	for next := range s.ahead {
 		if err := context.Cause(w.ctx); err != nil {
 			return p, err
+		}
+		if shared != nil {
+			_, _ = shared.take(next.tar) // what is wrong with the first member, the check tells
 		}
 		h.Write(next.tar)
 		p.length += int64(len(next.tar))

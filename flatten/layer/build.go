@@ -22,6 +22,12 @@ type Member struct {
 	// Splice, where it is set, is the same piece as somebody compressed it.
 	Splice *Splice
 	anew   bool // the piece is not asked for its compressed form
+	// follows is set by Build: the piece shares the id directory of the member
+	// before it. It is stored without the entry of that directory, and so is
+	// always compressed anew. Where its own entry was another (another mode,
+	// say), that of the first member counts for all, and its content identity
+	// is that of what the layer gives back.
+	follows bool
 }
 
 // splicer is a piece that may know of its compressed form when it is asked.
@@ -43,9 +49,13 @@ type BuildOptions struct {
 // once, and checks while it does so that the layer holds what it should: it is
 // split again as its readers will, and each piece must come out as it went in.
 // What can be spliced is; how a member comes into the layer depends on nothing
-// but what is said of this one. A file that could not be completed is removed.
+// but what is said of this one, and on whether it shares the id directory of the
+// member before it. A file that could not be completed is removed.
 func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error) {
 	members = slices.Clone(members)
+	for i := range members {
+		members[i].follows = i > 0 && members[i].Ref.SharesIDDir(members[i-1].Ref)
+	}
 	for {
 		b, err := create(o, func(b *Built, f io.Writer) error { return b.write(ctx, f, members, o) })
 		var failed *unsplicedError
@@ -64,7 +74,7 @@ func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) erro
 		_, err := w.take(w.begin(func(s *stream) error {
 			tw := tar.NewWriter(s)
 			return errors.Join(write(s.ctx, tw), tw.Close())
-		}))
+		}), nil)
 		b.diffID, b.digest, b.size = w.end(err)
 		return err
 	})
@@ -127,6 +137,13 @@ func unspliced(err error, begun []*stream, members []Member, pieces []flatten.Fa
 
 // member makes the tar of a member, and compresses it or takes it compressed.
 func (s *stream) member(kind flatten.Kind, m Member) error {
+	if m.follows {
+		entry := &idEntry{dir: kind.IDDir(m.Ref)}
+		if err := entry.writeWithout(s, func(w io.Writer) error { return m.Piece.WriteEntries(s.ctx, w) }); err != nil {
+			return fmt.Errorf("buildpack %s: %w", m.Ref, err)
+		}
+		return nil
+	}
 	from := m.Splice
 	if p, ok := m.Piece.(splicer); ok && from == nil && !m.anew {
 		var err error

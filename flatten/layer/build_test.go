@@ -75,7 +75,10 @@ func listing(r io.Reader) []string {
 	}
 }
 
-var a1, a2, b1 = flatten.Ref{ID: "x/a", Version: "1"}, flatten.Ref{ID: "x/a", Version: "2"}, flatten.Ref{ID: "b", Version: "1"}
+var (
+	a1, a2 = flatten.Ref{ID: "x/a", Version: "1"}, flatten.Ref{ID: "x/a", Version: "2"}
+	b1, c1 = flatten.Ref{ID: "b", Version: "1"}, flatten.Ref{ID: "c", Version: "1"}
+)
 
 var _ = Describe("a layer in normal form", func() {
 	It("holds the entries in walk order, as the standard library reads them", func() {

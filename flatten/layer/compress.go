@@ -36,7 +36,7 @@ const gzipLevel = 5
 
 // formatNumber is raised with every change to how layers are compressed or
 // spliced that gives other bytes, and that [Format] would not show otherwise.
-const formatNumber = 2
+const formatNumber = 3
 
 // Format says what the bytes of a compressed layer depend on besides its
 // content: layers of another format may have other digests. It is part of the

@@ -28,6 +28,9 @@ type Report struct {
 	// which laminate writes them, so that it can be used as it is. Otherwise
 	// it is the first reason why not.
 	Untidy string
+	// Twice is the first path that stands in the layer twice, "" where there is
+	// none. Docker and podman load no image with such a layer.
+	Twice string
 }
 
 // Inspect reads a layer that holds the refs, perhaps among others. It is an
@@ -37,19 +40,19 @@ func Inspect(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Op
 	if err := i.read(ctx, kind, refs, open); err != nil {
 		return Report{}, err
 	}
-	return Report{Pieces: i.facts(), Untidy: i.untidy}, nil
+	return Report{Pieces: i.facts(), Untidy: i.untidy, Twice: i.twice}, nil
 }
 
 // inspection is what is found in a layer.
 type inspection struct {
 	order   []flatten.Ref
 	tallies map[flatten.Ref]*tally
-	untidy  string
+	flaws
 }
 
 func (i *inspection) read(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Opener) (err error) {
 	i.tallies = map[flatten.Ref]*tally{}
-	i.untidy, err = readLayer(ctx, open, kind, refs, func(r flatten.Ref, again bool) (io.Writer, error) {
+	i.flaws, err = readLayer(ctx, open, kind, refs, func(r flatten.Ref, again bool) (io.Writer, error) {
 		if !again {
 			i.order = append(i.order, r)
 			i.tallies[r] = newTally()
@@ -68,13 +71,13 @@ func (i *inspection) facts() []flatten.Facts {
 	return pieces
 }
 
-func readLayer(ctx context.Context, open Opener, kind flatten.Kind, refs []flatten.Ref, begin func(flatten.Ref, bool) (io.Writer, error)) (string, error) {
+func readLayer(ctx context.Context, open Opener, kind flatten.Kind, refs []flatten.Ref, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
 	rc, err := open(ctx)
 	if err != nil {
-		return "", err
+		return flaws{}, err
 	}
-	untidy, err := scan(ctx, rc, kind, refs, false, begin)
-	return untidy, errors.Join(err, rc.Close())
+	found, err := scan(ctx, rc, kind, refs, false, begin)
+	return found, errors.Join(err, rc.Close())
 }
 
 // tally counts and hashes a piece.

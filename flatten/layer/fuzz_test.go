@@ -22,7 +22,8 @@ import (
 func FuzzScan(f *testing.F) {
 	x, x1, f1 := dir(bp+"/x"), dir(bp+"/x/1"), file(bp+"/x/1/f", "one")
 	for _, seed := range [][]byte{
-		cat(x, x1, f1, end), cat(x, x1, f1, dir(bp+"/x/2"), end), cat(f1, file(bp+"/x/2/g", "two"), file(bp+"/x/1/z", "z")), nil, end,
+		cat(x, x1, f1, end), cat(x, x1, f1, dir(bp+"/x/2"), end), cat(x, x1, f1, x, dir(bp+"/x/2"), end), cat(x, x1, f1, dir(bp+"/x/"), dir(bp+"/x/2"), end),
+		cat(x, x1, f1, dir(bp+"/x/2"), x1, end), cat(f1, file(bp+"/x/2/g", "two"), file(bp+"/x/1/z", "z")), nil, end,
 		cat(x, x1, f1, hard(bp+"/x/1/h", bp+"/x/1/f"), soft(bp+"/x/1/s", ".."), end), cat(dir("./cnb/"), file("./cnb/buildpacks/x/1/f", "one"), end),
 		cat(x, x1, pax('x', "path", bp+"/x/1/ü"), f1, end), cat(pax('g', "path", bp+"/x/1/ü"), f1, end), cat(x, x1, file(bp+"/x/1/../../f", ""), end),
 		cat(x, x1, entry(tar.Header{Name: bp + "/x/1/" + strings.Repeat("n", 200), Format: tar.FormatGNU}, "gnu"), end),
@@ -41,22 +42,30 @@ func FuzzScan(f *testing.F) {
 				}
 				continue
 			}
-			var joined []byte
+			var joined []string
 			for _, facts := range report.Pieces {
 				piece, err := written(pieces[facts.Ref])
 				if err != nil || int64(len(piece)) != facts.Length {
 					t.Fatalf("%d bytes of %v: %v", len(piece), facts, err)
 				}
 				staysBelow(t, piece, facts.Ref)
-				joined = append(joined, piece...)
+				joined = append(joined, piece)
 			}
-			joined = append(joined, end...)
-			if report.Untidy == "" && !bytes.Equal(joined, tarball) {
+			whole := together(joined...)
+			if report.Untidy == "" && !bytes.Equal(whole, tarball) {
 				t.Fatal("it is called tidy, and its pieces do not make it")
 			}
-			again, err := layer.Inspect(t.Context(), flatten.Buildpack, asked, opener(joined))
-			if err != nil || again.Untidy != "" || !slices.Equal(again.Pieces, report.Pieces) {
+			if report.Twice != "" && report.Untidy == "" {
+				t.Fatalf("it is called tidy, and has %s twice", report.Twice)
+			}
+			again, err := layer.Inspect(t.Context(), flatten.Buildpack, asked, opener(whole))
+			if err != nil || again.Untidy != "" || len(again.Pieces) != len(report.Pieces) {
 				t.Fatalf("its pieces make another layer: %v, %v, not %v", again, err, report)
+			}
+			_, first := idEntryOf(joined[0])
+			_, last := idEntryOf(joined[len(joined)-1])
+			if first == last && !slices.Equal(again.Pieces, report.Pieces) {
+				t.Fatalf("its pieces are others when they are joined: %v, not %v", again, report)
 			}
 		}
 	})

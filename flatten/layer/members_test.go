@@ -117,7 +117,7 @@ func verbatim(r flatten.Ref, entries []byte) layer.Member {
 
 var _ = Describe("a compressed layer", func() {
 	DescribeTable("has a border of members at each border of pieces, and ends in zeros of their own", func(c layer.Compression, members func([]byte) []member, last int) {
-		b := build(c, of(a1, noise("f", 3<<20, 1)), of(a2), of(b1, noise("f", 1<<20-2048, 2), noise("g", 10, 3)))
+		b := build(c, of(a1, noise("f", 3<<20, 1)), of(c1), of(b1, noise("f", 1<<20-2048, 2), noise("g", 10, 3)))
 		borders, at := map[int64]bool{}, int64(0)
 		all := members(blobOf(b))
 		var tarball []byte

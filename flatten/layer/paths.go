@@ -32,41 +32,57 @@ func isWhiteout(name string) bool {
 	return strings.HasPrefix(name, ".wh.") || strings.Contains(name, "/.wh.")
 }
 
-// paths are those of a layer so far: what is a directory, and what is not.
-// They are kept as digests, so that long names take no more memory than short.
-type paths map[[16]byte]bool
+// paths are those of a layer so far, and what each is. They are kept as
+// digests, so that long names take no more memory than short.
+type paths map[[16]byte]pathKind
+
+type pathKind byte
+
+const (
+	aFile     pathKind = iota + 1 // or a link: no directory
+	impliedBy                     // a directory without an entry, so far, by what lies in it
+	directory                     // with an entry
+)
 
 func digestOf(name string) [16]byte {
 	sum := sha256.Sum256([]byte(name))
 	return [16]byte(sum[:16])
 }
 
-// hasFile tells whether the path is there and no directory.
-func (p paths) hasFile(name string) bool {
-	isDir, there := p[digestOf(name)]
-	return there && !isDir
+// hasFile reports whether the path is there and no directory.
+func (p paths) hasFile(name string) bool { return p[digestOf(name)] == aFile }
+
+// addDir enters the entry of a directory, and reports whether it is the second.
+func (p paths) addDir(name string) (again bool) {
+	key := digestOf(name)
+	again = p[key] == directory
+	p[key] = directory
+	return again
 }
 
-// add enters a path at or below dir, and the directories between. It is an
+// add enters an entry at or below dir, and the directories between. It is an
 // error if the path is there, unless both are directories, or if it lies below
-// what is none.
-func (p paths) add(name, dir string, isDir bool) error {
-	key := digestOf(name)
-	if wasDir, twice := p[key]; twice && !(wasDir && isDir) {
-		return fmt.Errorf("%s is there twice", name)
+// what is none. Again reports that it is a directory with an entry before.
+func (p paths) add(name, dir string, isDir bool) (again bool, err error) {
+	key, is := digestOf(name), aFile
+	if isDir {
+		is = directory
 	}
-	p[key] = isDir
+	was := p[key]
+	if was == aFile || was != 0 && !isDir {
+		return false, fmt.Errorf("%s is there twice", name)
+	}
+	p[key] = is
 	for below := name; below != dir; {
 		parent := path.Dir(below)
 		key := digestOf(parent)
-		wasDir, known := p[key]
-		switch {
-		case known && wasDir:
-			return nil
-		case known:
-			return fmt.Errorf("%s lies below %s, which is no directory", name, parent)
+		switch p[key] {
+		case impliedBy, directory:
+			return was == directory, nil
+		case aFile:
+			return false, fmt.Errorf("%s lies below %s, which is no directory", name, parent)
 		}
-		p[key], below = true, parent
+		p[key], below = impliedBy, parent
 	}
-	return nil
+	return was == directory, nil
 }

@@ -37,22 +37,30 @@ type scanner struct {
 	fresh string // the id directory that was the entry before
 	paths paths
 	begun map[string]bool
+	flaws
+}
+
+// flaws are what is wrong with the shape of a layer. It can be split
+// nevertheless.
+type flaws struct {
 	// untidy is the first reason why the layer is not the one that laminate
 	// would have written of the same pieces, "" where it is.
 	untidy string
+	// twice is the first path that has two entries, "" where there is none.
+	twice string
 }
 
-// scan walks the tar to its very end, and gives the reason why the layer is
-// not in the shape that pieces have in a layer, or "". Where only that shape is
-// of use, it walks no farther than to the first entry that is out of it.
-func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, onlyTidy bool, begin func(flatten.Ref, bool) (io.Writer, error)) (untidy string, err error) {
+// scan walks the tar to its very end, and returns why the layer is not in the
+// shape that pieces have in a layer, if it is not. Where only that shape is of
+// use, it walks no farther than to the first entry that is out of it.
+func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, onlyTidy bool, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
 	s := &scanner{
 		kind: kind, refs: map[string]flatten.Ref{}, begin: begin,
 		idDir: map[string][]byte{}, paths: paths{}, begun: map[string]bool{},
 	}
 	for _, ref := range refs {
 		if other, taken := s.refs[kind.Dir(ref)]; taken && other != ref {
-			return "", fmt.Errorf("%s and %s would have the same directory %s", other, ref, kind.Dir(ref))
+			return flaws{}, fmt.Errorf("%s and %s would have the same directory %s", other, ref, kind.Dir(ref))
 		}
 		s.refs[kind.Dir(ref)], s.idDir[kind.IDDir(ref)] = ref, nil
 	}
@@ -67,10 +75,10 @@ func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Re
 			err = s.entry(h, head)
 		}
 		if err != nil {
-			return "", err
+			return flaws{}, err
 		}
 		if onlyTidy && s.untidy != "" {
-			return s.untidy, nil
+			return s.flaws, nil
 		}
 	}
 	if s.fresh != "" {
@@ -82,7 +90,8 @@ func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Re
 			missing = append(missing, fmt.Errorf("%s has no files in the layer", ref))
 		}
 	}
-	return s.untidy, errors.Join(append(missing, s.end())...)
+	err := s.end() // which may find a flaw
+	return s.flaws, errors.Join(append(missing, err)...)
 }
 
 // next gives the next header and the bytes it was read from.
@@ -116,6 +125,15 @@ func (s *scanner) end() error {
 	return nil
 }
 
+// again notes the entry of a directory that has one already. It is left out of
+// the piece that it belongs to: the first counts.
+func (s *scanner) again(name string) {
+	s.mess("%s stands twice", name)
+	if s.twice == "" {
+		s.twice = name
+	}
+}
+
 func (s *scanner) mess(format string, args ...any) {
 	if s.untidy == "" {
 		s.untidy = fmt.Sprintf(format, args...)
@@ -142,6 +160,9 @@ func (s *scanner) entry(h *tar.Header, head []byte) error {
 	switch isDir := h.Typeflag == tar.TypeDir; {
 	case !inRoot && isDir && strings.HasPrefix(root+"/", strings.TrimSuffix(name, "/")+"/"):
 		s.mess("it has an entry for %s", name)
+		if s.paths.addDir(name) {
+			s.again(name)
+		}
 		return nil
 	case !inRoot:
 		return fmt.Errorf("%s lies outside of %s", h.Name, root)
@@ -153,6 +174,9 @@ func (s *scanner) entry(h *tar.Header, head []byte) error {
 	}
 	if deeper {
 		return s.member(h, head, name, root+"/"+id+"/"+version)
+	}
+	if s.paths.addDir(name) {
+		s.again(name)
 	}
 	if s.fresh != "" {
 		s.mess("%s is empty", s.fresh)
@@ -174,6 +198,13 @@ func (s *scanner) member(h *tar.Header, head []byte, name, dir string) error {
 	if err := s.check(h, name, dir); err != nil {
 		return err
 	}
+	again, err := s.paths.add(name, dir, h.Typeflag == tar.TypeDir)
+	if err != nil {
+		return err
+	}
+	if again {
+		s.again(name)
+	}
 	if known && (dir != s.now || s.out == nil) {
 		if err := s.turnTo(ref, dir, name == dir && h.Typeflag == tar.TypeDir); err != nil {
 			return err
@@ -182,6 +213,9 @@ func (s *scanner) member(h *tar.Header, head []byte, name, dir string) error {
 	if s.fresh != "" {
 		s.mess("%s stands inside of %s", s.fresh, dir)
 		s.fresh = ""
+	}
+	if again {
+		return nil
 	}
 	if _, err := s.out.Write(head); err != nil {
 		return err
@@ -211,14 +245,13 @@ func (s *scanner) check(h *tar.Header, name, dir string) error {
 	default:
 		return fmt.Errorf("%s is of type %q, which a buildpack cannot hold", h.Name, h.Typeflag)
 	}
-	isDir := h.Typeflag == tar.TypeDir
 	switch {
 	case isSparse(h):
 		return fmt.Errorf("%s is a sparse file, which a buildpack cannot hold", h.Name)
-	case name == dir && !isDir:
+	case name == dir && h.Typeflag != tar.TypeDir:
 		return fmt.Errorf("%s is no directory", h.Name)
 	}
-	return s.paths.add(name, dir, isDir)
+	return nil
 }
 
 // isSparse tells whether the header is that of a file with holes: a few bytes
@@ -234,8 +267,10 @@ func isSparse(h *tar.Header) bool {
 
 // turnTo makes the piece in dir the current one. A piece begins with its id
 // directory and its version directory; what the layer lacks of them is added.
+// Pieces that stand next to each other share the entry of their id directory,
+// before the first of them.
 func (s *scanner) turnTo(ref flatten.Ref, dir string, atRoot bool) (err error) {
-	again := s.begun[dir]
+	again, before := s.begun[dir], s.now
 	if s.out, err = s.begin(ref, again); err != nil {
 		return err
 	}
@@ -246,10 +281,11 @@ func (s *scanner) turnTo(ref flatten.Ref, dir string, atRoot bool) (err error) {
 	}
 	idDir := path.Dir(dir)
 	head := s.idDir[idDir]
-	if s.fresh != idDir {
-		s.mess("%s does not begin with %s", dir, idDir)
-	} else {
+	switch {
+	case s.fresh == idDir:
 		s.fresh = ""
+	case head == nil || path.Dir(before) != idDir:
+		s.mess("%s does not begin with %s", dir, idDir)
 	}
 	if head == nil {
 		if head, err = encodeHeader(header(idDir, fs.ModeDir)); err != nil {
@@ -260,6 +296,7 @@ func (s *scanner) turnTo(ref flatten.Ref, dir string, atRoot bool) (err error) {
 		return err
 	}
 	s.mess("%s has no entry of its own", dir)
+	s.paths.addDir(dir)
 	if head, err = encodeHeader(header(dir, fs.ModeDir)); err != nil {
 		return err
 	}

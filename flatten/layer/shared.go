@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
 	var found inspection
-	b := borders{facts: s.Facts, out: f}
+	b := borders{kind: s.Kind, facts: s.Facts, out: f}
 	packed := &remembering{r: contextReader{ctx, blob}}
 	err = withCutter(s.Compression, packed, func(c cutter) error {
 		b.from = &bounded{cutter: c, packed: packed, within: s.Within}
@@ -173,8 +174,11 @@ func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err
 	parts = map[flatten.Ref]part{}
 	begin := int64(0)
 	for i, p := range s.Facts {
-		parts[p.Ref] = s.packed(f.Name(), p, begin, b.ends[i]-begin)
-		begin = b.ends[i]
+		at := s.packed(f.Name(), p, begin, b.ends[i]-begin)
+		if entry := b.lacks[i]; entry != nil {
+			at = at.behind(entry)
+		}
+		parts[p.Ref], begin = at, b.ends[i]
 	}
 	return parts, nil
 }
@@ -204,15 +208,53 @@ func (s *Shared) packed(file string, p flatten.Facts, offset, length int64) part
 	}
 }
 
+// behind returns a part that begins with an entry that it lacks where it lies.
+// So it cannot be copied as it is compressed.
+func (p part) behind(entry []byte) part {
+	return part{open: func() (io.ReadCloser, error) {
+		rest, err := p.open()
+		if err != nil {
+			return nil, err
+		}
+		return &both{io.MultiReader(bytes.NewReader(entry), rest), []io.Closer{rest}}, nil
+	}}
+}
+
 // borders reads the tar out of a cutter, and writes the pieces, compressed.
 type borders struct {
 	from  cutter
+	kind  flatten.Kind
 	facts []flatten.Facts
 	out   io.Writer
 	read  int64   // of the tar
 	next  int64   // where the current piece ends in the tar
 	wrote int64   // of the compressed pieces
 	ends  []int64 // of the pieces there
+	// shared is the entry of the id directory that the last piece began with
+	// which others may follow, and lacks is it for each piece that lacks it.
+	shared idEntry
+	lacks  [][]byte
+}
+
+// turn begins the next piece.
+func (b *borders) turn() error {
+	i := len(b.ends)
+	length := b.facts[i].Length
+	if !follows(b.facts, i) {
+		b.shared = idEntry{dir: b.kind.IDDir(b.facts[i].Ref)}
+		b.lacks = append(b.lacks, nil)
+	} else {
+		if !b.shared.whole {
+			return errors.New("it holds other pieces than are said")
+		}
+		b.lacks = append(b.lacks, b.shared.head)
+		length -= int64(len(b.shared.head))
+	}
+	if length <= 0 {
+		return errors.New("it holds shorter pieces than are said")
+	}
+	b.next += length
+	return nil
 }
 
 func (b *borders) Read(p []byte) (int, error) {
@@ -220,10 +262,15 @@ func (b *borders) Read(p []byte) (int, error) {
 		if len(b.ends) == len(b.facts) {
 			return b.from.Read(p) // the archive's end
 		}
-		b.next += b.facts[len(b.ends)].Length
+		if err := b.turn(); err != nil {
+			return 0, err
+		}
 	}
 	n, err := b.from.Read(p[:min(int64(len(p)), b.next-b.read)])
 	b.read += int64(n)
+	if follows(b.facts, len(b.ends)+1) {
+		_, _ = b.shared.take(p[:n]) // what is wrong with it is found by who reads this
+	}
 	keep := b.from.Keep
 	if b.read == b.next {
 		keep = b.from.Split

@@ -159,9 +159,9 @@ func (t *splicing) copyLength(length int64) error {
 // copyScanned takes what belongs to the piece, which must be where it can be
 // copied from: at the beginning, and whole.
 func (t *splicing) copyScanned(kind flatten.Kind, ref flatten.Ref) error {
-	untidy, err := scan(t.ctx, t.from, kind, []flatten.Ref{ref}, true, func(flatten.Ref, bool) (io.Writer, error) { return t, nil })
-	if err == nil && untidy != "" {
-		err = errors.New(untidy)
+	found, err := scan(t.ctx, t.from, kind, []flatten.Ref{ref}, true, func(flatten.Ref, bool) (io.Writer, error) { return t, nil })
+	if err == nil && found.untidy != "" {
+		err = errors.New(found.untidy)
 	}
 	return err
 }

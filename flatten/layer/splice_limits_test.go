@@ -50,7 +50,7 @@ var _ = Describe("copying a piece", func() {
 	It("ends at the first entry that is not as it has to be, so that no other piece is read again for it", func() {
 		var members []layer.Member
 		var opened atomic.Int32
-		for i, r := range []flatten.Ref{a1, a2, b1} {
+		for i, r := range []flatten.Ref{a1, c1, b1} {
 			m := of(r, noise("f", 3<<20, uint64(i)))
 			lone := build(layer.Gzip, m)
 			s := spliced(m, layer.Gzip, stdGzip(relative(tarOfLayer(lone)), 1), lone.Pieces[0].ContentID, 0)

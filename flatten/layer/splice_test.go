@@ -61,7 +61,7 @@ func stdGzip(content []byte, level int) []byte {
 var _ = Describe("a piece that was compressed before", func() {
 	members := func() []layer.Member {
 		return []layer.Member{
-			of(a1, noise("f", 2<<20, 1), regular("g", verse(1<<20), 0o755)), sample(a2), of(b1, regular("h", verse(100_000), 0)),
+			of(a1, noise("f", 2<<20, 1), regular("g", verse(1<<20), 0o755)), sample(c1), of(b1, regular("h", verse(100_000), 0)),
 		}
 	}
 
@@ -159,21 +159,21 @@ var _ = Describe("a piece that was compressed before", func() {
 		good := foreign(large(a1, 1), same)
 		alone := build(layer.Gzip, good)
 		want := blobOf(alone)[:alone.Packed[0]]
-		bad := foreign(large(a2, 2), same)
+		bad := foreign(large(c1, 2), same)
 		for _, c := range []struct {
 			what  string
 			anew  bool
 			spoil func()
 		}{
 			{"found at the end, after most of it was written", true, func() {
-				bad = foreign(large(a2, 2), func(content []byte) []byte { return append(content, make([]byte, 512)...) })
+				bad = foreign(large(c1, 2), func(content []byte) []byte { return append(content, make([]byte, 512)...) })
 			}},
 			{"another content", true, func() { bad.Splice.ContentID.Hex = "00" + bad.Splice.ContentID.Hex[2:] }},
 			{"a length that ends in a file, not to be believed", false, func() { bad.Splice.Length = 1<<20 + 512 }},
-			{"a length that ends in the archive's end", false, func() { bad.Splice.Length = build(layer.Gzip, large(a2, 2)).Pieces[0].Length + 512 }},
+			{"a length that ends in the archive's end", false, func() { bad.Splice.Length = build(layer.Gzip, large(c1, 2)).Pieces[0].Length + 512 }},
 		} {
 			By(c.what)
-			bad = foreign(large(a2, 2), same)
+			bad = foreign(large(c1, 2), same)
 			c.spoil()
 			for _, members := range [][]layer.Member{{good, bad}, {bad, good}} {
 				got := build(layer.Gzip, members...)
@@ -183,7 +183,7 @@ var _ = Describe("a piece that was compressed before", func() {
 				} else {
 					Expect(bytes.HasPrefix(blob[got.Packed[0]:], want)).To(BeTrue())
 				}
-				anew := build(layer.Gzip, large(a2, 2))
+				anew := build(layer.Gzip, large(c1, 2))
 				Expect(bytes.Contains(blob, blobOf(anew)[:anew.Packed[0]])).To(Equal(c.anew))
 			}
 		}
@@ -340,9 +340,9 @@ func FuzzSplice(f *testing.F) {
 
 var _ = Describe("a shared layer of which is said what it holds", func() {
 	members := func() []layer.Member {
-		return []layer.Member{of(a1, noise("f", 2<<20, 1), regular("g", verse(1<<20), 0o755)), sample(a2), of(b1, regular("h", verse(100_000), 0))}
+		return []layer.Member{of(a1, noise("f", 2<<20, 1), regular("g", verse(1<<20), 0o755)), sample(c1), of(b1, regular("h", verse(100_000), 0))}
 	}
-	refs := []flatten.Ref{b1, a1, a2}
+	refs := []flatten.Ref{b1, a1, c1}
 	shared := func(c layer.Compression, blob []byte, facts []flatten.Facts, tar layer.Opener) *layer.Shared {
 		return &layer.Shared{
 			Kind: flatten.Buildpack, Refs: refs, Source: "there", WorkDir: GinkgoT().TempDir(),

@@ -22,7 +22,7 @@ import (
 func randomPiece(rnd *rand.Rand, r flatten.Ref) string {
 	slash := strings.Repeat("/", rnd.IntN(2))
 	at := flatten.Buildpack.Dir(r)
-	parts := [][]byte{dir(flatten.Buildpack.IDDir(r) + slash), dir(at + slash)}
+	parts := [][]byte{dir(flatten.Buildpack.IDDir(r)), dir(at + slash)}
 	var files []string
 	for i := range rnd.IntN(8) {
 		name := fmt.Sprintf("%s/%s%d", at, strings.Repeat("ü/", rnd.IntN(60)), i)
@@ -60,7 +60,7 @@ var _ = Describe("pieces", func() {
 			content, err := io.ReadAll(tarball)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(tarball.Close()).To(Succeed())
-			Expect(string(content)).To(Equal(strings.Join(want, "") + string(end)))
+			Expect(string(content)).To(Equal(string(together(want...))))
 
 			rnd.Shuffle(len(refs), func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
 			pieces, report, err := taken(content, refs...)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -101,6 +102,30 @@ func cat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 var end = make([]byte, 1024)
 
 // opener opens the same bytes at every call.
+// together joins pieces as they lie in a layer: of neighbours in one id
+// directory only the first has the entry of it.
+func together(pieces ...string) []byte {
+	var joined []byte
+	before := ""
+	for _, p := range pieces {
+		name, entry := idEntryOf(p)
+		if name == before {
+			p = p[len(entry):]
+		}
+		before = name
+		joined = append(joined, p...)
+	}
+	return append(joined, end...)
+}
+
+// idEntryOf gives the name of a piece's id directory, and the entry of it.
+func idEntryOf(piece string) (name, entry string) {
+	r := strings.NewReader(piece)
+	h, err := tar.NewReader(r).Next()
+	must(err)
+	return strings.TrimSuffix(h.Name, "/"), piece[:len(piece)-r.Len()]
+}
+
 func opener(tarball []byte) layer.Opener {
 	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(tarball)), nil }
 }

@@ -157,8 +157,11 @@ func (k *kept) keep(key string, b *layer.Built, origins []string) {
 	k.cache.Adopt(key, b.Path(), r.Digest, r.Size, r)
 	offset := int64(0)
 	for i, o := range origins {
-		k.cache.Put(pieceKey(r.Compression, o), keptPiece{Layer: key, Offset: offset, Packed: r.Packed[i], Facts: r.Pieces[i]})
-		k.cache.Put(seenKey(r.Pieces[i].Ref), nil)
+		ref := r.Pieces[i].Ref
+		if i == 0 || !ref.SharesIDDir(r.Pieces[i-1].Ref) { // else it lies there without the entry of its id directory
+			k.cache.Put(pieceKey(r.Compression, o), keptPiece{Layer: key, Offset: offset, Packed: r.Packed[i], Facts: r.Pieces[i]})
+		}
+		k.cache.Put(seenKey(ref), nil)
 		offset += r.Packed[i]
 	}
 }
@@ -191,6 +194,10 @@ func (k *kept) keepReport(kind flatten.Kind, l *source.Layer, r layer.Report) {
 	}
 }
 
+// reportNumber is raised when other layers are tidy than before, or more is
+// reported.
+const reportNumber = 2
+
 // reportKey names the blob that was read. Its diffID would not do: that is what
 // the source says, and it was the reading that found it to be so.
 func reportKey(kind flatten.Kind, l *source.Layer) string {
@@ -198,5 +205,5 @@ func reportKey(kind flatten.Kind, l *source.Layer) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("report %s %s %s %s", digest, l.Diff, kind, flatten.JoinRefs(l.Refs, " "))
+	return fmt.Sprintf("report %d %s %s %s %s", reportNumber, digest, l.Diff, kind, flatten.JoinRefs(l.Refs, " "))
 }

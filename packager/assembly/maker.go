@@ -264,20 +264,26 @@ func sameRefs(a, b []flatten.Ref) bool {
 
 // reuse takes the layer of a source's module as it is. One of which nothing is
 // known is read first, unless it is to be taken unseen; where it is not in the
-// shape that platforms expect, it is not reused.
+// shape that platforms expect, it is not reused. What is to be taken unseen is
+// read only where modules share an id directory: with an entry of it for each,
+// as laminate once wrote them, engines refuse the layer.
 func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.PlannedLayer) (Layer, error) {
 	have := m.Layer
 	l := Layer{Layer: have.Reuse(), Plan: planned, Reused: true}
 	switch {
 	case sameRefs(refsOf(have.Facts), have.Refs):
 		l.Layer, l.Pieces = watch(have, m.Kind, m.Source, have.Facts), have.Facts
-	case !planned.AsIs:
+	case isLookedAt(have, planned):
 		seen, err := k.reports.of(ctx, k, m)
-		if err != nil {
+		switch {
+		case err != nil:
 			return Layer{}, err
-		}
-		if l.Pieces, l.Reused = seen.Pieces, seen.Untidy == ""; l.Reused {
-			l.Layer = seen.layer
+		case seen.Untidy == "":
+			l.Layer, l.Pieces = seen.layer, seen.Pieces
+		case !planned.AsIs:
+			l.Reused = false
+		case seen.Twice != "":
+			return Layer{}, fmt.Errorf("%s: layer %s has two entries for %s, and Docker and podman refuse it as it is; take a mode other than as-packaged, which makes it anew", m.Source, have.Diff, seen.Twice)
 		}
 	}
 	if !l.Reused {
@@ -288,6 +294,13 @@ func (k *Maker) reuse(ctx context.Context, m *source.Module, planned flatten.Pla
 		return l, k.noteAgain(l.Layer, Title(planned))
 	}
 	return l, k.note(progress.Reused, l.Layer, Title(planned))
+}
+
+// isLookedAt reports whether a source's layer has to be read before it is used
+// as it is.
+func isLookedAt(l *source.Layer, planned flatten.PlannedLayer) bool {
+	isKnown := sameRefs(refsOf(l.Facts), l.Refs)
+	return !isKnown && (!planned.AsIs || flatten.ShareIDDir(l.Refs))
 }
 
 // sameDigest tells whether two layers are the same as they are compressed.

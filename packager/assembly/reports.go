@@ -79,7 +79,7 @@ func (k *Maker) look(ctx context.Context, ms Modules, plan flatten.LayerPlan) er
 	group.SetLimit(lookJobs)
 	for i, planned := range plan {
 		m := ms[planned.Refs[0]]
-		if have := k.inSource(ms, planned); have == nil || planned.AsIs || sameRefs(refsOf(have.Facts), have.Refs) {
+		if have := k.inSource(ms, planned); have == nil || !isLookedAt(have, planned) {
 			continue
 		}
 		ids, err := k.contentIDs(ctx, ms, planned.Refs)

@@ -49,6 +49,9 @@ func Verify(config *v1.ConfigFile, layers []Layer, label flatten.LayersLabel) er
 		if planned := slices.Concat(l.Plan.Refs, l.Plan.Also); l.Pieces != nil && !sameRefs(refsOf(l.Pieces), planned) {
 			fault("layer %d of buildpacks holds %v, planned were %v", i+1, refsOf(l.Pieces), planned)
 		}
+		if held := refsOf(l.Pieces); !slices.Equal(held, flatten.Neighbours(held)) {
+			fault("layer %d of buildpacks holds %v, where modules that share a directory are not next to each other", i+1, held)
+		}
 		for _, r := range l.Plan.Refs {
 			if _, twice := holds[r]; twice {
 				fault("%s is in two layers", r)

@@ -198,8 +198,10 @@ var _ = Describe("a builder's image", func() {
 		Expect(err).NotTo(HaveOccurred())
 		real, err := foreign.image().ConfigFile()
 		Expect(err).NotTo(HaveOccurred())
-		foreign.labels = map[string]string{flatten.RecipesLabelKey: strings.ReplaceAll(config.Config.Labels[flatten.RecipesLabelKey],
-			config.RootFS.DiffIDs[1].String(), real.RootFS.DiffIDs[1].String())}
+		recipes, err := flatten.ParseRecipesLabel(config.Config.Labels[flatten.RecipesLabelKey])
+		Expect(err).NotTo(HaveOccurred())
+		recipes[real.RootFS.DiffIDs[1]] = recipes[config.RootFS.DiffIDs[1]]
+		foreign.labels = map[string]string{flatten.RecipesLabelKey: asJSON(recipes)}
 		repo.write("1.3.0", foreign)
 		result, _ := collected(repo.options())
 		Expect(result.LeftOut).To(BeZero())
