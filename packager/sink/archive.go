@@ -25,8 +25,12 @@ import (
 // epoch is the time of every entry, the one of the layers' normal form.
 var epoch = time.Date(1980, 1, 1, 0, 0, 1, 0, time.UTC)
 
-// layoutMark is the oci-layout file (OCI image layout specification).
-const layoutMark = `{"imageLayoutVersion":"1.0.0"}`
+// layoutFile marks a directory as an OCI layout, and layoutMark is what it holds
+// (OCI image layout specification).
+const (
+	layoutFile = "oci-layout"
+	layoutMark = `{"imageLayoutVersion":"1.0.0"}`
+)
 
 // writeFiles writes one archive per image. All are complete before the first
 // takes its place.
@@ -123,7 +127,7 @@ func writeLayoutArchive(ctx context.Context, w io.Writer, c content, tag string,
 		return err
 	}
 	a := archive{ctx: ctx, tar: tar.NewWriter(w), log: log}
-	a.file("oci-layout", []byte(layoutMark))
+	a.file(layoutFile, []byte(layoutMark))
 	a.file("index.json", index.raw)
 	a.dir("blobs/")
 	a.dir("blobs/sha256/")

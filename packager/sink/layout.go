@@ -10,11 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/localfile"
 	"laminate/packager/location"
@@ -23,9 +21,11 @@ import (
 )
 
 // writeLayout writes the image, or the index over several, into an OCI layout.
-// A new layout is made beside its place. In a layout that is there, blobs come
-// first and index.json is replaced at the end, so that whoever reads it sees
-// the old state or the new one. What nothing refers to any more is left there.
+// A new layout is made beside its place. In a directory that is there, the file
+// oci-layout comes first, then the blobs, and index.json is replaced at the end,
+// so that a reader sees the old state or the new one, and a run that is killed
+// leaves what the next run goes on with. What nothing refers to any more is left
+// there.
 func writeLayout(ctx context.Context, dest location.Location, contents []content, o Options) (written []Written, err error) {
 	if contents, err = allOCI(contents); err != nil {
 		return nil, err
@@ -34,27 +34,11 @@ func writeLayout(ctx context.Context, dest location.Location, contents []content
 	if err != nil {
 		return nil, err
 	}
-	// Two runs that write to one layout must not both read its index.json
-	// before either has written it. A layout that is not there yet has no
-	// place for a lock; its directory has.
-	unlock, err := lockDir(ctx, filepath.Dir(filepath.Clean(dest.Path)))
-	if err != nil {
-		return nil, fmt.Errorf("output %s: %w", dest.Path, reasonOf(err))
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	dir, exists, err := inspectLayout(dest.Path)
+	l, err := openLayout(ctx, dest.Path, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	l := &layoutDir{place: dir, dir: dir, log: o.Log}
-	if !exists {
-		l.dir = filepath.Join(filepath.Dir(dir), besideName())
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.undo(exists))
-		}
-	}()
+	defer func() { err = errors.Join(err, l.close(err != nil)) }()
 	if err := l.writeBlobs(ctx, blobs, o.Jobs); err != nil {
 		return nil, err
 	}
@@ -86,41 +70,6 @@ func rootOf(contents []content) (v1.Descriptor, []blob, error) {
 	return index.descriptor(), unique(append(blobs, index.blob())), nil
 }
 
-// inspectLayout tells whether something stands at path, and refuses what is
-// neither a layout nor an empty directory.
-func inspectLayout(path string) (dir string, exists bool, err error) {
-	if dir, err = filepath.EvalSymlinks(path); err != nil {
-		dir = filepath.Clean(path)
-	}
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if info, err := os.Stat(filepath.Dir(dir)); err != nil || !info.IsDir() {
-			return "", false, fmt.Errorf("output %s: there is no directory %s", path, filepath.Dir(dir))
-		}
-		return dir, false, nil
-	case err != nil:
-		return "", false, fmt.Errorf("output %s: %w", path, reasonOf(err))
-	case len(entries) == 0:
-		return dir, true, nil
-	}
-	mark, err := localfile.Read(filepath.Join(dir, "oci-layout"), registry.DocumentLimit)
-	if err != nil {
-		return "", false, fmt.Errorf("output %s: the directory holds other things than an OCI layout", path)
-	}
-	var layout struct {
-		Version string `json:"imageLayoutVersion"`
-	}
-	if err := json.Unmarshal(mark, &layout); err != nil {
-		return "", false, fmt.Errorf("output %s: oci-layout: %w", path, err)
-	}
-	if layout.Version != "1.0.0" {
-		return "", false, fmt.Errorf("output %s: the OCI layout has version %q, not 1.0.0", path, layout.Version)
-	}
-	_, err = readIndex(dir)
-	return dir, true, err
-}
-
 // readIndex reads a layout's index.json; a layout without one is empty.
 func readIndex(dir string) (v1.IndexManifest, error) {
 	file := filepath.Join(dir, "index.json")
@@ -138,35 +87,6 @@ func readIndex(dir string) (v1.IndexManifest, error) {
 	return index, nil
 }
 
-// A layoutDir is a layout that is written to: in its place, or beside it.
-type layoutDir struct {
-	place string
-	dir   string
-	log   progress.Log
-
-	made []string // directories that were made, outer ones first
-
-	mu    sync.Mutex
-	wrote []string // blobs that were not there before
-}
-
-func (l *layoutDir) writeBlobs(ctx context.Context, blobs []blob, jobs int) error {
-	for _, d := range []string{l.dir, filepath.Join(l.dir, "blobs"), filepath.Join(l.dir, "blobs", "sha256")} {
-		switch err := os.Mkdir(d, 0o777); {
-		case err == nil:
-			l.made = append(l.made, d)
-		case !errors.Is(err, fs.ErrExist):
-			return fmt.Errorf("output %s: %w", l.place, reasonOf(err))
-		}
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs)
-	for _, b := range blobs {
-		group.Go(func() error { return l.writeBlob(ctx, b) })
-	}
-	return group.Wait()
-}
-
 // writeBlob writes a blob, unless it is there and is what its name says.
 func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 	path := filepath.Join(l.dir, "blobs", "sha256", b.digest.Hex)
@@ -178,7 +98,7 @@ func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 		}
 		return nil
 	}
-	f, err := b.linkOrWrite(ctx, path, l.log)
+	f, err := b.linkOrWrite(ctx, l.scratch, path, l.log)
 	if err != nil {
 		return err
 	}
@@ -208,35 +128,14 @@ func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string)
 	if err := replaceFile(filepath.Join(l.dir, "index.json"), encoded.raw); err != nil {
 		return err
 	}
-	l.wrote, l.made = nil, nil // they are referred to from now on
-	mark := filepath.Join(l.dir, "oci-layout")
-	if _, err := os.Lstat(mark); err != nil {
-		if err := replaceFile(mark, []byte(layoutMark)); err != nil {
-			return err
-		}
-	}
-	if l.dir == l.place {
+	l.published = true
+	if l.exists {
 		return nil
 	}
 	if err := os.Rename(l.dir, l.place); err != nil {
 		return fmt.Errorf("output %s: %w", l.place, reasonOf(err))
 	}
 	return syncDir(filepath.Dir(l.place))
-}
-
-// undo removes what was made. Beside its place everything goes; in a layout
-// that was there only what this run put into it.
-func (l *layoutDir) undo(exists bool) error {
-	if !exists {
-		return os.RemoveAll(l.dir)
-	}
-	for _, path := range l.wrote {
-		_ = os.Remove(path) // nothing refers to it: harmless where it stays
-	}
-	for _, d := range slices.Backward(l.made) {
-		_ = os.Remove(d) // goes only if it is empty
-	}
-	return nil
 }
 
 // replaced puts d in the place of the descriptors that have its tag, or, where

@@ -7,31 +7,67 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"laminate/packager/progress"
 )
 
-// lockPause is how long to wait before asking for a lock again.
-const lockPause = 25 * time.Millisecond
+const (
+	// lockPause is how long to wait before asking for a lock again.
+	lockPause = 25 * time.Millisecond
+	// lockPatience is how long to wait before saying so.
+	lockPatience = time.Second
+)
 
-// lockDir waits until no other run holds the directory, and holds it until
-// unlock is called or the process ends. Where the file system has no locks it
-// holds nothing.
-func lockDir(ctx context.Context, dir string) (unlock func() error, err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
+// lockDir waits until no other process holds the directory, and holds it until
+// unlock is called or the process ends. After a second it says what it waits
+// for. Where the file system has no locks it holds nothing.
+func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() error, err error) {
+	patience := time.NewTimer(lockPatience)
+	defer patience.Stop()
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case err == nil, errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOSYS):
-			return f.Close, nil // closing it unlocks
-		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+		f, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		locked, err := tryLock(f)
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
+		}
+		if locked && isAt(f, dir) {
+			return f.Close, nil // closing it unlocks
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), f.Close())
+		case <-patience.C:
+			log.Warn(fmt.Sprintf("waiting for another process to finish writing %s", dir))
 		case <-time.After(lockPause):
 		}
 	}
+}
+
+// tryLock locks a directory, unless another process holds it.
+func tryLock(f *os.File) (bool, error) {
+	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+	case err == nil, errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOSYS),
+		errors.Is(err, syscall.EBADF), errors.Is(err, syscall.EINVAL):
+		return true, nil
+	case errors.Is(err, syscall.EWOULDBLOCK), errors.Is(err, syscall.EINTR):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// isAt reports whether an open directory still has its name: the process that
+// held it before may have removed it.
+func isAt(f *os.File, dir string) bool {
+	is, errIs := f.Stat()
+	named, errNamed := os.Stat(dir)
+	return errIs == nil && errNamed == nil && os.SameFile(is, named)
 }

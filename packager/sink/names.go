@@ -10,6 +10,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/location"
+	"laminate/packager/scratch"
 )
 
 // fileNames gives every target a file name of its own: path itself for one
@@ -44,8 +45,7 @@ func fileNames(path string, targets []flatten.Target) ([]string, error) {
 
 // IsOutput gives a function that tells whether a path, absolute and without
 // symbolic links, is what dest stands for, one of the files that several
-// targets would get there, or what an earlier run left of such a file when it
-// was killed.
+// targets would get there, or a scratch directory beside them.
 func IsOutput(dest location.Location) func(path string) bool {
 	place, err := filepath.Abs(dest.Path)
 	if err != nil || dest.Path == "" {
@@ -60,7 +60,7 @@ func IsOutput(dest location.Location) func(path string) bool {
 			return false
 		}
 		ofTarget := dest.Kind != location.OCILayout && strings.HasPrefix(path, stem+"-linux") && strings.HasSuffix(path, ext)
-		return path == place || ofTarget || isBeside(filepath.Base(path))
+		return path == place || ofTarget || scratch.Is(filepath.Base(path))
 	}
 }
 

@@ -9,38 +9,52 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"laminate/packager/scratch"
 )
 
-// besideName is the name under which an output is made in its own directory:
-// hidden, and not to be guessed.
-func besideName() string { return ".laminate-" + rand.Text() + ".tmp" }
-
-func isBeside(name string) bool {
-	return strings.HasPrefix(name, ".laminate-") && strings.HasSuffix(name, ".tmp")
-}
-
-// A newFile is a file in the making, beside the place that it will take.
+// A newFile is a file in the making, in a scratch directory beside the place
+// that it will take.
 type newFile struct {
 	dest string
 	temp string
 	file *os.File
 	buf  *bufio.Writer
+	own  *scratch.Dir // made for this file alone; nil where it is shared
 }
 
-// createFile begins a file that is to stand at dest.
+// createFile begins a file that is to stand at dest. It removes what killed
+// runs have left beside it.
 func createFile(dest string) (*newFile, error) {
 	dest, err := placeFor(dest)
 	if err != nil {
 		return nil, err
 	}
-	temp := filepath.Join(filepath.Dir(dest), besideName())
+	scratch.Sweep(filepath.Dir(dest))
+	dir, err := scratch.Make(scratch.At(filepath.Dir(dest)))
+	if err != nil {
+		return nil, fmt.Errorf("output %s: %w", dest, reasonOf(err))
+	}
+	f, err := createIn(dir, dest)
+	if err != nil {
+		return nil, errors.Join(err, dir.Remove())
+	}
+	f.own = dir
+	return f, nil
+}
+
+// createIn begins a file in a scratch directory that the caller removes.
+func createIn(dir *scratch.Dir, dest string) (*newFile, error) {
+	temp := tempIn(dir)
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("output %s: %w", dest, reasonOf(err))
 	}
 	return &newFile{dest: dest, temp: temp, file: file, buf: bufio.NewWriterSize(file, 256<<10)}, nil
 }
+
+// tempIn is the path of a new file in a scratch directory.
+func tempIn(dir *scratch.Dir) string { return filepath.Join(dir.Path(), rand.Text()) }
 
 // placeFor checks that a file can stand at dest. A symbolic link there is
 // followed, so that it stays a link.
@@ -78,7 +92,7 @@ func (f *newFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish brings everything to the disk. The file still has its hidden name.
+// finish brings everything to the disk. The file is still in its scratch directory.
 func (f *newFile) finish() error {
 	err := f.buf.Flush()
 	if err == nil {
@@ -101,14 +115,17 @@ func (f *newFile) place() error {
 	return syncDir(filepath.Dir(f.dest))
 }
 
-// discard removes what has not been placed.
+// discard removes what has not been placed, and the file's scratch directory.
 func (f *newFile) discard() error {
 	var err error
 	if f.file != nil {
 		// What was written is thrown away: how closing went says nothing.
 		_ = f.file.Close()
 	}
-	if f.temp != "" {
+	switch {
+	case f.own != nil:
+		err = f.own.Remove()
+	case f.temp != "":
 		err = os.Remove(f.temp)
 	}
 	return err
@@ -125,7 +142,7 @@ func syncDir(dir string) error {
 	return d.Close()
 }
 
-// reasonOf takes the operation and the hidden name off an error of package os.
+// reasonOf takes the operation and the name of a temporary file off an error of package os.
 func reasonOf(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
