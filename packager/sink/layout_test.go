@@ -3,6 +3,7 @@ package sink_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,9 @@ import (
 func ociLayout(path, tag string) location.Location {
 	return location.Location{Kind: location.OCILayout, Path: path, Ref: tag, Written: "oci:" + path}
 }
+
+// abandoned is a scratch directory that no process holds.
+const abandoned = ".laminate-ABCDEFGHIJKLMNOPQRSTUVWXYZ.tmp"
 
 // held is what index.json lists: tag -> digest.
 func held(dir string) map[string]v1.Hash {
@@ -80,6 +84,30 @@ var _ = Describe("layouts", func() {
 		write(ctx, "v1", img)
 		Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(img)}))
 	})
+
+	DescribeTable("are made in what a killed run has left",
+		func(ctx SpecContext, left func() error) {
+			Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+			Expect(left()).To(Succeed())
+			img := imageOf(amd64, layerOf(1, 1000))
+			write(ctx, "v1", img)
+			Expect(held(dir)).To(Equal(map[string]v1.Hash{"v1": ociDigest(img)}))
+			Expect(leftovers(parent)).To(BeEmpty())
+		},
+		Entry("before anything has its name", func() error {
+			return os.Mkdir(filepath.Join(dir, abandoned), 0o700)
+		}),
+		Entry("before there is a blob", func() error {
+			return os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644)
+		}),
+		Entry("in the middle of a blob", func() error {
+			return errors.Join(
+				os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644),
+				os.MkdirAll(filepath.Join(dir, "blobs", "sha256", abandoned), 0o755),
+				os.WriteFile(filepath.Join(dir, "blobs", "sha256", abandoned, "blob"), []byte("half"), 0o644),
+				os.Mkdir(filepath.Join(parent, abandoned), 0o700))
+		}),
+	)
 
 	It("keep their other images", func(ctx SpecContext) {
 		one, two, three := imageOf(amd64, layerOf(1, 1000)), imageOf(amd64, layerOf(2, 1000)), imageOf(amd64, layerOf(3, 1000))

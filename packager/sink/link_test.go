@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	. "github.com/onsi/ginkgo/v2"
@@ -68,6 +69,28 @@ var _ = Describe("a blob that lies in another layout", func() {
 		Expect(info.Mode().IsRegular()).To(BeTrue())
 		whole(dir)
 	})
+
+	DescribeTable("is copied where another user could change it afterwards",
+		func(ctx SpecContext, expose func(file string) error, needsRoot bool) {
+			if needsRoot && os.Geteuid() != 0 {
+				Skip("only root can give a file to another user")
+			}
+			Expect(expose(file)).To(Succeed())
+			Expect(write(ctx)).To(Succeed())
+			a, err := os.Lstat(file)
+			Expect(err).NotTo(HaveOccurred())
+			b, err := os.Lstat(written())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.SameFile(a, b)).To(BeFalse())
+			Expect(b.Sys().(*syscall.Stat_t).Uid).To(BeEquivalentTo(os.Geteuid()))
+			whole(dir)
+		},
+		Entry("a file of another user", func(file string) error { return os.Chown(file, 1, 1) }, true),
+		Entry("a file that its group can write to", func(file string) error { return os.Chmod(file, 0o664) }, false),
+		Entry("a file that every user can write to", func(file string) error { return os.Chmod(file, 0o666) }, false),
+		Entry("a directory of another user", func(file string) error { return os.Chown(filepath.Dir(file), 1, 1) }, true),
+		Entry("a directory that every user can write to", func(file string) error { return os.Chmod(filepath.Dir(file), 0o777) }, false),
+	)
 
 	It("is read all the same, and refused where it is not what it should be", func(ctx SpecContext) {
 		spoilt := bytes.Clone(content)
