@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
@@ -32,10 +33,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	r := &run{stdout: stdout, stderr: stderr, env: env}
 	app := r.app()
 	if asksVersion(args) {
-		fmt.Fprintln(stdout, "laminate", version())
-		return exitDone
+		args = []string{"laminate", "version"}
 	}
-	err := app.RunContext(ctx, interspersed(app, args))
+	args, r.loose = interspersed(app, args)
+	err := app.RunContext(ctx, args)
 	var usage *usageError
 	var kept *keptError
 	switch {
@@ -66,6 +67,14 @@ func isClosedPipe(err error) bool {
 type run struct {
 	stdout, stderr io.Writer
 	env            func(string) string
+	loose          []looseValue
+}
+
+func (r *run) printVersion() error {
+	if _, err := fmt.Fprintln(r.stdout, "laminate", version()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
 }
 
 // usageError is a command line that makes no sense.
@@ -102,23 +111,28 @@ func (r *run) app() *cli.App {
 		Suggest:                   true,
 		Writer:                    r.stdout,
 		ErrWriter:                 r.stderr,
-		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
-		Flags:                     commonFlags(),
+		ExitErrHandler:            func(*cli.Context, error) {},        // Run decides
+		Flags:                     append(commonFlags(), cli.HelpFlag), // which the library leaves out beside a command of that name
 		Commands: []*cli.Command{
 			r.packageCommand(flatten.Buildpack, "package", "package a buildpack"),
 			{
-				Name: "buildpack", Usage: "commands for buildpacks, as pack users know them", HideHelpCommand: true,
+				Name: "buildpack", Aliases: []string{"buildpacks"}, Usage: "commands for buildpacks, as pack users know them", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Buildpack, "package", "package a buildpack")},
 			},
 			{
-				Name: "builder", Usage: "commands for builders", HideHelpCommand: true,
-				Subcommands: []*cli.Command{r.builderCommand(), r.historyCommand(), r.simulateCommand()},
+				Name: "builder", Aliases: []string{"builders"}, Usage: "commands for builders", HideHelpCommand: true,
+				Subcommands: []*cli.Command{r.builderCommand("create"), r.historyCommand(), r.simulateCommand()},
 			},
 			r.cacheCommand(),
 			{
-				Name: "extension", Usage: "commands for image extensions", HideHelpCommand: true,
+				Name: "extension", Aliases: []string{"extensions"}, Usage: "commands for image extensions", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
+			r.configCommand(),
+			r.versionCommand(),
+			r.helpCommand(),
+			formerly("create-builder", r.builderCommand("create-builder")),
+			formerly("package-buildpack", r.packageCommand(flatten.Buildpack, "package-buildpack", "package a buildpack")),
 		},
 		Action: noCommand,
 	}
@@ -144,22 +158,33 @@ var flagErrors = []struct {
 	theirs *regexp.Regexp
 	ours   string
 }{
-	{regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]+): (?:parse error)?(.*)$`), "--$2 cannot be $1: $3"},
+	{regexp.MustCompile(`^invalid boolean value (".*") for (?:flag )?-+([^ :]+): parse error$`), "invalid value $1 for --$2; it takes none"},
+	{regexp.MustCompile(`^invalid value (".*") for (?:flag )?-+([^ :]+): (?:parse error|value out of range)$`), "invalid value $1 for --$2; it takes a number"},
+	{regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-+([^ :]+): (.*)$`), "invalid value $1 for --$2; $3"},
 	{regexp.MustCompile(`^flag needs an argument: -+(.*)$`), "--$1 needs a value"},
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	message := err.Error()
 	if name, unknown := strings.CutPrefix(message, "flag provided but not defined: "); unknown {
-		return wrongUse(c, "there is no flag %s", strings.TrimLeft(name, "-")+nearFlags(c, strings.TrimLeft(name, "-")))
+		name = strings.TrimLeft(name, "-")
+		return wrongUse(c, "unknown flag %s%s", dashes(name), nearFlags(c, name))
+	}
+	if value, is := strings.CutPrefix(message, `invalid boolean value "`); is && hasFlag(c, "flatten-layers") && strings.Contains(message, " for -flatten: ") {
+		value, _, _ = strings.Cut(value, `" for -flatten: `)
+		return wrongUse(c, "invalid value %q for --flatten; it takes none here: write --flatten-layers=%s", clip(value), clip(value))
 	}
 	for _, e := range flagErrors {
 		message = e.theirs.ReplaceAllString(message, e.ours)
 	}
-	return wrongUse(c, "%s", strings.TrimSuffix(message, ": "))
+	return wrongUse(c, "%s", message)
 }
 
-// nearFlags names the command's flags that somebody may have meant.
+func hasFlag(c *cli.Context, name string) bool {
+	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+}
+
+// nearFlags names the command's flags that may have been meant.
 func nearFlags(c *cli.Context, name string) string {
 	var names []string
 	for _, f := range c.Command.Flags {
@@ -167,12 +192,24 @@ func nearFlags(c *cli.Context, name string) string {
 			names = append(names, n)
 		}
 	}
-	near := flatten.NearMisses(name, names)
+	return didYouMean(name, names, "--")
+}
+
+// didYouMean ends a message about an unknown word with those of the names that
+// are near it, if any.
+func didYouMean(word string, names []string, prefix string) string {
+	near := flatten.NearMisses(word, names)
 	if len(near) == 0 {
 		return ""
 	}
-	return "; there is --" + strings.Join(near, ", --")
+	for i := range near {
+		near[i] = prefix + near[i]
+	}
+	return "; did you mean " + flatten.AnyOf(near) + "?"
 }
+
+// clip shortens what a message repeats of the command line.
+func clip(s string) string { return runewidth.Truncate(s, 60, "…") }
 
 // noCommand answers a command that needs another one behind it.
 func noCommand(c *cli.Context) error {
@@ -181,13 +218,11 @@ func noCommand(c *cli.Context) error {
 	}
 	var names []string
 	for _, sub := range c.Command.Subcommands {
-		names = append(names, sub.Name)
+		if !sub.Hidden {
+			names = append(names, sub.Name)
+		}
 	}
-	message := fmt.Sprintf("there is no command %q", c.Args().First())
-	if near := flatten.NearMisses(c.Args().First(), names); len(near) > 0 {
-		message += "; there is " + strings.Join(near, ", ")
-	}
-	return wrongUse(c, "%s", message)
+	return wrongUse(c, "%s", unknownCommand(strings.TrimSpace(commandPath(c)), clip(c.Args().First()), names))
 }
 
 // commonFlags are those of every command. They may stand before it too.
@@ -197,6 +232,7 @@ func commonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
 		&cli.BoolFlag{Name: "force-color", Usage: "print colours where standard error is no terminal, too"},
 		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
+		&cli.BoolFlag{Name: "timestamps", Usage: "do nothing: lines have no time", Hidden: true},
 		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
 	}
 }

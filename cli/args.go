@@ -11,7 +11,8 @@ import (
 // both may come in any order: the library stops reading flags at the first
 // argument that is none. What follows "--" is never a flag. Arguments up to the
 // name of the command, and those of a command that is not known, stay as they are.
-func interspersed(app *cli.App, args []string) []string {
+// It also returns the arguments that may be meant as a flag's value.
+func interspersed(app *cli.App, args []string) ([]string, []looseValue) {
 	i := 1
 	var command *cli.Command
 	flags, commands := app.Flags, app.Commands
@@ -21,20 +22,43 @@ func interspersed(app *cli.App, args []string) []string {
 			continue
 		}
 		if command = named(commands, args[i]); command == nil {
-			return args
+			return args, nil
 		}
 		flags, commands = command.Flags, command.Subcommands
 		i++
 	}
 	if command == nil || len(commands) > 0 || i >= len(args) {
-		return args
+		return args, nil
 	}
+	loose := looseValues(flags, args[i:])
 	front, rest := reorder(flags, args[i:])
 	result := slices.Concat(args[:i], front)
 	if last := len(args) - 1; len(rest) == 0 || missesValue(flags, args[last], front) {
-		return result // its value is missing, which "--" would hide
+		return result, loose // its value is missing, which "--" would hide
 	}
-	return slices.Concat(result, []string{"--"}, rest)
+	return slices.Concat(result, []string{"--"}, rest), loose
+}
+
+// A looseValue is an argument that comes after a flag which takes a value only
+// behind an equals sign, or none at all.
+type looseValue struct{ flag, value string }
+
+func looseValues(flags []cli.Flag, args []string) (loose []looseValue) {
+	for i := 0; i+1 < len(args) && args[i] != "--"; i++ {
+		f := flagOf(flags, args[i])
+		if !isFlag(args[i]) || f == nil {
+			continue
+		}
+		if valueWidth(flags, args[i]) == 1 || takesNext(flags, args, i, 0) {
+			i++
+			continue
+		}
+		_, takesValue := f.(*cli.GenericFlag)
+		if (takesValue || f.Names()[0] == "flatten") && !isFlag(args[i+1]) {
+			loose = append(loose, looseValue{flag: f.Names()[0], value: args[i+1]})
+		}
+	}
+	return loose
 }
 
 // missesValue tells whether the last argument is a flag that needs a value.

@@ -74,6 +74,6 @@ var _ = Describe("--flatten=auto", func() {
 	It("is a value that is written behind an equals sign", func() {
 		r := laminate("builder", "create", "-c", "builder.toml", "--flatten", "auto", "oci:out")
 		Expect(r.code).To(Equal(2))
-		Expect(r.stderr).To(HavePrefix("laminate: one DEST is expected, and there are 2 (auto oci:out); a value is written --flatten=auto\n"))
+		Expect(r.stderr).To(HavePrefix("laminate: misplaced value \"auto\"; write it behind an equals sign: --flatten=auto\n"))
 	})
 })

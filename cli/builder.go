@@ -51,18 +51,19 @@ LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are filled in.
 Standard output has one line for each output: its digest (the image ID where a
 Docker daemon or docker-archive holds it), a tab, and where it is.`
 
-func (r *run) builderCommand() *cli.Command {
+func (r *run) builderCommand(name string) *cli.Command {
 	layers := new(builderFlatten)
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "builder.toml to read, `FILE`"},
 		&cli.GenericFlag{Name: "flatten", Value: layers, DefaultText: "none", Usage: "which buildpacks share a layer, `WHICH`; see above; may be repeated"},
 		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
 		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI`, whatever builder.toml says"},
+		&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"R"}, Usage: "do nothing: no buildpack registry is read", Hidden: true},
 		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks"},
 		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "leave the run images unseen, as a closed network needs"},
 	}
 	return &cli.Command{
-		Name: "create", Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, HideHelpCommand: true,
+		Name: name, Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, HideHelpCommand: true,
 		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
 		Action: func(c *cli.Context) error {
 			b := &builderRun{output: output{run: r, c: c}, layers: layers}
@@ -80,12 +81,14 @@ type builderRun struct {
 func (b *builderRun) do(ctx context.Context) error {
 	errs := b.read()
 	if b.c.String("config") == "" {
-		errs = append(errs, errors.New("--config is missing: the builder.toml to read"))
+		errs = append(errs, errors.New("--config is missing; name the builder.toml to read"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return wrongUse(b.c, "%w", err)
 	}
-	cfg, problems, err := builder.ReadConfig(b.c.String("config"))
+	file := b.c.String("config")
+	cfg, problems, err := builder.ReadConfig(file)
+	err = configError(err, file, "builder.toml", false)
 	if err = errors.Join(err, problems.Err()); err != nil {
 		return err
 	}
@@ -149,16 +152,19 @@ func (f *builderFlatten) Set(s string) error {
 	mode := flatten.Mode(s)
 	switch mode {
 	case "":
-		return errors.New("it is composites, all, auto, as-packaged, none, or a list of REFs")
+		return takes(s, ", none, or REFs that share a layer")
 	case "true":
 		mode = flatten.Composites
 	case flatten.Composites, flatten.All, flatten.Auto, flatten.AsPackaged, flatten.None:
 	default:
+		if !strings.ContainsAny(s, "/@,*?") && len(flatten.NearMisses(s, modes)) > 0 {
+			return takes(s, ", none, or REFs that share a layer")
+		}
 		f.groups = append(f.groups, split(s))
 		return nil
 	}
 	if f.mode != "" && f.mode != mode {
-		return fmt.Errorf("it is %s already", f.mode)
+		return fmt.Errorf("--flatten=%s is there already", f.mode)
 	}
 	f.mode = mode
 	return nil

@@ -154,13 +154,13 @@ var _ = Describe("builder create", func() {
 		r := laminate(append([]string{"builder", "create"}, args...)...)
 		Expect(r).To(Equal(result{2, "", "laminate: " + want + "\nSee: laminate builder create --help\n"}))
 	},
-		Entry("no DEST", "DEST is missing: where to write, as in out.cnb or docker://REF", "-c", "builder.toml"),
-		Entry("no config", "--config is missing: the builder.toml to read", "oci:out"),
-		Entry("a value of --flatten that nobody takes for one", "one DEST is expected, and there are 2 (composites oci:out); a value is written --flatten=composites", "-c", "builder.toml", "--flatten", "composites", "oci:out"),
-		Entry("a list without versions", "one DEST is expected, and there are 2 (acme/a,acme/b oci:out); a value is written --flatten=acme/a,acme/b", "-c", "builder.toml", "--flatten", "acme/a,acme/b", "oci:out"),
-		Entry("a list and no DEST", `destination "acme/a@1": it is no image reference (invalid checksum digest format: 1); write FILE.cnb, oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://REF, docker-daemon:REF or a plain image reference`, "-c", "builder.toml", "--flatten", "acme/a@1"),
-		Entry("two modes", `--flatten cannot be "all": it is composites already`, "-c", "builder.toml", "--flatten", "--flatten=all", "oci:out"),
-		Entry("no layers", "--max-layers needs a number from 1 on", "-c", "builder.toml", "--max-layers", "0", "oci:out"),
+		Entry("no DEST", "DEST is missing; name where to write, as in out.cnb or docker://REF", "-c", "builder.toml"),
+		Entry("no config", "--config is missing; name the builder.toml to read", "oci:out"),
+		Entry("a value of --flatten after a space", `misplaced value "composites"; write it behind an equals sign: --flatten=composites`, "-c", "builder.toml", "--flatten", "composites", "oci:out"),
+		Entry("a list without versions", `misplaced value "acme/a,acme/b"; write it behind an equals sign: --flatten=acme/a,acme/b`, "-c", "builder.toml", "--flatten", "acme/a,acme/b", "oci:out"),
+		Entry("a list and no DEST", "2 problems:\n   misplaced value \"acme/a@1\"; write it behind an equals sign: --flatten=acme/a@1\n   DEST is missing; name where to write, as in out.cnb or docker://REF", "-c", "builder.toml", "--flatten", "acme/a@1"),
+		Entry("two modes", `invalid value "all" for --flatten; --flatten=composites is there already`, "-c", "builder.toml", "--flatten", "--flatten=all", "oci:out"),
+		Entry("no layers", "invalid --max-layers 0; write a number from 1 to 125, which is what container engines load", "-c", "builder.toml", "--max-layers", "0", "oci:out"),
 	)
 
 	It("names the default lifecycle in its help", func() {
@@ -170,8 +170,8 @@ var _ = Describe("builder create", func() {
 	It("fails for a ref that means nothing, with what is near it", func() {
 		r := create("oci:out", "--flatten=acme/alon@1,acme/left", "--flatten-exclude=acme/b@2")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(HavePrefix("laminate: 2 problems:\n   no buildpack is called \"acme/alon@1\"; there is acme/alone@1, "))
-		Expect(r.stderr).To(ContainSubstring("\n   no buildpack is called \"acme/b@2\"; there is "))
+		Expect(r.stderr).To(HavePrefix("laminate: 2 problems:\n   unknown buildpack \"acme/alon@1\"; did you mean acme/alone@1, "))
+		Expect(r.stderr).To(ContainSubstring("\n   unknown buildpack \"acme/b@2\"; did you mean acme/"))
 		Expect("out").NotTo(BeADirectory())
 	})
 

@@ -22,6 +22,9 @@ import (
 	"laminate/packager/source"
 )
 
+// mostLayers is how many layers container engines load.
+const mostLayers = 125
+
 // output is what the commands that write images have in common.
 type output struct {
 	*run
@@ -51,6 +54,8 @@ func outputFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
 		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
 		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
+		&cli.BoolFlag{Name: "append-image-name-suffix", Usage: "in a registry, tag the image of each of several targets as well: DEST's tag with -os-arch[-variant] behind it"},
+		&cli.StringFlag{Name: "digest-file", Usage: "write the digest of the output to `FILE`, once the output is there"},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
 		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
@@ -67,10 +72,9 @@ func outputFlags() []cli.Flag {
 func (o *output) read() (errs []error) {
 	note := func(err error) { errs = append(errs, err) }
 	args := o.c.Args().Slice()
-	if len(args) != 1 {
-		note(wrongCount(args, o.c.Command.Name == "create"))
+	if err := o.wrongCount(args); err != nil {
+		note(err)
 	} else {
-		var err error
 		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
 		note(err)
 	}
@@ -93,8 +97,8 @@ func (o *output) read() (errs []error) {
 	note(err)
 	errs = append(errs, o.empty()...)
 	errs = append(errs, checkHosts(o.list("insecure-registry"))...)
-	if n := o.c.Int("max-layers"); n < 0 || n == 0 && o.c.IsSet("max-layers") {
-		note(errors.New("--max-layers needs a number from 1 on"))
+	if n := o.c.Int("max-layers"); o.c.IsSet("max-layers") && (n < 1 || n > mostLayers) {
+		note(fmt.Errorf("invalid --max-layers %d; write a number from 1 to %d, which is what container engines load", n, mostLayers))
 	}
 	return errs
 }
@@ -163,8 +167,12 @@ func (o *output) empty() (errs []error) {
 	return errs
 }
 
-// doubts warns of compressions that do not reach the destination's readers.
+// doubts warns of flags that the destination leaves without effect, and of compressions that its
+// readers do not know.
 func (o *output) doubts() {
+	if o.c.Bool("append-image-name-suffix") && o.dest.Kind != location.Registry {
+		o.say.Warn("--append-image-name-suffix has no effect: DEST is not in a registry")
+	}
 	switch {
 	case o.compression != layer.Zstd:
 	case o.dest.Kind == location.Daemon || o.dest.Kind == location.DockerArchive:
@@ -195,11 +203,14 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	o.say = o.begin(o.c)
 	defer o.finish(ctx)
 	o.doubts()
+	if err := o.clearDigests(); err != nil {
+		return err
+	}
 	o.cache = o.openCache()
 	toDaemon := o.dest.Kind == location.Daemon
 	o.open = &source.Opener{
 		Insecure: o.list("insecure-registry"), PullPolicy: o.policy, PreferDaemon: toDaemon,
-		Cache: o.cache, WorkDir: o.workDir, Log: o.say, LeaveOut: sink.IsOutput(o.dest),
+		Cache: o.cache, WorkDir: o.workDir, Log: o.say, LeaveOut: o.isOutput(),
 	}
 	if toDaemon {
 		daemon, err := sink.DaemonTarget(ctx, o.dest)
@@ -227,7 +238,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Log: o.say}
+	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.say}
 }
 
 // write writes the images, and prints what was written.
@@ -246,10 +257,14 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 			return &unprintedError{err: err, written: written}
 		}
 	}
-	if err == nil {
-		o.say.sum()
+	if err != nil {
+		return err
 	}
-	return err
+	if err := o.writeDigests(written); err != nil {
+		return err
+	}
+	o.say.sum()
+	return nil
 }
 
 // unprintedError reports outputs that are there, although standard output took

@@ -57,6 +57,7 @@ func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command
 	}
 	if kind == flatten.Buildpack {
 		flags = append(flags,
+			&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"r"}, Usage: "do nothing: no buildpack registry is read", Hidden: true},
 			&cli.GenericFlag{Name: "flatten-layers", Value: mode, DefaultText: "none",
 				Usage: "put buildpacks together in layers; `MODE` is composites (what a bare flag means), all, auto (what changes together, within --max-layers, or 119; layers of the previous image stay), as-packaged (as the sources have them) or none"},
 			&cli.BoolFlag{Name: "flatten", Usage: "pack's name for --flatten-layers=all"},
@@ -177,6 +178,7 @@ func (p *packageRun) config() (config.Package, error) {
 		file = "package.toml"
 	}
 	cfg, err := packager.ReadConfig(file)
+	err = configError(err, file, "package.toml", p.c.String("config") == "")
 	if err == nil && cfg.Kind != p.kind {
 		other := map[flatten.Kind]string{flatten.Buildpack: "laminate package", flatten.Extension: "laminate extension package"}
 		err = fmt.Errorf("%s is about an %s; package it with: %s", file, cfg.Kind, other[cfg.Kind])

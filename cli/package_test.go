@@ -129,12 +129,12 @@ var _ = Describe("package", func() {
 			Expect("x.cnb").NotTo(BeAnExistingFile())
 		},
 		Entry(nil, "DEST is missing"),
-		Entry(nil, "one DEST is expected, and there are 2: x.cnb y.cnb", "x.cnb", "y.cnb"),
-		Entry(nil, "is written --flatten-layers=all", "x.cnb", "--flatten-layers", "all"),
-		Entry(nil, `--flatten-layers cannot be "some"`, "x.cnb", "--flatten-layers=some"),
-		Entry(nil, `--flatten-layers cannot be ""`, "x.cnb", "--flatten-layers="),
+		Entry(nil, "2 arguments (x.cnb, y.cnb); write one DEST, and --tag for further names of the image", "x.cnb", "y.cnb"),
+		Entry(nil, `misplaced value "all"; write it behind an equals sign: --flatten-layers=all`, "x.cnb", "--flatten-layers", "all"),
+		Entry(nil, `invalid value "some" for --flatten-layers; it takes composites, all, auto, as-packaged or none`, "x.cnb", "--flatten-layers=some"),
+		Entry(nil, `invalid value "" for --flatten-layers; it takes composites`, "x.cnb", "--flatten-layers="),
 		Entry(nil, "--flatten means --flatten-layers=all", "x.cnb", "--flatten", "--flatten-layers=none"),
-		Entry(nil, "there is no flag pth; there is --path", "x.cnb", "--pth", "."),
+		Entry(nil, "unknown flag --pth; did you mean --path?", "x.cnb", "--pth", "."),
 		Entry(nil, "--path needs a value", "x.cnb", "--path"),
 		Entry(nil, "--path has an empty value", "x.cnb", "--path", ""),
 		Entry(nil, "--target has an empty value", "x.cnb", "-t", ""),
@@ -153,7 +153,7 @@ var _ = Describe("package", func() {
 		Entry(nil, "--media-types docker is unsupported for oci-archive:x.cnb", "oci-archive:x.cnb", "--media-types", "docker"),
 		Entry(nil, "--media-types docker is unsupported with --compression zstd", "x.cnb", "--media-types", "docker", "--compression", "zstd"),
 		Entry(nil, "it is always, if-not-present or never", "x.cnb", "--pull-policy", "sometimes"),
-		Entry(nil, "--max-layers needs a number from 1 on", "x.cnb", "--max-layers", "0"),
+		Entry(nil, "invalid --max-layers 0; write a number from 1 to 125", "x.cnb", "--max-layers", "0"),
 		Entry(nil, "--insecure-registry", "x.cnb", "--insecure-registry", "http://localhost:5000"),
 	)
 
@@ -167,12 +167,12 @@ var _ = Describe("package", func() {
 			Expect(r.stderr).To(ContainSubstring(want))
 			Expect(os.ReadFile("x.cnb")).To(Equal([]byte("before")))
 		},
-		Entry(nil, "no such file or directory", "x.cnb", "-c", "nope.toml"),
+		Entry(nil, "--config nope.toml: no such file; name the package.toml to read", "x.cnb", "-c", "nope.toml"),
 		Entry(nil, "an image is written docker://nope", "x.cnb", "-p", "nope"),
 		Entry(nil, "name its directory: --path ../../buildpacks/hello-moon", "x.cnb", "-p", "../../buildpacks/hello-moon/buildpack.toml"),
 		Entry(nil, "there is no directory nope", "nope/x.cnb"),
 		Entry(nil, "more tags need a registry", "x.cnb", "--tag", "a/b"),
-		Entry(nil, "there is samples/hello-moon@0.0.1", "x.cnb", "--flatten-group", "samples/hello-mon"),
+		Entry(nil, "did you mean samples/hello-moon@0.0.1", "x.cnb", "--flatten-group", "samples/hello-mon"),
 		Entry(nil, "The plan:\n   1  samples/hello-world@0.0.1", "x.cnb", "--max-layers", "6"),
 		Entry(nil, "is laminate's to set", "x.cnb", "-l", "laminate.layers=x"),
 	)

@@ -40,6 +40,7 @@ func (r *run) begin(c *cli.Context) *say {
 		s.bars = mpb.NewWithContext(c.Context, mpb.WithOutput(r.stderr), mpb.WithWidth(30))
 		s.lines.become(s.bars)
 	}
+	s.tellWithoutEffect(c)
 	return s
 }
 

@@ -3,14 +3,17 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/distribution/reference"
 
 	"laminate/flatten"
+	"laminate/packager/location"
 )
 
 // flattenMode is the value of --flatten-layers, which may be left out. The
@@ -27,9 +30,21 @@ func (m *flattenMode) Set(s string) error {
 	case string(flatten.Composites), string(flatten.All), string(flatten.Auto), string(flatten.AsPackaged), string(flatten.None):
 		*m = flattenMode(s)
 	default:
-		return errors.New("it is composites, all, auto, as-packaged or none")
+		return takes(s, " or none")
 	}
 	return nil
+}
+
+// modes are the values that flags take for [flatten.Mode].
+var modes = []string{string(flatten.Composites), string(flatten.All), string(flatten.Auto), string(flatten.AsPackaged), string(flatten.None)}
+
+// takes ends the message about a value that is none of the modes.
+func takes(value, rest string) error {
+	message := "it takes composites, all, auto, as-packaged" + rest
+	if near := flatten.NearMisses(value, modes); len(near) > 0 {
+		message = fmt.Sprintf("did you mean %s? It takes composites, all, auto, as-packaged%s", flatten.AnyOf(near), rest)
+	}
+	return errors.New(message)
 }
 
 func (m *flattenMode) String() string {
@@ -42,22 +57,67 @@ func (m *flattenMode) String() string {
 // IsBoolFlag makes the value optional.
 func (m *flattenMode) IsBoolFlag() bool { return true }
 
-// wrongCount says what is wrong with arguments of which there should be one.
-func wrongCount(args []string, ofBuilder bool) error {
-	if len(args) == 0 {
-		return errors.New("DEST is missing: where to write, as in out.cnb or docker://REF")
-	}
-	flag := "--flatten-layers"
-	if ofBuilder {
-		flag = "--flatten"
-	}
-	for _, a := range args {
-		isList := ofBuilder && strings.Contains(a, ",")
-		if slices.Contains([]flatten.Mode{flatten.All, flatten.Composites, flatten.Auto, flatten.AsPackaged, flatten.None}, flatten.Mode(a)) || isList {
-			return fmt.Errorf("one DEST is expected, and there are %d (%s); a value is written %s=%s", len(args), strings.Join(args, " "), flag, a)
+// wrongCount reports arguments of which there should be one, DEST, or one that
+// is meant as the value of a flag.
+func (o *output) wrongCount(args []string) error {
+	missing := errors.New("DEST is missing; name where to write, as in out.cnb or docker://REF")
+	for _, l := range o.loose {
+		if !slices.Contains(args, l.value) || !o.isValue(l.value, len(args)) {
+			continue
 		}
+		flag := l.flag
+		if flag == "flatten" && hasFlag(o.c, "flatten-layers") {
+			if flag = "flatten-layers"; !slices.Contains(modes, l.value) {
+				flag = "flatten-group"
+			}
+		}
+		err := fmt.Errorf("misplaced value %q; write it behind an equals sign: --%s=%s", clip(l.value), flag, clip(l.value))
+		if len(args) == 1 {
+			err = errors.Join(err, missing)
+		}
+		return err
 	}
-	return fmt.Errorf("one DEST is expected, and there are %d: %s", len(args), strings.Join(args, " "))
+	switch len(args) {
+	case 0:
+		return missing
+	case 1:
+		return nil
+	}
+	var short []string
+	for _, a := range args {
+		short = append(short, clip(a))
+	}
+	return fmt.Errorf("%d arguments (%s); write one DEST, and --tag for further names of the image", len(args), strings.Join(short, ", "))
+}
+
+// isValue reports whether an argument behind a flag is rather the flag's value
+// than DEST: where it is the only argument, it must not be anything else.
+func (o *output) isValue(arg string, of int) bool {
+	dest, err := location.ParseDest(arg, location.DestOptions{})
+	if of == 1 {
+		return err != nil && !strings.Contains(arg, ":") || slices.Contains(modes, arg)
+	}
+	return err != nil || dest.Kind == location.Daemon && dest.Written == dest.Ref
+}
+
+// configError explains why the file of --config, or the one that is read without it, could not be
+// read; errors about what is in the file stay as they are.
+func configError(err error, file, what string, isDefault bool) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) || at.Path != file {
+		return err
+	}
+	name := "--config " + file
+	if isDefault {
+		name = file
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: no such file; name the %s to read", name, what)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s: it is a directory; name the %s in it", name, what)
+	}
+	return fmt.Errorf("%s: %w", name, at.Err)
 }
 
 // parseLabels reads KEY=VALUE pairs. Several may stand between commas, as pack

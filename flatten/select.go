@@ -15,7 +15,7 @@ import (
 // Select gives the refs that a pattern means: id@version, an id that is there
 // in one version, or a glob on the id, such as acme/* ("*" also matches
 // slashes) with or without a version. The result has the order of refs. A
-// pattern that means nothing is an error that names what is near it.
+// pattern that no ref matches is an error that names what is near it.
 func Select(pattern string, refs []Ref) ([]Ref, error) {
 	id, version, hasVersion := strings.Cut(pattern, "@")
 	isGlob := strings.ContainsAny(pattern, "*?")
@@ -28,9 +28,9 @@ func Select(pattern string, refs []Ref) ([]Ref, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return nil, fmt.Errorf("no buildpack is called %q%s", pattern, orIs(pattern, refs))
+		return nil, fmt.Errorf("unknown buildpack %q%s", clip(pattern), hint(pattern, refs))
 	case len(found) > 1 && !isGlob && !hasVersion:
-		return nil, fmt.Errorf("%q is there in %d versions; name one of %s", pattern, len(found), JoinRefs(found, ", "))
+		return nil, fmt.Errorf("ambiguous buildpack %q: it is there in %d versions; name one of %s", pattern, len(found), few(found))
 	}
 	return found, nil
 }
@@ -60,17 +60,38 @@ func glob(pattern string) func(string) bool {
 	return re.MatchString
 }
 
-// orIs names up to three refs that are near the pattern.
-func orIs(pattern string, refs []Ref) string {
+// hint ends the error about a pattern that no ref matches with what to do.
+func hint(pattern string, refs []Ref) string {
+	if strings.Contains(pattern, " ") {
+		return "; separate buildpacks with commas"
+	}
 	var names []string
 	for _, r := range refs {
 		names = append(names, r.String())
 	}
 	near := NearMisses(pattern, names)
 	if len(near) == 0 {
-		return ""
+		return "; it is none of " + few(refs)
 	}
-	return "; there is " + strings.Join(near, ", ")
+	return "; did you mean " + AnyOf(near) + "?"
+}
+
+// AnyOf writes names as a choice: "a, b or c".
+func AnyOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// clip shortens what a message repeats of the command line.
+func clip(s string) string {
+	const most = 60
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
 }
 
 // NearMisses gives up to three of the names that somebody who wrote word may

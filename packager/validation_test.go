@@ -217,7 +217,7 @@ the image would have 4 layers, and at most 3 are allowed`}),
 			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
 		}, changes: []change{exclude("acme/b")}, text: `
 package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
-no buildpack is called "acme/b"; there is acme/a@1, acme/root@1`}),
+unknown buildpack "acme/b"; did you mean acme/a@1 or acme/root@1?`}),
 		Entry("too many layers", wrong{make: func(b *bench) string {
 			b.component("acme/a@1")
 			b.component("acme/b@1")

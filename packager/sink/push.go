@@ -52,6 +52,12 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 			from = repo.Digest(top.digest.String())
 		}
 	}
+	var suffixed []Written
+	if o.Suffix {
+		if suffixed, err = p.suffixed(ctx, refs[0]); err != nil {
+			return nil, err
+		}
+	}
 	var written []Written
 	for _, ref := range refs {
 		if have[ref.Context().Name()].refs[ref.Identifier()] != top.digest {
@@ -61,7 +67,7 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 		}
 		written = append(written, Written{Digest: top.digest, Destination: "docker://" + spelled(ref)})
 	}
-	return written, nil
+	return append(written, suffixed...), nil
 }
 
 // pushRefs reads all references before the first byte goes out: the

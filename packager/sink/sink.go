@@ -35,6 +35,9 @@ type Options struct {
 	// Tags are more references that get what the destination gets: in
 	// registries for one, in the Docker daemon or the docker-archive for those.
 	Tags []string
+	// Suffix gives each image of an index in a registry a tag of its own, which
+	// ends in its target.
+	Suffix bool
 	// Log is told what happens; nil is progress.Discard.
 	Log progress.Log
 	// Jobs is how many blobs travel at once; 0 is 4.
@@ -58,7 +61,7 @@ type Written struct {
 }
 
 // Write writes the images to dest, and tells what it wrote in order: the
-// destination first, then Options.Tags.
+// destination first, then Options.Tags, then the tags that Options.Suffix adds.
 //
 // One image makes one output. Of several, a registry and an OCI layout get an
 // image index; files get one each, named after the target; the Docker daemon

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// What scripts that were written for pack may say, and what laminate answers.
+
+// packCommands are the commands of pack 0.40 that laminate does not have, by
+// the command that they belong to.
+var packCommands = map[string][]string{
+	"": {
+		"build", "inspect", "inspect-image", "inspect-builder", "inspect-buildpack", "stack", "rebase", "sbom", "manifest", "report",
+		"set-default-builder", "set-run-image-mirrors", "suggest-builders", "trust-builder", "untrust-builder", "list-trusted-builders",
+		"add-registry", "list-registries", "remove-registry", "set-default-registry", "register-buildpack", "yank-buildpack",
+	},
+	"buildpack": {"inspect", "new", "pull", "register", "yank"},
+	"builder":   {"inspect", "suggest"},
+	"config":    {"default-builder", "lifecycle-image", "registries", "run-image-mirrors", "trusted-builders"},
+	"extension": {"inspect", "new", "pull", "register", "yank"},
+}
+
+// otherWays are commands of pack that laminate has another way for.
+var otherWays = map[string]string{
+	"completion":              "laminate has no completion scripts",
+	"config pull-policy":      "laminate has no settings: give --pull-policy to each command",
+	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
+}
+
+// unknownCommand is the answer to a command that does not exist. Parent is the
+// command before it, "" for laminate itself.
+func unknownCommand(parent, name string, siblings []string) string {
+	full := strings.TrimSpace(parent + " " + name)
+	message := fmt.Sprintf("unknown command %q", full)
+	switch {
+	case slices.Contains(packCommands[parent], name):
+		return message + "; pack does that"
+	case otherWays[full] != "":
+		return message + "; " + otherWays[full]
+	}
+	return message + didYouMean(name, siblings, "")
+}
+
+// withoutEffect are flags of pack's that are accepted, with the reason why they
+// have no effect.
+var withoutEffect = []struct{ flag, because string }{
+	{"timestamps", "laminate prints no times"},
+	{"buildpack-registry", "laminate looks nothing up in a buildpack registry"},
+}
+
+// tellWithoutEffect prints a line for each such flag that is set, with --verbose.
+func (s *say) tellWithoutEffect(c *cli.Context) {
+	for _, f := range withoutEffect {
+		if s.verbose && slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool { return l.Command != nil && l.IsSet(f.flag) }) {
+			s.line("--%s has no effect: %s", f.flag, f.because)
+		}
+	}
+}
+
+// configCommand is "config", of which scripts need "config experimental true".
+func (r *run) configCommand() *cli.Command {
+	experimental := &cli.Command{
+		Name: "experimental", Usage: "do nothing: laminate has no experimental features to enable", ArgsUsage: "[true|false]", HideHelpCommand: true,
+		Flags: commonFlags(),
+		Action: func(c *cli.Context) error {
+			if args := c.Args().Slice(); len(args) > 1 || len(args) == 1 && args[0] != "true" && args[0] != "false" {
+				return wrongUse(c, "invalid value %q; write true or false", clip(strings.Join(args, " ")))
+			}
+			s := r.begin(c)
+			defer s.end()
+			if s.verbose {
+				s.line("config experimental has no effect: laminate has no settings, and every feature is enabled")
+			}
+			return nil
+		},
+	}
+	return &cli.Command{Name: "config", Usage: "nothing: laminate has no settings", Hidden: true, HideHelpCommand: true, Subcommands: []*cli.Command{experimental}}
+}
+
+// versionCommand is "version", pack's other way to write --version.
+func (r *run) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print laminate's version", HideHelpCommand: true, Flags: commonFlags(),
+		Action: func(*cli.Context) error { return r.printVersion() },
+	}
+}
+
+// helpCommand is "help": what --help prints.
+func (r *run) helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Usage: "print the help of a command", ArgsUsage: "[COMMAND]", HideHelpCommand: true, Flags: commonFlags(),
+		Action: func(c *cli.Context) error {
+			return r.app().RunContext(c.Context, slices.Concat([]string{"laminate"}, c.Args().Slice(), []string{"--help"}))
+		},
+	}
+}
+
+// formerly gives a command the name that it had in pack before.
+func formerly(name string, c *cli.Command) *cli.Command {
+	c.Name, c.Hidden = name, true
+	return c
+}
