@@ -28,7 +28,7 @@ var importRules = []struct {
 	{"laminate/packager/cache", "laminate/packager/scratch", "it keeps bytes by key, and knows not what they are"},
 	{"laminate/packager/mediatype", "", "it is a table of names"},
 	{"laminate/packager/scratch", "", "it makes and removes directories, and knows not what is in them"},
-	{"laminate/packager/registry", "", "sources and sinks share it, and it knows neither"},
+	{"laminate/packager/registry", "laminate/packager/location", "sources and sinks share it, and it knows neither"},
 	{"laminate/packager/source", "laminate/flatten laminate/flatten/layer laminate/packager/cache laminate/packager/config laminate/packager/localfile laminate/packager/location laminate/packager/progress laminate/packager/registry", "it reads; where things are written is no concern of it"},
 	{"laminate/packager/sink", "laminate/flatten laminate/packager/localfile laminate/packager/location laminate/packager/mediatype laminate/packager/progress laminate/packager/registry laminate/packager/scratch", "it writes images; how they came to be is no concern of it"},
 	{"laminate/packager/assembly", "laminate/flatten laminate/flatten/auto laminate/flatten/layer laminate/packager/cache laminate/packager/config laminate/packager/location laminate/packager/progress laminate/packager/source", "it serves buildpackages and builders alike, and knows neither"},

@@ -24,7 +24,10 @@ func ParseSource(s, base string) (Location, error) {
 	if err != nil {
 		return Location{}, fmt.Errorf("source %q: %w", Redact(s), err)
 	}
-	l.Written = Redact(s)
+	l.Written = s
+	if l.Kind == HTTP { // the others hold no secret, or they would be no references
+		l.Written = Redact(s)
+	}
 	return l, nil
 }
 
@@ -45,6 +48,8 @@ func parseSource(s, base string) (Location, error) {
 	switch err := exists(file); {
 	case err == nil:
 		return Location{Kind: Path, Path: file}, nil
+	case NoSecret(s) != nil:
+		return Location{}, NoSecret(s)
 	case looksLikePath(s), !errors.Is(err, fs.ErrNotExist):
 		return Location{}, err
 	}
@@ -205,25 +210,3 @@ type missingError string
 
 func (e missingError) Error() string      { return "there is no file or directory " + string(e) }
 func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
-
-// Redact takes out of a URL what may be secret: user and password, and the
-// values of the query. Other strings are given back as they are.
-func Redact(s string) string {
-	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok || scheme == "docker" || scheme == "file" {
-		return s
-	}
-	rest, _, query := strings.Cut(rest, "?")
-	authority, path, slash := strings.Cut(rest, "/")
-	if i := strings.LastIndex(authority, "@"); i >= 0 {
-		authority = authority[i+1:]
-	}
-	s = scheme + "://" + authority
-	if slash {
-		s += "/" + path
-	}
-	if query {
-		s += "?…"
-	}
-	return s
-}

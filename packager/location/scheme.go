@@ -90,6 +90,9 @@ func checkTag(tag string) error {
 }
 
 func checkReference(ref string) error {
+	if err := NoSecret(ref); err != nil {
+		return err
+	}
 	if _, err := name.ParseReference(ref); err == nil {
 		return nil
 	}

@@ -13,16 +13,19 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"laminate/packager/location"
 )
 
 // messageLimit is how much of a registry's own words a message repeats.
 const messageLimit = 300
 
-// Explain tells an error of a registry in a short sentence that begins with
+// Explain rewrites an error of a registry as a short sentence that begins with
 // the reference and ends, where there is one, with the next step. Nothing that
-// could hold a credential (query parameters, headers, long bodies) is in it.
-// What err wraps stays reachable for errors.Is and errors.As; an error that
-// Explain made, and nil, are given back as they are.
+// could hold a credential (query parameters, headers, long bodies) is in it:
+// addresses, the registry's own words included, are redacted. What err wraps
+// stays reachable for errors.Is and errors.As; an error that Explain made, and
+// nil, are returned as they are.
 func Explain(err error, ref string) error {
 	var known *explained
 	switch {
@@ -31,7 +34,7 @@ func Explain(err error, ref string) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &explained{message: ref + ": interrupted", err: err}
 	}
-	return &explained{message: ref + ": " + reason(err, host(ref)), err: err}
+	return &explained{message: location.RedactText(ref + ": " + reason(err, host(ref))), err: err}
 }
 
 // IsNetwork tells the errors of the network and of registries from all others.

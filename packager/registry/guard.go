@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -22,14 +21,24 @@ func (e *PlainError) Error() string {
 	return fmt.Sprintf("plain HTTP to %s is refused; --insecure-registry %s allows it", e.Host, e.Host)
 }
 
-// StallError is a request whose peer neither took nor gave a byte for a while.
+// leastRate is how many bytes a second a peer has to take or give on average
+// over the time of a stall, while it is waited for. A slow modem does four times
+// as much; at this rate a layer of 10 MB would take three hours.
+const leastRate = 1000
+
+// StallError is a request whose peer neither took nor gave a byte for a while,
+// or fewer than a thousand a second over such a while.
 type StallError struct {
-	Host string
-	For  time.Duration
+	Host  string
+	For   time.Duration
+	Bytes int64 // that moved in this time
 }
 
 func (e *StallError) Error() string {
-	return fmt.Sprintf("%s is silent: no byte moved for %v", e.Host, e.For)
+	if e.Bytes == 0 {
+		return fmt.Sprintf("%s is silent: no byte moved for %v", e.Host, e.For)
+	}
+	return fmt.Sprintf("%s is too slow: %d bytes in %v; the least is %d bytes a second", e.Host, e.Bytes, e.For.Round(time.Millisecond), leastRate)
 }
 
 type guard struct {
@@ -49,7 +58,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return capError(resp), err
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{after: g.stall, ctx: ctx, cancel: cancel, stalled: &StallError{Host: req.URL.Host, For: g.stall}}
+	w := &watch{after: g.stall, ctx: ctx, cancel: cancel, host: req.URL.Host}
 	watched := req.WithContext(ctx)
 	watchBody(watched, w)
 	w.start()
@@ -101,99 +110,4 @@ func capError(resp *http.Response) *http.Response {
 		}{io.LimitReader(resp.Body, errorBodyLimit), resp.Body}
 	}
 	return resp
-}
-
-// A watch cancels a request when the peer lets its time run out. The time runs
-// only while the peer is waited for: a slow reader or writer on our side is
-// not its fault.
-type watch struct {
-	after   time.Duration
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	stalled error
-
-	mu       sync.Mutex
-	timer    *time.Timer
-	answered bool
-}
-
-// start begins to wait for the peer to take the request and to answer.
-func (w *watch) start() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(w.after, func() { w.cancel(w.stalled) })
-}
-
-// sending runs around every read of the request's body. What is left of it
-// after the answer does not count: the peer has said what it had to say.
-func (w *watch) sending(begin bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case w.answered:
-	case begin:
-		w.timer.Stop()
-	default:
-		w.timer.Reset(w.after)
-	}
-}
-
-// finish ends the wait that start began.
-func (w *watch) finish() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answered = true
-	w.timer.Stop()
-}
-
-// receiving runs around every read of the response's body.
-func (w *watch) receiving(begin bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if begin {
-		w.timer.Reset(w.after)
-	} else {
-		w.timer.Stop()
-	}
-}
-
-// cause gives the stall where that is what broke the request.
-func (w *watch) cause(err error) error {
-	if context.Cause(w.ctx) == w.stalled {
-		return w.stalled
-	}
-	return err
-}
-
-type sentBody struct {
-	io.ReadCloser
-	watch *watch
-}
-
-func (b *sentBody) Read(p []byte) (int, error) {
-	b.watch.sending(true)
-	defer b.watch.sending(false)
-	return b.ReadCloser.Read(p)
-}
-
-type receivedBody struct {
-	io.ReadCloser
-	watch *watch
-}
-
-func (b *receivedBody) Read(p []byte) (int, error) {
-	b.watch.receiving(true)
-	n, err := b.ReadCloser.Read(p)
-	b.watch.receiving(false)
-	if err != nil && err != io.EOF {
-		err = b.watch.cause(err)
-	}
-	return n, err
-}
-
-func (b *receivedBody) Close() error {
-	err := b.ReadCloser.Close()
-	b.watch.finish()
-	b.watch.cancel(nil)
-	return err
 }

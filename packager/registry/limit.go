@@ -1,7 +1,48 @@
 package registry
 
+import (
+	"fmt"
+	"io"
+	"net/http"
+)
+
 // DocumentLimit is the size in bytes up to which a manifest, an index or an
 // image config is read, wherever it comes from: they are held in memory, and
 // take several times their size there. The distribution spec asks registries
 // to accept manifests of 4 MiB.
 const DocumentLimit = 16 << 20
+
+// limiting bounds the answers that are no blobs, or all of them. The size of a
+// config, which is a blob, is known before it is asked for, and the answers of token
+// servers have a smaller limit, the library's own.
+type limiting struct {
+	inner http.RoundTripper
+	all   bool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *limiting) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.inner.RoundTrip(req)
+	if err == nil && resp.Body != nil && req.Method != http.MethodHead && (t.all || !isBlob(origin(req))) {
+		resp.Body = &document{ReadCloser: resp.Body, left: DocumentLimit, large: resp.ContentLength > DocumentLimit}
+	}
+	return resp, err
+}
+
+type document struct {
+	io.ReadCloser
+	left  int64
+	large bool // as its header says
+}
+
+func (d *document) Read(p []byte) (int, error) {
+	if d.large {
+		return 0, fmt.Errorf("the answer is larger than %d MiB", DocumentLimit>>20)
+	}
+	n, err := d.ReadCloser.Read(p)
+	if d.left -= int64(n); d.left < 0 {
+		d.large = true
+		return 0, fmt.Errorf("the answer is larger than %d MiB", DocumentLimit>>20)
+	}
+	return n, err
+}

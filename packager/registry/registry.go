@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"laminate/packager/location"
 )
 
 // DefaultStall is how long a registry may stay silent where Options say nothing else.
@@ -37,14 +39,23 @@ type Options struct {
 	// addresses and "localhost" need no mention.
 	Insecure []string
 	// Stall is how long a registry may neither take nor give a byte before
-	// the request fails; 0 is DefaultStall, negative is for ever.
+	// the request fails; 0 is DefaultStall, negative is for ever. It is also
+	// the time over which the rate of a transfer is measured: see [StallError].
 	Stall time.Duration
+	// Pause is how long the second attempt waits; each later one waits twice as
+	// long. 0 is 250 ms, which makes 3.75 s for all five attempts.
+	Pause time.Duration
+	// DocumentsOnly limits every answer to 16 MiB, blobs included.
+	DocumentsOnly bool
 }
 
 // ParseReference reads an image reference, with Docker's defaults for what is
 // left out (index.docker.io, library/, latest). The registry may have a port;
 // one that Options name insecure is spoken to in the clear where it has no TLS.
 func (o Options) ParseReference(s string) (name.Reference, error) {
+	if err := location.NoSecret(s); err != nil {
+		return nil, fmt.Errorf("reference %q: %w", location.Redact(s), err)
+	}
 	ref, err := name.ParseReference(s)
 	if err != nil {
 		return nil, fmt.Errorf("reference %q: %w", s, err)
@@ -58,7 +69,8 @@ func (o Options) ParseReference(s string) (name.Reference, error) {
 // Remote gives the options under which every request of package remote has to
 // be made. They end when ctx does, at once also where they wait to be tried
 // again (see [Options.Retrying]). A blob whose connection breaks while it is
-// read goes on over another one.
+// read is resumed over another one. Every other answer (manifests, indexes, tag
+// lists) is limited to 16 MiB.
 func (o Options) Remote(ctx context.Context) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
@@ -67,7 +79,7 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(keychain),
-		remote.WithTransport(&resuming{o.Retrying()}),
+		remote.WithTransport(&limiting{inner: &resuming{inner: o.Retrying(), pause: o.pause()}, all: o.DocumentsOnly}),
 		remote.WithUserAgent(userAgent),
 		// The library's own attempts cannot be interrupted, and know nothing
 		// of Retry-After or of what is lost when a mount fails for a moment.
@@ -76,23 +88,31 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 	}
 }
 
-// Retrying is the guard, and what breaks or is refused for the moment is asked
-// for again: up to five times, after pauses that double, or as long as
-// Retry-After says. Other refusals (401, 403, 404) are final. Requests that
-// carry the content of a blob end in an [AgainError] instead.
-func (o Options) Retrying() http.RoundTripper { return &retrying{o.Guard()} }
+// Retrying is [Options.Guard] with retries: what breaks, or what the server
+// refuses for the moment, is asked for up to five times, after pauses that
+// double, or as long as Retry-After says. Other refusals (401, 403, 404) are
+// final. Requests that carry the content of a blob end in an [AgainError] instead.
+func (o Options) Retrying() http.RoundTripper {
+	return &retrying{inner: o.Guard(), pause: o.pause()}
+}
 
-// Guard is the transport that stands between the library and the network. It
-// refuses requests in the clear to hosts that may not be spoken to so
-// (whatever sent them there: the library's own idea of private networks, or a
-// redirect), ends requests whose peer is silent with a [StallError], and cuts
-// the bodies of error responses short.
+func (o Options) pause() time.Duration { return cmp.Or(o.Pause, firstPause) }
+
+// Guard is the transport between the library and the network. Every request
+// goes through it, those that follow redirects and those to token servers
+// included. It
+//   - decides which host gets which credentials (see [hops]), and ends chains
+//     of redirects,
+//   - refuses plain HTTP to hosts that may not be spoken to so, whatever
+//     led there: the library's own idea of private networks, or a redirect,
+//   - ends requests whose peer is silent or too slow with a [StallError],
+//   - cuts the bodies of error responses short.
 func (o Options) Guard() http.RoundTripper {
 	g := &guard{inner: o.Transport, plain: o.mayBePlain, stall: cmp.Or(o.Stall, DefaultStall)}
 	if g.inner == nil {
 		g.inner = remote.DefaultTransport
 	}
-	return g
+	return &hops{g}
 }
 
 // mayBePlain tells whether a host, with or without port, may be spoken to without TLS.

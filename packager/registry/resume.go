@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -17,33 +18,28 @@ import (
 const worthwhile = 1 << 20
 
 // resuming gives blobs whose readers go on over another connection where one breaks.
-type resuming struct{ inner http.RoundTripper }
+type resuming struct {
+	inner http.RoundTripper
+	pause time.Duration
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *resuming) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.inner.RoundTrip(req)
-	first := origin(req)
+	first := origin(req) // where a redirect leads is good for a while only
 	if err != nil || req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || resp.Uncompressed ||
 		resp.Body == nil || !isBlob(first) || first.Header.Get("Range") != "" {
 		return resp, err
 	}
-	resp.Body = &resumed{inner: t.inner, ctx: req.Context(), first: first, body: resp.Body, size: resp.ContentLength}
+	resp.Body = &resumed{inner: t.inner, pause: t.pause, ctx: req.Context(), first: first, body: resp.Body, size: resp.ContentLength}
 	return resp, nil
-}
-
-// origin is the request that was redirected to req, or req itself. Where a
-// redirect leads is good for a while only, and so it is asked for again.
-func origin(req *http.Request) *http.Request {
-	for req.Response != nil && req.Response.Request != nil {
-		req = req.Response.Request
-	}
-	return req
 }
 
 // resumed reads a blob. Where the connection breaks, the rest is asked for;
 // whether all of it together is the blob is for the reader's reader to see.
 type resumed struct {
 	inner http.RoundTripper
+	pause time.Duration
 	ctx   context.Context
 	first *http.Request
 	size  int64 // or -1
@@ -104,15 +100,15 @@ func (r *resumed) again() error {
 		r.since, r.failed = r.at, 0
 	}
 	var stall *StallError
-	if errors.As(r.broken, &stall) && r.at == r.begun {
-		return r.broken // it was silent all the time, which took long enough
+	if errors.As(r.broken, &stall) && r.at-r.begun <= stall.Bytes {
+		return r.broken // it was silent or slow from the beginning, which took long enough
 	}
 	r.failed++
 	if r.failed == attempts || r.isClosed() {
 		return r.broken
 	}
 	_ = r.body.Close() // it is broken, which is known
-	if err := pause(r.ctx, r.failed, 0); err != nil {
+	if err := wait(r.ctx, r.pause, r.failed, 0); err != nil {
 		return err
 	}
 	resp, err := r.rest()
@@ -131,6 +127,8 @@ func (r *resumed) again() error {
 // rest asks for what is missing. A registry that gives everything instead is
 // listened to, and what is known of it skipped.
 func (r *resumed) rest() (*http.Response, error) {
+	// It has the credentials for the host of the first request; which of the
+	// hosts that it is led to get them is for [hops] to decide.
 	req := r.first.Clone(r.ctx)
 	wanted := fmt.Sprintf("bytes=%d-", r.at)
 	if r.size >= 0 {
@@ -157,14 +155,11 @@ func (r *resumed) rest() (*http.Response, error) {
 	return resp, nil
 }
 
-// checkRedirect lets nobody lead us to a bare address, unless it is the
+// checkRedirect refuses to be led to a bare address, unless it is the
 // registry's own. It is stricter than the library where a blob is first asked for.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if host := req.URL.Hostname(); net.ParseIP(host) != nil && host != via[0].URL.Hostname() {
 		return fmt.Errorf("redirect to %s is refused", host)
-	}
-	if len(via) >= 10 {
-		return errors.New("too many redirects")
 	}
 	return nil
 }

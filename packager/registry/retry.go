@@ -19,43 +19,42 @@ import (
 const (
 	// attempts is how often anything is tried in all.
 	attempts = 5
-	// firstWait is how long the second attempt waits. Each later one waits
-	// twice as long: 3.75 s for all five.
-	firstWait = 250 * time.Millisecond
+	// firstPause is the default of [Options.Pause].
+	firstPause = 250 * time.Millisecond
 	// longestWait is how long a registry may ask to be left alone. What asks
 	// for more is not tried again: the answer is told instead.
 	longestWait = time.Minute
 )
 
-// AgainError is a request that broke in a way that is worth another attempt,
+// AgainError is a request that failed in a way that is worth another attempt,
 // and that makes no sense on its own: one of an upload, whose session may be
-// lost. [Again] does the whole once more.
+// lost. [Options.Again] does the whole once more.
 type AgainError struct {
 	After time.Duration // that the registry asked to wait, or 0
-	err   error
+	Err   error
 }
 
-func (e *AgainError) Error() string { return e.err.Error() }
-func (e *AgainError) Unwrap() error { return e.err }
+func (e *AgainError) Error() string { return e.Err.Error() }
+func (e *AgainError) Unwrap() error { return e.Err }
 
-// Again calls work until it gives anything but an [AgainError], a few times at
-// most and with pauses, which end with ctx. Attempts count from 1.
-func Again(ctx context.Context, work func(attempt int) error) error {
+// Again calls work until it returns anything but an [AgainError], a few times
+// at most and with pauses, which end with ctx. Attempts count from 1.
+func (o Options) Again(ctx context.Context, work func(attempt int) error) error {
 	for n := 1; ; n++ {
 		err := work(n)
 		var again *AgainError
 		if n == attempts || !errors.As(err, &again) {
 			return err
 		}
-		if err := pause(ctx, n, again.After); err != nil {
+		if err := wait(ctx, o.pause(), n, again.After); err != nil {
 			return err
 		}
 	}
 }
 
-// pause waits after the nth attempt.
-func pause(ctx context.Context, n int, after time.Duration) error {
-	timer := time.NewTimer(max(firstWait<<(n-1), after))
+// wait waits after the nth attempt.
+func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) error {
+	timer := time.NewTimer(max(pause<<(n-1), after))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -73,7 +72,10 @@ type unasked struct{}
 func Unasked(ctx context.Context) context.Context { return context.WithValue(ctx, unasked{}, true) }
 
 // retrying repeats requests that broke, or that the registry has no time for.
-type retrying struct{ inner http.RoundTripper }
+type retrying struct {
+	inner http.RoundTripper
+	pause time.Duration
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -84,6 +86,7 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			Header: http.Header{}, Body: http.NoBody, Request: req,
 		}, nil
 	}
+	original := req
 	for n := 1; ; n++ {
 		body := &ownBody{}
 		resp, err := t.inner.RoundTrip(body.within(req))
@@ -94,9 +97,12 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			worth = isBroken(err) && !body.failed.Load()
 		case n > 1 && isCommit(req) && lostUpload(resp.StatusCode):
 			// The attempt before may have done it: nobody but the registry knows.
-			return nil, &AgainError{err: refusal(resp)}
+			return nil, &AgainError{Err: refusal(resp)}
 		default:
 			after, worth = mayPass(resp)
+		}
+		if err == nil && resp.StatusCode == http.StatusUnauthorized {
+			restoreBody(original)
 		}
 		switch {
 		case !worth || req.Context().Err() != nil:
@@ -105,14 +111,14 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			if err == nil {
 				err = refusal(resp)
 			}
-			return nil, &AgainError{After: after, err: err}
+			return nil, &AgainError{After: after, Err: err}
 		case n == attempts:
 			return resp, err
 		}
 		if err == nil {
 			discard(resp)
 		}
-		if err := pause(req.Context(), n, after); err != nil {
+		if err := wait(req.Context(), t.pause, n, after); err != nil {
 			return nil, err
 		}
 		if req, err = rewound(req); err != nil {
@@ -141,6 +147,39 @@ func rewound(req *http.Request) (*http.Request, error) {
 	body, err := req.GetBody()
 	again.Body = body
 	return again, err
+}
+
+// restoreBody makes the body of a request that was refused readable again. A
+// token may expire in the middle of an upload; the library then gets another
+// one and makes the same request again, whose body is spent by now.
+func restoreBody(req *http.Request) {
+	if req.Body != nil && req.Body != http.NoBody && req.GetBody != nil {
+		req.Body = &lateBody{open: req.GetBody}
+	}
+}
+
+// lateBody is a body that is opened by the first read.
+type lateBody struct {
+	open func() (io.ReadCloser, error)
+	body io.ReadCloser
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	if b.body == nil {
+		body, err := b.open()
+		if err != nil {
+			return 0, err
+		}
+		b.body = body
+	}
+	return b.body.Read(p)
+}
+
+func (b *lateBody) Close() error {
+	if b.body == nil {
+		return nil
+	}
+	return b.body.Close()
 }
 
 // isRepeatable tells whether a request means the same when it is made again
@@ -186,21 +225,19 @@ func retryAfter(value string, now time.Time) time.Duration {
 }
 
 // isBroken tells whether an error is that of a connection that was there and
-// broke. One that cannot be made, and a peer that is silent, are told at once.
+// broke. One that cannot be made, and a peer that is silent (also one that does
+// not answer in TLS), are reported at once.
 func isBroken(err error) bool {
 	var op *net.OpError
 	var stall *StallError
-	var timeout net.Error
 	switch {
 	case errors.As(err, &stall), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
 	case errors.As(err, &op) && op.Op == "dial":
 		var dns *net.DNSError
 		return errors.As(err, &dns) && dns.IsTemporary
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return true
 	}
-	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, net.ErrClosed} {
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ETIMEDOUT, syscall.EPIPE, net.ErrClosed} {
 		if errors.Is(err, known) {
 			return true
 		}

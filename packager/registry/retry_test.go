@@ -29,7 +29,7 @@ var _ = Describe("a request", func() {
 	// send makes a request that gets these answers, one after the other, and
 	// then 200. It gives how often it was made, and what its body was each time.
 	send := func(ctx context.Context, method, body string, answers ...answer) (resp *http.Response, bodies []string, err error) {
-		o := registry.Options{Transport: tripper(func(r *http.Request) (*http.Response, error) {
+		o := registry.Options{Pause: time.Millisecond, Transport: tripper(func(r *http.Request) (*http.Response, error) {
 			sent := ""
 			if r.Body != nil {
 				all, err := io.ReadAll(r.Body)
@@ -178,8 +178,11 @@ var _ = Describe("a request", func() {
 })
 
 var _ = Describe("work that is done again", func() {
+	o := registry.Options{
+		Pause:     time.Millisecond,
+		Transport: tripper(func(*http.Request) (*http.Response, error) { return nil, io.EOF }),
+	}
 	broken := func(ctx context.Context) error {
-		o := registry.Options{Transport: tripper(func(*http.Request) (*http.Response, error) { return nil, io.EOF })}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPatch, "https://example.com/", strings.NewReader("x"))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = o.Retrying().RoundTrip(req)
@@ -190,7 +193,7 @@ var _ = Describe("work that is done again", func() {
 		var seen []int
 		work := func(results ...error) error {
 			seen = nil
-			return registry.Again(ctx, func(attempt int) error {
+			return o.Again(ctx, func(attempt int) error {
 				seen = append(seen, attempt)
 				if attempt > len(results) {
 					return broken(ctx)

@@ -118,19 +118,24 @@ func (p *push) noteReused(contents []content) {
 	}
 }
 
-// isRefused tells the answers that say that there is nothing, or nothing for
-// us. Some registries give 403 for what is not there; whether we may write
-// will be seen.
+// isRefused reports whether an answer says that there is nothing, or nothing
+// for us. Some registries answer 401 or 403 for what is not there: Quay does so
+// for a repository that the first push creates. Whether we may write will be seen.
 func isRefused(err error) bool {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
-	case http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed:
+	switch statusOf(err) {
+	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
 		return true
 	}
 	return false
+}
+
+// statusOf returns the status of the answer that is the error, or 0.
+func statusOf(err error) int {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return 0
+	}
+	return answer.StatusCode
 }
 
 // isBlobUnknown tells that a registry refuses a manifest because it misses a

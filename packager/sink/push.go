@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -61,7 +63,7 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 	var written []Written
 	for _, ref := range refs {
 		if have[ref.Context().Name()].refs[ref.Identifier()] != top.digest {
-			if err := p.tag(ctx, ref); err != nil {
+			if err := p.tag(ctx, ref, have[ref.Context().Name()].refs[ref.Identifier()]); err != nil {
 				return nil, p.explain(err, ref)
 			}
 		}
@@ -105,21 +107,28 @@ type push struct {
 	top      manifest
 	jobs     int
 	log      progress.Log
+	speak    registry.Options
 	pusher   *remote.Pusher
-	puller   *remote.Puller
+	// mounter asks for the right to read other repositories as well. What it
+	// is refused for that must not stay with the pusher, so it is another one.
+	mounter     *remote.Pusher
+	unmountable sync.Map // repositories that nothing is mounted from, by name
+	puller      *remote.Puller
 }
 
 func newPush(ctx context.Context, contents []content, top manifest, o Options) (*push, error) {
-	options := append(o.registry().Remote(ctx), remote.WithJobs(o.Jobs))
-	pusher, err := remote.NewPusher(options...)
-	if err != nil {
+	p := &push{contents: contents, top: top, jobs: o.Jobs, log: o.Log, speak: o.registry()}
+	options := append(p.speak.Remote(ctx), remote.WithJobs(o.Jobs))
+	var err error
+	for _, pusher := range []**remote.Pusher{&p.pusher, &p.mounter} {
+		if *pusher, err = remote.NewPusher(options...); err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
+	}
+	if p.puller, err = remote.NewPuller(options...); err != nil {
 		return nil, fmt.Errorf("output: %w", err)
 	}
-	puller, err := remote.NewPuller(options...)
-	if err != nil {
-		return nil, fmt.Errorf("output: %w", err)
-	}
-	return &push{contents: contents, top: top, jobs: o.Jobs, log: o.Log, pusher: pusher, puller: puller}, nil
+	return p, nil
 }
 
 // explain leaves errors of our own blobs as they are; all others are the registry's.
@@ -210,25 +219,52 @@ func (p *push) put(ctx context.Context, repo name.Repository, m manifest) error 
 	if err := p.pusher.Put(ctx, ref, m); err != nil {
 		return err
 	}
-	// By digest: the library compares it with what comes back.
-	_, err := p.puller.Get(ctx, ref)
-	return err
+	return p.confirm(ctx, ref, m.digest, v1.Hash{})
 }
 
-// tag lets the reference name what has been written, and looks whether it does.
-func (p *push) tag(ctx context.Context, ref name.Reference) error {
+// tag lets the reference name what has been written. Before is what it named,
+// or zero.
+func (p *push) tag(ctx context.Context, ref name.Reference, before v1.Hash) error {
 	if _, byDigest := ref.(name.Digest); byDigest {
 		return nil
 	}
 	if err := p.pusher.Put(ctx, ref, p.top); err != nil {
 		return err
 	}
-	got, err := p.puller.Get(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if got.Digest != p.top.digest {
-		return fmt.Errorf("the tag names %s after %s was written to it", got.Digest, p.top.digest)
-	}
-	return nil
+	return p.confirm(ctx, ref, p.top.digest, before)
 }
+
+// confirm looks whether a reference names what was written to it and accepted.
+// Registries in front of caches, or of storage that is consistent only in the
+// end, may answer for a while as before the write: 404, or what the tag named.
+// They are asked again, and what still lags then is a warning, no failure.
+// The right to read may be missing; then it is not known.
+func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.Hash) error {
+	err := p.speak.Again(ctx, func(int) error {
+		got, err := p.puller.Get(ctx, ref) // by digest, the library compares it with what comes back
+		switch {
+		case statusOf(err) == http.StatusNotFound:
+			return &registry.AgainError{Err: lagError("nothing")}
+		case isRefused(err):
+			return nil
+		case err != nil:
+			return err
+		case got.Digest == want:
+			return nil
+		case got.Digest == before:
+			return &registry.AgainError{Err: lagError(before.String())}
+		}
+		return fmt.Errorf("the tag names %s after %s was written to it; another push may have moved it", got.Digest, want)
+	})
+	var lag lagError
+	if errors.As(err, &lag) {
+		p.log.Warn(fmt.Sprintf("%s: the registry accepted %s, but still shows %s there; it may take a moment to appear", spelled(ref), want, lag))
+		return nil
+	}
+	return err
+}
+
+// lagError is what a reference names although something else was written to it.
+type lagError string
+
+func (e lagError) Error() string { return "it names " + string(e) }

@@ -40,7 +40,7 @@ var _ = Describe("registries", func() {
 	var reg *watchedRegistry
 	BeforeEach(func() { reg = newRegistry() })
 	write := func(ctx context.Context, ref string, images []sink.Image, tags ...string) ([]sink.Written, error) {
-		return sink.Write(ctx, inRegistry(ref), images, sink.Options{Tags: tags, Stall: 10 * time.Second})
+		return sink.Write(ctx, inRegistry(ref), images, sink.Options{Tags: tags, Stall: 10 * time.Second, Pause: time.Millisecond})
 	}
 
 	It("get an image, blobs first, by digest, then by tag", func(ctx SpecContext) {
@@ -255,16 +255,25 @@ var _ = Describe("registries", func() {
 			Expect(err).To(MatchError(ContainSubstring("does not match requested digest")))
 		})
 
-		It("by letting a tag name something else", func(ctx SpecContext) {
+		It("by letting a tag name something that nobody wrote there", func(ctx SpecContext) {
+			var moved atomic.Bool
+			other := imageOf(amd64, layerOf(8, 10))
+			_, err := write(ctx, reg.host+"/a:other", []sink.Image{other})
+			Expect(err).NotTo(HaveOccurred())
 			reg.breaks(func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1") {
+				switch {
+				case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1"):
 					w.WriteHeader(http.StatusCreated)
+					moved.Store(true)
+					return true
+				case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/1") && moved.Load():
+					http.Redirect(w, r, "/v2/a/manifests/other", http.StatusTemporaryRedirect)
 					return true
 				}
 				return false
 			})
-			_, err := write(ctx, reg.host+"/a:1", img(), reg.host+"/a:2")
-			Expect(err).To(MatchError(ContainSubstring("the tag names " + before.String() + " after sha256:")))
+			_, err = write(ctx, reg.host+"/a:1", img(), reg.host+"/a:2")
+			Expect(err).To(MatchError(ContainSubstring("the tag names " + digestOf(other).String() + " after sha256:")))
 		})
 
 		It("because they were interrupted", func(ctx SpecContext) {
@@ -297,7 +306,7 @@ var _ = Describe("registries", func() {
 				}
 				return false
 			})
-			_, err := write(cctx, reg.host+"/a:1", img(), reg.host+"/a:2")
+			_, err := sink.Write(cctx, inRegistry(reg.host+"/a:1"), img(), sink.Options{Pause: time.Minute})
 			Expect(err).To(MatchError(context.Canceled))
 			soon()
 		})
@@ -315,7 +324,7 @@ var _ = Describe("registries", func() {
 		})
 		img := imageOf(amd64, layerOf(1, 100_000))
 		log := &recorded{}
-		_, err := sink.Write(ctx, inRegistry(reg.host+"/a"), []sink.Image{img}, sink.Options{Log: log})
+		_, err := sink.Write(ctx, inRegistry(reg.host+"/a"), []sink.Image{img}, sink.Options{Log: log, Pause: time.Millisecond})
 		Expect(err).NotTo(HaveOccurred())
 		layers, err := img.Layers()
 		Expect(err).NotTo(HaveOccurred())

@@ -26,12 +26,13 @@ const defaultJobs = 4
 
 // Options say how to write. The zero value works.
 type Options struct {
-	// Keychain, Transport, Insecure and Stall say how to speak to registries
-	// (see [registry.Options]).
+	// Keychain, Transport, Insecure, Stall and Pause say how to speak to
+	// registries (see [registry.Options]).
 	Keychain  authn.Keychain
 	Transport http.RoundTripper
 	Insecure  []string
 	Stall     time.Duration
+	Pause     time.Duration
 	// Tags are more references that get what the destination gets: in
 	// registries for one, in the Docker daemon or the docker-archive for those.
 	Tags []string
@@ -104,7 +105,7 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 }
 
 func (o Options) registry() registry.Options {
-	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall}
+	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
 }
 
 // tags reads the references that name an image in a Docker daemon or archive:
@@ -118,6 +119,10 @@ func (o Options) tags(ref string) ([]name.Tag, error) {
 		written = append([]string{ref}, written...)
 	}
 	for _, s := range written {
+		if err := location.NoSecret(s); err != nil {
+			wrong = append(wrong, fmt.Errorf("tag %q: %w", location.Redact(s), err))
+			continue
+		}
 		tag, err := name.NewTag(s)
 		switch {
 		case err != nil:

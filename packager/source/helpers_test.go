@@ -32,7 +32,9 @@ var (
 )
 
 // opener is one with a work directory of its own.
-func opener() *source.Opener { return &source.Opener{WorkDir: GinkgoT().TempDir()} }
+func opener() *source.Opener {
+	return &source.Opener{WorkDir: GinkgoT().TempDir(), Pause: time.Millisecond}
+}
 
 func at(kind location.Kind, path, ref string) location.Location {
 	return location.Location{Kind: kind, Path: path, Ref: ref, Written: cmpOr(path, ref)}

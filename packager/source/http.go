@@ -128,5 +128,5 @@ func explainHTTP(err error) error {
 	if errors.As(err, &stall) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return short(err)
+	return &reworded{err, location.RedactText(registry.Shorten(err.Error()))}
 }

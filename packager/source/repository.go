@@ -3,13 +3,12 @@ package source
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten"
+	"laminate/packager/location"
 	"laminate/packager/registry"
 )
 
@@ -32,6 +31,9 @@ type Repository struct {
 // Repository names a repository; nothing is asked yet. The context bounds all
 // that is read of it.
 func (o *Opener) Repository(ctx context.Context, written string) (*Repository, error) {
+	if err := location.NoSecret(written); err != nil {
+		return nil, fmt.Errorf("repository %q: %w", location.Redact(written), err)
+	}
 	if _, err := name.NewRepository(written); err != nil {
 		return nil, fmt.Errorf("repository %q: %w", written, err)
 	}
@@ -40,10 +42,7 @@ func (o *Opener) Repository(ctx context.Context, written string) (*Repository, e
 	if err != nil {
 		return nil, err
 	}
-	if options.Transport == nil {
-		options.Transport = remote.DefaultTransport
-	}
-	options.Transport = documents{options.Transport}
+	options.DocumentsOnly = true
 	puller, err := remote.NewPuller(options.Remote(ctx)...)
 	if err != nil {
 		return nil, fmt.Errorf("repository %s: %w", written, err)
@@ -89,30 +88,4 @@ func (r *Repository) wrong(err error) error {
 		return registry.Explain(err, r.written)
 	}
 	return fmt.Errorf("%s: tags: %w", r.written, err)
-}
-
-// documents is a transport for what is to be held in memory: no answer may be
-// larger than documentLimit.
-type documents struct{ inner http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (d documents) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := d.inner.RoundTrip(req)
-	if err == nil && resp.Body != nil {
-		resp.Body = &document{ReadCloser: resp.Body, left: documentLimit}
-	}
-	return resp, err
-}
-
-type document struct {
-	io.ReadCloser
-	left int64
-}
-
-func (d *document) Read(p []byte) (int, error) {
-	n, err := d.ReadCloser.Read(p)
-	if d.left -= int64(n); d.left < 0 {
-		return 0, fmt.Errorf("the answer is larger than %d MiB", documentLimit>>20)
-	}
-	return n, err
 }

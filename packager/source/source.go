@@ -43,6 +43,8 @@ type Opener struct {
 	Insecure []string
 	// Stall is how long a server may be silent; 0 is registry.DefaultStall.
 	Stall time.Duration
+	// Pause is how long the second attempt waits; 0 is 250 ms.
+	Pause time.Duration
 	// PullPolicy tells when the Docker daemon pulls what is asked of it.
 	PullPolicy PullPolicy
 	// PreferDaemon makes a plain REF the image of the Docker daemon, where it
@@ -185,7 +187,7 @@ func (o *Opener) image(ctx context.Context, name string) *image {
 }
 
 func (o *Opener) registry() registry.Options {
-	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall}
+	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
 }
 
 func (o *Opener) log() progress.Log {

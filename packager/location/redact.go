@@ -1,0 +1,78 @@
+package location
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// references are the schemes before an image reference, and before a path with
+// one. A path itself is never secret.
+var (
+	references = regexp.MustCompile(`^(?:docker:/{1,3}|docker-daemon:)`)
+	archives   = regexp.MustCompile(`^(?:oci|oci-archive|docker-archive):[^:]*:?`)
+	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/{2,}`)
+	digest     = regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,}$`)
+	validPort  = regexp.MustCompile(`^[^:]*(?::[0-9]*)?$|^\[[0-9A-Fa-f:.%]*\](?::[0-9]*)?$`)
+	// urlInText finds addresses in sentences, up to a space or a quote.
+	urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)
+)
+
+// hidden stands for what is left out of an address.
+const hidden = "…"
+
+// Redact takes out of a location, or what was meant to be one, what may be
+// secret: the user and password before a host, and a URL's query and fragment.
+// Other strings, paths among them, are returned as they are.
+func Redact(s string) string {
+	switch {
+	case strings.HasPrefix(s, "file:"):
+		return s
+	case references.MatchString(s):
+		scheme := references.FindString(s)
+		return scheme + redactAddress(s[len(scheme):], true)
+	case archives.MatchString(s):
+		path := archives.FindString(s)
+		return path + redactAddress(s[len(path):], true)
+	case urlScheme.MatchString(s):
+		scheme := urlScheme.FindString(s)
+		return scheme + redactAddress(s[len(scheme):], true)
+	}
+	return redactAddress(s, false)
+}
+
+// redactAddress redacts HOST/PATH?QUERY. Where no scheme says that the string is an
+// address, it has to look like one that holds a user.
+func redactAddress(s string, isAddress bool) string {
+	end := len(s)
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		end = i
+	}
+	authority, at := s[:end], strings.LastIndexByte(s[:end], '@')
+	switch {
+	case at >= 0 && digest.MatchString(authority[at+1:]): // name@sha256:...
+	case at >= 0 && !isAddress && (s[0] == '.' || !strings.Contains(authority[:at], ":") && end == len(s)): // a path, or name@1.2
+	case at >= 0:
+		s = s[at+1:]
+	case !validPort.MatchString(authority) && strings.Contains(s, "@") && !strings.Contains(s, "@sha256:"):
+		// A password with a slash or the like in it: not even the host is sure.
+		s = hidden + s[strings.LastIndexByte(s, '@')+1:]
+	}
+	if i := strings.IndexAny(s, "?#"); i >= 0 && isAddress {
+		s = s[:i+1] + hidden
+	}
+	return s
+}
+
+// RedactText redacts all URLs in a text, such as the message of an error.
+func RedactText(s string) string { return urlInText.ReplaceAllStringFunc(s, Redact) }
+
+// NoSecret returns an error if a reference, which is not in the error, holds a user,
+// a password or a query: none of them belongs there, and it would be printed
+// and sent on with the rest.
+func NoSecret(ref string) error {
+	if redactAddress(ref, true) == ref {
+		return nil
+	}
+	return errors.New("invalid reference; it is NAME:TAG or NAME@DIGEST, without user, password or query: log in with `docker login HOST` instead")
+}
