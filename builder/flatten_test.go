@@ -150,8 +150,8 @@ var _ = Describe("refs that were asked for", func() {
 		b.component("acme/npm@2.0.0")
 		Expect(b.fails(b.toml(buildpacks("acme_node@1.0.0", "acme_npm@2.0.0"), order("acme/node", "acme/npm")), c)).To(MatchError(want))
 	},
-		Entry("in a group", group("acme/nod", "acme/npm"), `no buildpack is called "acme/nod"; there is acme/node@1.0.0, acme/npm@2.0.0`),
-		Entry("in what is kept apart", exclude("zzz"), `no buildpack is called "zzz"`),
+		Entry("in a group", group("acme/nod", "acme/npm"), `unknown buildpack "acme/nod"; did you mean acme/node@1.0.0 or acme/npm@2.0.0?`),
+		Entry("in what is kept apart", exclude("zzz"), `unknown buildpack "zzz"; it is none of acme/node@1.0.0, acme/npm@2.0.0`),
 		Entry("in two groups at once", func() change {
 			return func(o *builder.Options) { group("acme/npm")(o); group("acme/npm", "acme/node")(o) }
 		}(), "buildpack acme/npm@2.0.0 cannot be in two layers: group 1 and group 2"),

@@ -61,7 +61,7 @@ func ExampleSelect() {
 	// Output:
 	// acme/npm [acme/npm@7] <nil>
 	// acme/n* [acme/node@2 acme/npm@7] <nil>
-	// acme/nmp [] no buildpack is called "acme/nmp"; there is acme/npm@7, acme/node@2, acme/httpd@2
+	// acme/nmp [] unknown buildpack "acme/nmp"; did you mean acme/npm@7, acme/node@2 or acme/httpd@2?
 }
 
 func ExampleCommonStacks() {

@@ -66,10 +66,10 @@ var _ = Describe("planning", func() {
 	},
 		Entry("in two groups", flatten.Wishes{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "buildpack b@1 cannot be in two layers: group 1 and group 2"),
 		Entry("in a group and apart", flatten.Wishes{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "buildpack a@1 cannot be in two layers: group 1 and kept apart"),
-		Entry("unknown", flatten.Wishes{Mode: flatten.All, Exclude: []string{"q"}}, `no buildpack is called "q"`),
+		Entry("unknown", flatten.Wishes{Mode: flatten.All, Exclude: []string{"q"}}, `unknown buildpack "q"; it is none of root@1, x@1 and 6 more`),
 		Entry("everything at once", flatten.Wishes{Groups: [][]string{{"a", "q"}, {"a", "w"}}, Exclude: []string{"e", "a"}},
-			`no buildpack is called "q"`, `no buildpack is called "w"`, "buildpack a@1 cannot be in two layers: group 1 and group 2",
-			`no buildpack is called "e"`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
+			`unknown buildpack "q"; it is none of root@1, x@1 and 6 more`, `unknown buildpack "w"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 1 and group 2",
+			`unknown buildpack "e"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
 	)
 
 	// Two layers of the sources hold both, one of them with what is not here.

@@ -29,17 +29,17 @@ var _ = Describe("selecting", func() {
 		Expect(found).To(BeEmpty())
 		Expect(err).To(MatchError(message))
 	},
-		Entry("an id of two versions", "acme/node", `"acme/node" is there in 2 versions; name one of acme/node@2, acme/node@1`),
-		Entry("a version that is not there", "acme/go@2", `no buildpack is called "acme/go@2"; there is acme/go@1, acme/node@2, acme/node@1`),
-		Entry("a typing error", "paketo/jvaa", `no buildpack is called "paketo/jvaa"; there is paketo/java@1`),
-		Entry("capitals", "PAKETO/JAVA@1", `no buildpack is called "PAKETO/JAVA@1"; there is paketo/java@1`),
-		Entry("nothing near", "zzz", `no buildpack is called "zzz"`),
-		Entry("a glob of nothing", "zzz*", `no buildpack is called "zzz*"`),
-		Entry("an empty version", "acme/go@", `no buildpack is called "acme/go@"; there is acme/go@1, acme/node@1, acme/node@2`),
-		Entry("nothing", "", `no buildpack is called ""`),
-		Entry("a part of an id", "acme", `no buildpack is called "acme"; there is acme/go@1, acme.node@1, acme/node@1`),
-		Entry("what is no text", "\xff", `no buildpack is called "\xff"`),
-		Entry("what means something in a regular expression", "(acme", `no buildpack is called "(acme"`),
+		Entry("an id of two versions", "acme/node", `ambiguous buildpack "acme/node": it is there in 2 versions; name one of acme/node@2, acme/node@1`),
+		Entry("a version that is not there", "acme/go@2", `unknown buildpack "acme/go@2"; did you mean acme/go@1, acme/node@2 or acme/node@1?`),
+		Entry("a typing error", "paketo/jvaa", `unknown buildpack "paketo/jvaa"; did you mean paketo/java@1?`),
+		Entry("capitals", "PAKETO/JAVA@1", `unknown buildpack "PAKETO/JAVA@1"; did you mean paketo/java@1?`),
+		Entry("nothing near", "zzz", `unknown buildpack "zzz"; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("a glob of nothing", "zzz*", `unknown buildpack "zzz*"; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("an empty version", "acme/go@", `unknown buildpack "acme/go@"; did you mean acme/go@1, acme/node@1 or acme/node@2?`),
+		Entry("nothing", "", `unknown buildpack ""; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("a part of an id", "acme", `unknown buildpack "acme"; did you mean acme/go@1, acme.node@1 or acme/node@1?`),
+		Entry("what is no text", "\xff", `unknown buildpack "\xff"; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("what means something in a regular expression", "(acme", `unknown buildpack "(acme"; it is none of acme/node@2, acme/go@1 and 4 more`),
 	)
 
 	DescribeTable("names near misses, the nearest first and no more than three", func(word string, names, want []string) {
