@@ -5,6 +5,8 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"laminate/flatten"
 	"laminate/packager/config"
@@ -247,14 +249,29 @@ func (c *Config) checkLifecycle(f builderFile) config.Problems {
 	return nil
 }
 
+// checkTargets checks the targets. Those of other systems are skipped, with one
+// warning, where there are some for linux.
 func (c *Config) checkTargets(f builderFile) (problems config.Problems) {
+	isOther := func(t flatten.Target) bool { return t.OS != "linux" && t.OS != "" }
+	onLinux := slices.ContainsFunc(f.Targets, func(t flatten.Target) bool { return t.OS == "linux" })
+	var skipped []string
 	for i, t := range f.Targets {
-		if t.OS != "linux" {
+		switch {
+		case onLinux && isOther(t):
+			skipped = append(skipped, t.String())
+			continue
+		case t.OS != "linux":
 			problems = append(problems, c.Problem(fmt.Sprintf("target %q: laminate makes builders for linux only; write os = \"linux\"", t.String()), "targets", i))
+			continue
 		}
-		if _, err := flatten.ParseTarget(t.String()); t.OS == "linux" && err != nil {
+		if _, err := flatten.ParseTarget(t.String()); err != nil {
 			problems = append(problems, c.Problem(err.Error(), "targets", i))
 		}
+	}
+	if len(skipped) > 0 {
+		first := slices.IndexFunc(f.Targets, isOther)
+		c.Targets = slices.DeleteFunc(slices.Clone(f.Targets), isOther)
+		problems = append(problems, c.Warning(fmt.Sprintf("target %s skipped; laminate makes builders for linux only", strings.Join(skipped, ", ")), "targets", first))
 	}
 	return problems
 }

@@ -22,9 +22,13 @@ var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.Package) (problems config.Problems, conflicts error) {
 	j.modules, j.added = map[flatten.Kind]assembly.Modules{}, map[flatten.Kind][]flatten.Ref{}
 	for _, kind := range kinds {
-		all, doubts, err := assembly.Collect(ctx, packages[kind])
-		problems = append(problems, doubts...)
+		collected, err := assembly.Collect(ctx, packages[kind], j.options.OnConflict)
+		problems = append(problems, collected.Problems...)
 		conflicts = errors.Join(conflicts, err)
+		if kind == flatten.Buildpack {
+			j.packed = collected.Packed(packages[kind])
+		}
+		all := collected.Modules
 		dirs := map[string]flatten.Ref{}
 		for r := range all {
 			dirs[kind.Dir(r)] = r

@@ -120,10 +120,42 @@ var _ = Describe("flattened composites", func() {
 			b.pack("right.cnb", flatten.All, "acme_right@1", "acme_b@2", "acme_shared@1")
 			file := b.toml(buildpacks("left.cnb", "right.cnb"), order("acme/left@1", "acme/right@1"))
 			for _, mode := range []flatten.Mode{flatten.AsPackaged, flatten.None, flatten.All} {
-				Expect(b.message(b.fails(file, flat(mode)))).To(Equal("buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: the contents differ; give one of them another version"))
+				Expect(b.message(b.fails(file, flat(mode)))).To(Equal("buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
 			}
 		})
 	})
+
+	DescribeTable("of which two have other contents of one buildpack give the one that is asked for, under every plan", func(on assembly.OnConflict, used string) {
+		b.write("acme_shared@1/lib/data", "one")
+		pack()
+		b.write("acme_shared@1/lib/data", "another")
+		b.pack("right.cnb", flatten.All, "acme_right@1", "acme_b@2", "acme_shared@1")
+		settled := func(o *builder.Options) { o.OnConflict = on }
+		wanted := b.toml(buildpacks(used), order("acme/"+strings.TrimSuffix(used, ".cnb")+"@1"))
+		want := seenIn(b.build(wanted).Image)["/cnb/buildpacks/acme_shared/1/lib/data"].entry
+
+		file := b.toml(buildpacks("left.cnb", "right.cnb"), order("acme/left@1", "acme/right@1"))
+		for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All, flatten.AsPackaged} {
+			b.log.warnings = nil
+			img := b.build(file, flat(mode), settled).Image
+			expectExact(img, false)
+			got := seenIn(img)["/cnb/buildpacks/acme_shared/1/lib/data"]
+			Expect(got.entry).To(Equal(want), "%s", mode)
+			Expect(got.below).To(BeEmpty(), "%s", mode)
+			Expect(b.log.warnings).To(ConsistOf(
+				"buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: that of " + used + " is used (--on-conflict " + string(on) + ")"))
+			// The label names the layer that has it, and only that one has it.
+			diffID := layersLabelOf(img, flatten.Buildpack)["acme/shared"]["1"].LayerDiffID
+			for _, l := range layersOf(img) {
+				d, err := l.DiffID()
+				Expect(err).NotTo(HaveOccurred())
+				Expect(strings.Contains(goldens(l), "/cnb/buildpacks/acme_shared/1/lib/data")).To(Equal(d.String() == diffID), "%s", mode)
+			}
+		}
+	},
+		Entry("the first", assembly.UseFirst, "left.cnb"),
+		Entry("the last", assembly.UseLast, "right.cnb"),
+	)
 
 	It("reuse a source's layer by digest under every plan that wants just its refs", func() {
 		b.pack("exploded.cnb", flatten.None, "acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1")

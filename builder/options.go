@@ -25,6 +25,9 @@ type Options struct {
 	// MaxLayers is how many layers the builder may have, those of the build
 	// image included; 0 is what platforms can build with (see [flatten.Budget]).
 	MaxLayers int
+	// OnConflict says which content of a buildpack or extension is used where
+	// sources have different ones; the zero value refuses them.
+	OnConflict assembly.OnConflict
 	// Labels are added to the image.
 	Labels map[string]string
 	// Created is the time of the images; the zero time is [layer.Epoch].

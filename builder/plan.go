@@ -8,7 +8,6 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/assembly"
-	"laminate/packager/source"
 )
 
 // Count says where a builder's layers come from.
@@ -40,9 +39,9 @@ func (c Count) Total() int {
 }
 
 // plan decides on the layers, and counts them.
-func (j *Job) plan(ctx context.Context, packages map[flatten.Kind][]*source.Package) (err error) {
+func (j *Job) plan(ctx context.Context) (err error) {
 	wishes := j.options.Wishes
-	wishes.Packed = assembly.Packed(packages[flatten.Buildpack])
+	wishes.Packed = j.packed
 	for _, r := range j.Expansion.Refs {
 		if !slices.Contains(j.added[flatten.Buildpack], r) { // the build image has it
 			wishes.Elsewhere = append(wishes.Elsewhere, r)

@@ -36,6 +36,7 @@ type Job struct {
 	lifecycle *lifecycle
 	modules   map[flatten.Kind]assembly.Modules // with those of the build image
 	added     map[flatten.Kind][]flatten.Ref    // not those of the build image
+	packed    [][]flatten.Ref                   // the refs of each layer that a source has
 	order     orders                            // every entry with its version
 	system    System                            // likewise
 	whiteouts []string                          // names of entries
@@ -204,7 +205,7 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 	if j.maker, err = p.maker.Follow(ctx, p.open, p.options.Previous, j.Target); err != nil {
 		return err
 	}
-	return j.plan(ctx, packages)
+	return j.plan(ctx)
 }
 
 // at gives a message's beginning: the place in builder.toml, and some words.

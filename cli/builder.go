@@ -103,7 +103,7 @@ func (b *builderRun) do(ctx context.Context) error {
 		jobs, err := builder.Prepare(ctx, b.open, builder.Options{
 			Config: cfg, Targets: b.wanted(cfg.Targets), Fits: b.fits, MaxLayers: b.c.Int("max-layers"),
 			Wishes: flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")},
-			Labels: b.labels, Created: b.created, Compression: b.compression, MediaTypes: b.mediaTypes, Version: version(),
+			Labels: b.labels, Created: b.created, Compression: b.compression, OnConflict: b.onConflict, MediaTypes: b.mediaTypes, Version: version(),
 			Lifecycle: b.c.String("lifecycle"), LifecycleURL: b.env("LAMINATE_LIFECYCLE_URL"),
 			SkipRunImages: b.c.Bool("skip-run-image-check"), Previous: b.previous, Cache: b.cache, WorkDir: b.workDir, Log: b.say,
 		})

@@ -36,6 +36,7 @@ type output struct {
 	labels      map[string]string
 	compression layer.Compression
 	mediaTypes  mediatype.Family // "" where the command line does not say
+	onConflict  assembly.OnConflict
 	created     time.Time
 	policy      source.PullPolicy
 	previous    *assembly.PreviousImage
@@ -59,6 +60,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
 		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
+		&cli.StringFlag{Name: "on-conflict", Usage: "where sources have different contents of one buildpack, `USE` that of the first or the last of them, as pack does, and warn; without it they are an error"},
 		&cli.StringFlag{Name: "pull-policy", Value: string(source.IfNotPresent), Usage: "pull sources that the Docker daemon holds `WHEN`: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
@@ -87,6 +89,11 @@ func (o *output) read() (errs []error) {
 	note(err)
 	o.compression, err = layer.ParseCompression(o.c.String("compression"))
 	note(err)
+	if o.c.IsSet("on-conflict") {
+		if o.onConflict, err = assembly.ParseOnConflict(o.c.String("on-conflict")); err != nil {
+			note(fmt.Errorf("--on-conflict: %w", err))
+		}
+	}
 	o.mediaTypes, err = o.readMediaTypes()
 	note(err)
 	o.policy, err = source.ParsePullPolicy(o.c.String("pull-policy"))

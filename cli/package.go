@@ -105,7 +105,7 @@ func (p *packageRun) do(ctx context.Context) error {
 		p.doubtAuto(flatten.Mode(*p.mode))
 		jobs, err := packager.Prepare(ctx, p.open, packager.Options{
 			Config: cfg, Targets: p.targets, Fits: p.fits, Wishes: p.wishes(), MaxLayers: p.c.Int("max-layers"),
-			Labels: p.labels, Created: p.created, Compression: p.compression, MediaTypes: p.family(), Previous: p.previous, Cache: p.cache, WorkDir: p.workDir, Log: p.say,
+			Labels: p.labels, Created: p.created, Compression: p.compression, OnConflict: p.onConflict, MediaTypes: p.family(), Previous: p.previous, Cache: p.cache, WorkDir: p.workDir, Log: p.say,
 		})
 		if err != nil {
 			return err

@@ -30,6 +30,9 @@ type Options struct {
 	Wishes flatten.Wishes
 	// MaxLayers is how many layers an image may have; 0 is any number.
 	MaxLayers int
+	// OnConflict says which content of a buildpack is used where sources have
+	// different ones; the zero value refuses them.
+	OnConflict assembly.OnConflict
 	// Labels are added to the images.
 	Labels map[string]string
 	// Created is the time of the images; the zero time is [layer.Epoch].

@@ -98,14 +98,14 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	j := &Job{Target: target, MaxLayers: max(p.options.MaxLayers, 0), options: p.options, maker: p.maker}
 	var mixed error
 	j.Target.Arch, j.Target.Variant, mixed = p.architecture(target, packages)
-	all, problems, conflicts := assembly.Collect(ctx, packages)
+	all, conflicts := assembly.Collect(ctx, packages, p.options.OnConflict)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	var faults []flatten.Fault
-	j.Expansion, faults = all.Plain().Expand(packages[0].Root)
-	j.modules = all
-	problems = append(problems, all.Problems(faults)...)
+	j.modules = all.Modules
+	j.Expansion, faults = j.modules.Plain().Expand(packages[0].Root)
+	problems := append(all.Problems, j.modules.Problems(faults)...)
 	problems = append(problems, p.besides(faults)...)
 	if j.Target.Arch == "" {
 		j.Target.Arch = onlyArchitecture(j.plain())
@@ -126,7 +126,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 		var wrong error
 		j.maker, wrong = p.maker.Follow(ctx, p.open, p.options.Previous, j.Target)
 		if err = errors.Join(err, wrong); wrong == nil {
-			err = errors.Join(err, j.plan(ctx, assembly.Packed(packages)))
+			err = errors.Join(err, j.plan(ctx, all.Packed(packages)))
 		}
 	}
 	return j, err

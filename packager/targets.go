@@ -40,7 +40,7 @@ func (p *preparation) wanted(ctx context.Context) ([]flatten.Target, error) {
 	anyLinux := []flatten.Target{{OS: "linux"}}
 	if len(p.options.Config.Targets) > 0 {
 		// package.toml names them for composites; an image as root is one too.
-		return perDistro(p.options.Config.Targets)
+		return perDistro(p.forLinux(p.options.Config.Doc, p.options.Config.Targets))
 	}
 	root, err := p.open.Package(ctx, p.root, p.options.Config.Kind, anyLinux[0])
 	if err != nil {
@@ -53,15 +53,30 @@ func (p *preparation) wanted(ctx context.Context) ([]flatten.Target, error) {
 	if m.IsComposite() || m.Layer != nil || len(m.Targets) == 0 {
 		return anyLinux, nil
 	}
-	return ownTargets(m)
+	return p.ownTargets(m)
+}
+
+// forLinux leaves out the targets of a file that are for other systems, with a
+// warning, unless all of them are.
+func (p *preparation) forLinux(doc config.Doc, targets []flatten.Target) []flatten.Target {
+	isLinux := func(t flatten.Target) bool { return t.OS == "" || t.OS == "linux" }
+	if !slices.ContainsFunc(targets, isLinux) {
+		return targets
+	}
+	others := slices.DeleteFunc(slices.Clone(targets), isLinux)
+	if len(others) > 0 {
+		at := slices.IndexFunc(targets, func(t flatten.Target) bool { return !isLinux(t) })
+		p.warn(doc.Warning(fmt.Sprintf("target %s skipped; laminate packages for linux only", names(others)), "targets", at).String())
+	}
+	return slices.DeleteFunc(slices.Clone(targets), func(t flatten.Target) bool { return !isLinux(t) })
 }
 
 // ownTargets gives the platforms of a component's targets. Its distributions
 // tell on what it runs; images of their own they have only if they are asked for.
-func ownTargets(m *source.Module) ([]flatten.Target, error) {
+func (p *preparation) ownTargets(m *source.Module) ([]flatten.Target, error) {
 	var targets []flatten.Target
 	var problems config.Problems
-	for i, t := range m.Targets {
+	for i, t := range p.forLinux(m.Doc, m.Targets) {
 		if t.OS != "" && t.OS != "linux" {
 			problems = append(problems, m.Doc.Problem(fmt.Sprintf("target %s: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64", t), "targets", i))
 			continue

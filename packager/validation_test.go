@@ -1,6 +1,7 @@
 package packager_test
 
 import (
+	"os"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -160,8 +161,8 @@ buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) would both be /cnb/buildpack
 			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "more", "acme_b@1")
 		}, text: `
-buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version
-buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ; give one of them another version`}),
+buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
+buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ; give one of them another version, or use one of them with --on-conflict first|last`}),
 		Entry("sources that are not there, and what is no source", wrong{make: func(b *bench) string {
 			b.write("README.md", "hello")
 			b.composite("acme/root@1", "acme/a@1")
@@ -205,7 +206,7 @@ acme_inner@1.tgz/buildpack.toml:13: buildpack acme/gone@1 is not there: no sourc
 			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "acme_spare@1", "acme_b@1", "acme_c@1")
 		}, changes: []change{target("linux/amd64"), maxLayers(3)}, text: `
-buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version
+buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
 package.toml:10: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
 acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64
 acme_root@1: the buildpacks have no stack in common: acme/b@1 supports jammy; acme/c@1 supports noble
@@ -235,9 +236,9 @@ label io.buildpacks.buildpack.layers is laminate's to set; choose another name`}
 target windows/amd64: laminate packages for linux only; write linux/amd64 or the like
 target linux/amd64 is named twice`}),
 		Entry("a component for windows", wrong{make: func(b *bench) string {
-			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\n\n[[targets]]\nos = \"windows\"\n"}))
+			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"windows\"\n"}))
 		}, text: `
-acme_a@1/buildpack.toml:10: target windows: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
+acme_a@1/buildpack.toml:7: target windows: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
 		Entry("package.toml itself", wrong{make: func(b *bench) string {
 			b.write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
 			return b.at("package.toml")
@@ -250,6 +251,31 @@ package.toml:9: platform.os = "windows" is refused; remove it: laminate packages
 })
 
 var _ = Describe("doubtful input", func() {
+	DescribeTable("targets for another system are skipped beside others, with one warning", func(file func(b *bench) string, warning string) {
+		b := newBench()
+		jobs, err := b.prepare(file(b))
+		Expect(err).NotTo(HaveOccurred())
+		var targets []string
+		for _, j := range jobs {
+			targets = append(targets, j.Target.String())
+		}
+		Expect(targets).To(Equal([]string{"linux/amd64", "linux/arm64"}))
+		Expect(b.saidWarnings()).To(Equal([]string{warning}))
+	},
+		Entry("of a component", func(b *bench) string {
+			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n\n[[targets]]\nos = \"windows\"\n"}))
+		}, "acme_a@1/buildpack.toml:11: target windows/amd64, windows skipped; laminate packages for linux only"),
+		Entry("of package.toml", func(b *bench) string {
+			b.component("acme/a@1")
+			b.composite("acme/root@1", "acme/a@1")
+			file := b.toml("acme_root@1", "acme_a@1")
+			raw, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			b.write("package.toml", string(raw)+"\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n")
+			return file
+		}, "package.toml:10: target windows/amd64 skipped; laminate packages for linux only"),
+	)
+
 	It("is warned of once, whatever the number of targets", func() {
 		b := newBench()
 		b.component("acme/a@1")

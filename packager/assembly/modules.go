@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
@@ -14,58 +13,6 @@ import (
 
 // Modules are what the sources of one image hold, by ref.
 type Modules map[flatten.Ref]*source.Module
-
-// Collect takes the modules of all packages together; the problems are the
-// doubts that the sources have about themselves. The same ref may come from
-// several of them, if it has the same content in each; then the first counts,
-// with the words of whichever has more of them.
-// The error tells of all that clash. Modules are complete in spite of it.
-func Collect(ctx context.Context, packages []*source.Package) (Modules, config.Problems, error) {
-	all := Modules{}
-	var problems config.Problems
-	var errs []error
-	byDir := map[string]*source.Module{}
-	for _, p := range packages {
-		problems = append(problems, p.Problems...)
-		for _, m := range p.Modules {
-			dir := m.Kind.Dir(m.Ref())
-			before := byDir[dir]
-			switch {
-			case before == nil:
-				byDir[dir] = m
-				all[m.Ref()] = m
-			case before.Ref() != m.Ref():
-				all[m.Ref()] = m // or else it would seem not to be there
-				errs = append(errs, fmt.Errorf("%ss %s (%s) and %s (%s) would both be %s; one of them needs another id or version", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir))
-			default:
-				errs = append(errs, clash(ctx, before, m))
-				before.Info = fuller(before.Info, m.Info)
-			}
-		}
-	}
-	return all, problems, errors.Join(errs...)
-}
-
-// fuller gives what says more of the same content: labels leave out much of
-// what a descriptor has.
-func fuller(a, b flatten.Info) flatten.Info {
-	says := func(i flatten.Info) int {
-		return len(i.Description) + len(i.Keywords) + len(i.Licenses) + len(i.ExecEnv)
-	}
-	if says(b) > says(a) {
-		return b
-	}
-	return a
-}
-
-// clash is the error of a ref that has another content in each of two sources.
-func clash(ctx context.Context, a, b *source.Module) error {
-	same, err := SameContent(ctx, a, b)
-	if err != nil || same {
-		return err
-	}
-	return fmt.Errorf("%s %s is not the same in %s and in %s: the contents differ; give one of them another version", a.Kind, a.Ref(), a.Source, b.Source)
-}
 
 // SameContent tells whether two modules have the same content. Neither is read
 // where what is known of them suffices.
@@ -139,22 +86,6 @@ func EntryPath(key string, o flatten.Order, entry int) []any {
 		entry -= len(g.Entries)
 	}
 	return []any{key}
-}
-
-// Packed gives the refs of each layer that the packages have, in the order of
-// the packages, each layer once: what [flatten.AsPackaged] goes by.
-func Packed(packages []*source.Package) [][]flatten.Ref {
-	var packed [][]flatten.Ref
-	seen := map[string]bool{}
-	for _, p := range packages {
-		for _, m := range p.Modules {
-			if m.Layer != nil && !seen[m.Layer.Diff.String()] {
-				seen[m.Layer.Diff.String()] = true
-				packed = append(packed, slices.Clone(m.Layer.Refs))
-			}
-		}
-	}
-	return packed
 }
 
 // Double is a module that a layer holds which counts for nothing there: the

@@ -53,17 +53,17 @@ var _ = Describe("Collect", func() {
 	It("takes the first of equal contents, and reads none where facts suffice", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		all, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))})
+		all, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))}, "")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(all).To(HaveLen(1))
-		Expect(all[a.Ref()]).To(BeIdenticalTo(a))
+		Expect(all.Modules).To(HaveLen(1))
+		Expect(all.Modules[a.Ref()]).To(BeIdenticalTo(a))
 		Expect(p.reads + q.reads).To(BeZero())
 	})
 
 	It("reads none where both lie in the same layer", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))})
+		_, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))}, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.reads + q.reads).To(BeZero())
 	})
@@ -71,11 +71,11 @@ var _ = Describe("Collect", func() {
 	It("reads where it has to, and only there", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, _, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)})
-		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version"))
+		_, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
+		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
 		Expect([]int{p.reads, q.reads}).To(Equal([]int{0, 1}))
 		q.err = errors.New("unreadable")
-		_, _, err = assembly.Collect(ctx, []*source.Package{pkg(a), pkg(b)})
+		_, err = assembly.Collect(ctx, []*source.Package{pkg(a), pkg(b)}, "")
 		Expect(err).To(MatchError(ContainSubstring("unreadable")))
 	})
 
@@ -88,9 +88,9 @@ var _ = Describe("Collect", func() {
 			if first {
 				packages = []*source.Package{pkg(long), pkg(short)}
 			}
-			all, _, err := assembly.Collect(ctx, packages)
+			all, err := assembly.Collect(ctx, packages, "")
 			Expect(err).NotTo(HaveOccurred())
-			Expect(all[short.Ref()].Info.Description).To(Equal("all about it"))
+			Expect(all.Modules[short.Ref()].Info.Description).To(Equal("all about it"))
 		}
 	})
 
@@ -99,10 +99,10 @@ var _ = Describe("Collect", func() {
 		b, _ := module("a_b", "two", "y")
 		doubtful := pkg(a)
 		doubtful.Problems = config.Problems{{Message: "hm", Warning: true}}
-		all, problems, err := assembly.Collect(ctx, []*source.Package{doubtful, pkg(b)})
+		all, err := assembly.Collect(ctx, []*source.Package{doubtful, pkg(b)}, "")
 		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) would both be /cnb/buildpacks/a_b/1; one of them needs another id or version"))
-		Expect(all).To(HaveLen(2))
-		Expect(problems).To(HaveLen(1))
+		Expect(all.Modules).To(HaveLen(2))
+		Expect(all.Problems).To(HaveLen(1))
 	})
 })
 
@@ -134,8 +134,31 @@ var _ = Describe("Packed", func() {
 		b, _ := module("b", "one", "x")
 		again, _ := module("a", "two", "x")
 		loose, _ := module("c", "three", "x")
-		Expect(assembly.Packed([]*source.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)})).To(Equal([][]flatten.Ref{{b.Ref()}, {a.Ref()}}))
+		packages := []*source.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)}
+		c, err := assembly.Collect(context.Background(), packages, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.Packed(packages)).To(Equal([][]flatten.Ref{{b.Ref()}, {a.Ref()}}))
 	})
+
+	DescribeTable("leaves out layers with a content that does not count", func(on assembly.OnConflict, used string, want ...string) {
+		a, _ := module("a", "one", "x")
+		b, _ := module("b", "one", "x")
+		other, _ := module("a", "two", "y")
+		c, _ := module("c", "two", "x")
+		packages := []*source.Package{pkg(in(a, hash('1')), in(b, hash('1'))), pkg(in(other, hash('2')), in(c, hash('3')))}
+		all, err := assembly.Collect(context.Background(), packages, on)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(all.Modules[a.Ref()].Source).To(Equal(used))
+		Expect(all.Problems).To(Equal(config.Problems{{Warning: true, Message: "buildpack a@1 is not the same in one and in two: that of " + used + " is used (--on-conflict " + string(on) + ")"}}))
+		var packed []string
+		for _, refs := range all.Packed(packages) {
+			packed = append(packed, flatten.JoinRefs(refs, " "))
+		}
+		Expect(packed).To(Equal(want))
+	},
+		Entry("the first", assembly.UseFirst, "one", "a@1", "c@1"),
+		Entry("the last", assembly.UseLast, "two", "a@1", "c@1"),
+	)
 })
 
 var _ = Describe("EntryPath", func() {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -132,6 +133,7 @@ func (p Package) checkTargets(platformOS string) Problems {
 		add(fmt.Sprintf("platform.os = %s is refused; remove it: linux is the only one", quote(platformOS)), "platform", "os")
 	}
 	seen := make(map[string]bool)
+	onLinux := slices.ContainsFunc(p.Targets, func(t flatten.Target) bool { return t.OS == "linux" })
 	for i, t := range p.Targets {
 		at := []any{"targets", i}
 		err := checkTarget(t)
@@ -143,7 +145,7 @@ func (p Package) checkTargets(platformOS string) Problems {
 			add("targets.os is missing", at...)
 		case t.OS == "":
 			add("targets.os is empty", "targets", i, "os")
-		case t.OS == "windows":
+		case t.OS == "windows" && !onLinux: // else it is skipped
 			add(`targets.os = "windows" is refused; remove the target: laminate packages for linux only`, "targets", i, "os")
 		case seen[t.String()]:
 			add("target "+t.String()+" is listed twice", at...)

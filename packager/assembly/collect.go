@@ -1,0 +1,133 @@
+package assembly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"laminate/flatten"
+	"laminate/packager/config"
+	"laminate/packager/source"
+)
+
+// OnConflict says which content counts where sources have different contents of one ref. The zero
+// value refuses them.
+type OnConflict string
+
+// What can be done about a conflict.
+const (
+	UseFirst OnConflict = "first" // use that of the source that is named first
+	UseLast  OnConflict = "last"  // use that of the source that is named last, as pack does
+)
+
+// ParseOnConflict reads the name of one.
+func ParseOnConflict(s string) (OnConflict, error) {
+	switch o := OnConflict(s); o {
+	case UseFirst, UseLast:
+		return o, nil
+	}
+	return "", fmt.Errorf("invalid choice %q; it is first or last", s)
+}
+
+// Collection is what the sources of one image hold, taken together.
+type Collection struct {
+	Modules Modules
+	// Problems are the doubts that the sources have about themselves, and a
+	// warning for each conflict that was settled.
+	Problems config.Problems
+
+	on     OnConflict
+	byDir  map[string]*source.Module
+	unused map[*source.Layer]bool // they hold a content that does not count
+}
+
+// Collect takes the modules of all packages together. The same ref may come
+// from several of them. If it has the same content in each, the first counts,
+// with the words of whichever has more of them; else on decides.
+// The error tells of all that clash. Modules are complete in spite of it.
+func Collect(ctx context.Context, packages []*source.Package, on OnConflict) (*Collection, error) {
+	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*source.Module{}, unused: map[*source.Layer]bool{}}
+	var errs []error
+	for _, p := range packages {
+		c.Problems = append(c.Problems, p.Problems...)
+		for _, m := range p.Modules {
+			errs = append(errs, c.add(ctx, m))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+func (c *Collection) add(ctx context.Context, m *source.Module) error {
+	dir := m.Kind.Dir(m.Ref())
+	before := c.byDir[dir]
+	switch {
+	case before == nil:
+		c.byDir[dir], c.Modules[m.Ref()] = m, m
+		return nil
+	case before.Ref() != m.Ref():
+		c.Modules[m.Ref()] = m // or else it would seem not to be there
+		return fmt.Errorf("%ss %s (%s) and %s (%s) would both be %s; one of them needs another id or version", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir)
+	}
+	same, err := SameContent(ctx, before, m)
+	if err != nil {
+		return err
+	}
+	if same {
+		before.Info = fuller(before.Info, m.Info)
+		return nil
+	}
+	return c.settle(before, m)
+}
+
+// settle decides between two contents of one ref.
+func (c *Collection) settle(before, m *source.Module) error {
+	used, left := before, m
+	switch c.on {
+	case UseFirst:
+	case UseLast:
+		used, left = m, before
+	default:
+		return fmt.Errorf("%s %s is not the same in %s and in %s: the contents differ; give one of them another version, or use one of them with --on-conflict first|last",
+			m.Kind, m.Ref(), before.Source, m.Source)
+	}
+	c.byDir[m.Kind.Dir(m.Ref())], c.Modules[m.Ref()] = used, used
+	if left.Layer != nil {
+		c.unused[left.Layer] = true
+	}
+	c.Problems = append(c.Problems, config.Problem{Warning: true, Message: fmt.Sprintf(
+		"%s %s is not the same in %s and in %s: that of %s is used (--on-conflict %s)", m.Kind, m.Ref(), before.Source, m.Source, used.Source, c.on)})
+	return nil
+}
+
+// Packed gives the refs of each layer that the packages have, in the order of
+// the packages, each layer once: what [flatten.AsPackaged] goes by. A layer
+// with a content that does not count cannot stay as it is, and is not among them.
+func (c *Collection) Packed(packages []*source.Package) [][]flatten.Ref {
+	var packed [][]flatten.Ref
+	seen := map[string]bool{}
+	for l := range c.unused {
+		seen[l.Diff.String()] = true
+	}
+	for _, p := range packages {
+		for _, m := range p.Modules {
+			if m.Layer != nil && !seen[m.Layer.Diff.String()] {
+				seen[m.Layer.Diff.String()] = true
+				packed = append(packed, slices.Clone(m.Layer.Refs))
+			}
+		}
+	}
+	return packed
+}
+
+// fuller gives what says more of the same content: labels leave out much of
+// what a descriptor has.
+func fuller(a, b flatten.Info) flatten.Info {
+	says := func(i flatten.Info) int {
+		return len(i.Description) + len(i.Keywords) + len(i.Licenses) + len(i.ExecEnv)
+	}
+	if says(b) > says(a) {
+		return b
+	}
+	return a
+}
