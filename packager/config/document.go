@@ -44,8 +44,9 @@ type node struct {
 	elems   []*node          // of an Array
 }
 
-// Parse reads a TOML file, which messages call file. Where the one returned
-// problem keeps it from being read, the Doc is empty.
+// Parse reads a TOML file, which messages call file. It refuses what no
+// lifecycle can read. Where the one returned problem keeps the file from being
+// read, the Doc is empty.
 func Parse(file string, data []byte) (Doc, Problems) {
 	d := Doc{file: file}
 	if len(data) > MaxSize {
@@ -71,6 +72,9 @@ func Parse(file string, data []byte) (Doc, Problems) {
 	}
 	if err != nil {
 		return d, Problems{d.syntax(err)}
+	}
+	if problems := d.checkLifecycle(data); problems != nil {
+		return d, problems
 	}
 	d.root = r.root
 	return d, nil

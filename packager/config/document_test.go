@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -81,3 +82,37 @@ var _ = Describe("Parse", func() {
 		Expect(d.Problem("hm", "order", 0).Line).To(BeZero())
 	})
 })
+
+// What TOML 1.1 added is refused in every file, with the line: no lifecycle reads
+// it in a buildpack.toml, nor pack in the files that both read. If this fails
+// after an update of BurntSushi/toml, that reads TOML 1.1 now; see checkLifecycle.
+var _ = DescribeTable("TOML 1.1 is refused", func(value, why string) {
+	for _, data := range []string{"\nx = " + value + "\n", "\ufeff\n[[a]]\nb = [" + value + "]"} {
+		d, problems := Parse("x", []byte(data))
+		Expect(said(problems)).To(ConsistOf(MatchRegexp(`^[23]: ` + regexp.QuoteMeta(why) + `; the lifecycle and pack read TOML 1\.0 only$`)))
+		Expect(d.Has("x")).To(BeFalse())
+	}
+},
+	Entry("an inline table over lines", "{\n  a = 1,\n  b = 2\n}", "newlines not allowed within inline tables"),
+	Entry("an inline table with a comment", "{ # c\n  a = 1 }", "newlines not allowed within inline tables"),
+	Entry("an inline table in another, over lines", "{ a = {\n b = 1 } }", "newlines not allowed within inline tables"),
+	Entry("an inline table that ends in a comma", "{ a = 1, }", "trailing comma not allowed in inline tables"),
+	Entry(`\x`, `"\x41"`, `invalid escape in string '\x'`),
+	Entry(`\e`, `"\e[0m"`, `invalid escape in string '\e'`),
+	Entry(`\e in several lines`, `"""\e[0m"""`, `invalid escape in string '\e'`),
+	Entry("a time without seconds", "07:32", `invalid datetime: "07:32"`),
+	Entry("a local time and date without seconds", "1979-05-27T07:32", `invalid datetime: "1979-05-27T07:32"`),
+	Entry("a time and date without seconds", "1979-05-27T07:32Z", `invalid datetime: "1979-05-27T07:32Z"`),
+)
+
+var _ = DescribeTable("TOML 1.0 is read", func(value string) {
+	_, problems := Parse("x", []byte("x = "+value+"\n"))
+	Expect(problems).To(BeEmpty())
+},
+	Entry("arrays over lines", "[\n  {a = 1}, # c\n  [\n{ b = [\n1,\n] },],\n]"),
+	Entry("backslashes in literal strings", `'\x41 \e'`),
+	Entry("escaped backslashes", `"\\x41 \\e"`),
+	Entry("escapes", `"\u00e9 \U0001F600 \t"`),
+	Entry("times", "[07:32:00, 1979-05-27 07:32:00.5, 1979-05-27T07:32:00Z, 1979-05-27]"),
+	Entry("braces and commas in strings", `"{,\n}"`),
+)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	burntsushi "github.com/BurntSushi/toml"
 	"github.com/pelletier/go-toml/v2"
 
 	"laminate/flatten"
@@ -24,6 +25,8 @@ var seeds = []string{
 	"a = {b = 1}\na.b.c = 2\n[a.b]\n[[a.b]]",
 	"[a]\n[[a.b]]\n[a.b.c]\n[[a]]",
 	"x = [[[{y = [{}]}]]]",
+	component + "metadata = {\n a = 1, # b\n}",
+	component + "[metadata]\na = \"\\x41\\e\"\nb = 07:32",
 	"\ufeff\"\\u001b\" = \"\"\"\n\"\"\" # \x00",
 }
 
@@ -54,6 +57,15 @@ func FuzzParseModule(f *testing.F) {
 			Stacks: want.Stacks, Targets: want.Targets, Order: want.Order}
 		if !reflect.DeepEqual(got, m.Module) {
 			t.Fatalf("go-toml reads\n%+v, ParseModule\n%+v", got, m.Module)
+		}
+		// And so does the lifecycle's parser.
+		var lifecycle buildpackDescriptor
+		if _, err := burntsushi.Decode(string(data), &lifecycle); err != nil {
+			t.Fatalf("the lifecycle's parser refuses what ParseModule takes: %v", err)
+		}
+		lifecycle.Metadata, want.Metadata = nil, nil // other types for the same dates
+		if !reflect.DeepEqual(lifecycle, want) {
+			t.Fatalf("the lifecycle's parser reads\n%+v, go-toml\n%+v", lifecycle, want)
 		}
 		mustKnowEntries(t, m)
 	})
