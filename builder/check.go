@@ -12,6 +12,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/source"
 )
 
 const (
@@ -62,22 +63,18 @@ func (j *Job) check() config.Problems {
 }
 
 // checkRunImages looks at the run images: those that are not to be had are a
-// warning, those that do not go with the builder an error.
+// warning, those that do not go with the builder an error. Where the output is
+// in the Docker daemon, they are there afterwards, as the pull policy says.
 func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problems {
 	c := p.options.Config
 	var problems config.Problems
 	for _, loc := range p.runImages {
 		path := c.runImagePath(loc.index)
-		img, err := p.open.Image(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
+		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
 		if err != nil {
 			problem := c.Problem(fmt.Sprintf("run image %v; --skip-run-image-check leaves it unseen", err), path...)
 			problem.Warning = unavailable(err)
 			problems = append(problems, problem)
-			continue
-		}
-		file, err := img.ConfigFile()
-		if err != nil {
-			problems = append(problems, c.Problem(fmt.Sprintf("run image %s: %v", loc, err), path...))
 			continue
 		}
 		if id := file.Config.Labels[stackIDLabel]; c.StackID != "" && id != c.StackID {
@@ -87,9 +84,12 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 	return problems
 }
 
-// unavailable tells whether a registry answered that it has no such image, or
-// none for us.
+// unavailable reports whether a registry answered that it has no such image, or
+// none for us, or the Docker daemon has none and must not pull it.
 func unavailable(err error) bool {
+	if errors.Is(err, source.ErrNotThere) {
+		return true
+	}
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		return false

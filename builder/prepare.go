@@ -99,11 +99,13 @@ func (p *preparation) locations() config.Problems {
 	c := p.options.Config
 	var problems config.Problems
 	parse := func(written string, isImage bool, path ...any) location.Location {
-		loc, err := location.ParseSource(written, c.Dir)
+		read := location.ParseListed
+		if isImage {
+			read = location.ListedImage
+		}
+		loc, err := read(written, c.Dir)
 		if err != nil {
 			problems = append(problems, c.Problem(err.Error(), path...))
-		} else if isImage && loc.Kind == location.Path {
-			loc = location.Location{Kind: location.Name, Ref: written, Written: written}
 		}
 		return loc
 	}

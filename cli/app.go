@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
+	"laminate/packager/registry"
 )
 
 // Exit codes.
@@ -51,7 +52,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "laminate: interrupted; there is no output")
 	default:
-		fmt.Fprintf(stderr, "laminate: %s\n", explain(err))
+		fmt.Fprintf(stderr, "laminate: %s%s\n", explain(err), r.missingHelpers(err))
 	}
 	return exitFailed
 }
@@ -68,6 +69,7 @@ type run struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	loose          []looseValue
+	keychain       *registry.DockerKeychain // nil before a registry may be spoken to
 }
 
 func (r *run) printVersion() error {

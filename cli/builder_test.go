@@ -262,8 +262,8 @@ twice: acme/shared@1, in layer 1 and again in layer 2, 4.6 kB unpacked
 			}
 		}))
 		defer server.Close()
-		GinkgoT().Setenv("DOCKER_HOST", "tcp://"+strings.TrimPrefix(server.URL, "http://"))
-		r := laminate("builder", "create", "-c", "builder.toml", "--skip-run-image-check", "--dry-run", "acme/builder")
+		docker := map[string]string{"DOCKER_HOST": "tcp://" + strings.TrimPrefix(server.URL, "http://")}
+		r := laminateWith(docker, "builder", "create", "-c", "builder.toml", "--skip-run-image-check", "--dry-run", "acme/builder")
 		Expect(r.stdout).To(HavePrefix("builder for linux/arm64: "), r.stderr)
 	})
 })

@@ -84,7 +84,7 @@ func (h *historyRun) do() error {
 	h.say = h.begin(h.c)
 	defer h.say.end()
 	h.options.Log = h.say
-	open := &source.Opener{Insecure: h.list("insecure-registry"), Log: h.say}
+	open := &source.Opener{Keychain: h.openKeychain(h.say.Warn), Insecure: h.list("insecure-registry"), Log: h.say}
 	images, err := open.Repository(h.c.Context, h.options.Builder)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
 		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
 		&cli.StringFlag{Name: "on-conflict", Usage: "where sources have different contents of one buildpack, `USE` that of the first or the last of them, as pack does, and warn; without it they are an error"},
-		&cli.StringFlag{Name: "pull-policy", Value: string(source.IfNotPresent), Usage: "pull sources that the Docker daemon holds `WHEN`: always, if-not-present or never"},
+		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for what TOML files list, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull images `WHEN` they are read from it: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
 		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
 		&cli.StringFlag{Name: "previous", Usage: "do not build the layers again that the image `REF` has, by default what a registry or OCI layout has at DEST; none for none"},
@@ -96,8 +96,7 @@ func (o *output) read() (errs []error) {
 	}
 	o.mediaTypes, err = o.readMediaTypes()
 	note(err)
-	o.policy, err = source.ParsePullPolicy(o.c.String("pull-policy"))
-	note(err)
+	note(o.readPolicy())
 	o.created, err = epoch(o.env("SOURCE_DATE_EPOCH"))
 	note(err)
 	o.previous, err = o.readPrevious()
@@ -214,13 +213,13 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 		return err
 	}
 	o.cache = o.openCache()
-	toDaemon := o.dest.Kind == location.Daemon
 	o.open = &source.Opener{
-		Insecure: o.list("insecure-registry"), PullPolicy: o.policy, PreferDaemon: toDaemon,
+		Keychain: o.openKeychain(o.say.Warn), Insecure: o.list("insecure-registry"),
+		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(),
 		Cache: o.cache, WorkDir: o.workDir, Log: o.say, LeaveOut: o.isOutput(),
 	}
-	if toDaemon {
-		daemon, err := sink.DaemonTarget(ctx, o.dest)
+	if o.dest.Kind == location.Daemon {
+		daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
 		if err != nil {
 			return err
 		}
@@ -245,7 +244,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.say}
+	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.say}
 }
 
 // write writes the images, and prints what was written.

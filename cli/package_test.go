@@ -24,9 +24,20 @@ type result struct {
 // laminate runs the program in process, with an environment of its own.
 func laminate(args ...string) result {
 	GinkgoHelper()
+	return laminateWith(nil, args...)
+}
+
+// laminateWith runs it with more in its environment.
+func laminateWith(more map[string]string, args ...string) result {
+	GinkgoHelper()
 	var stdout, stderr bytes.Buffer
 	tmp := GinkgoT().TempDir()
-	env := func(name string) string { return map[string]string{"TMPDIR": tmp}[name] }
+	env := func(name string) string {
+		if name == "TMPDIR" {
+			return tmp
+		}
+		return more[name]
+	}
 	code := cli.Run(context.Background(), append([]string{"laminate"}, args...), &stdout, &stderr, env)
 	left, err := os.ReadDir(tmp)
 	Expect(err).NotTo(HaveOccurred())
@@ -153,7 +164,8 @@ var _ = Describe("package", func() {
 		Entry(nil, "--media-types docker is unsupported for oci:x.cnb", "oci:x.cnb", "--media-types", "docker"),
 		Entry(nil, "--media-types docker is unsupported for oci-archive:x.cnb", "oci-archive:x.cnb", "--media-types", "docker"),
 		Entry(nil, "--media-types docker is unsupported with --compression zstd", "x.cnb", "--media-types", "docker", "--compression", "zstd"),
-		Entry(nil, "it is always, if-not-present or never", "x.cnb", "--pull-policy", "sometimes"),
+		Entry(nil, "use always, if-not-present or never", "x.cnb", "--pull-policy", "sometimes"),
+		Entry(nil, "--publish and --pull-policy never contradict each other", "x/y", "--publish", "--pull-policy", "never"),
 		Entry(nil, "invalid --max-layers 0; write a number from 1 to 125", "x.cnb", "--max-layers", "0"),
 		Entry(nil, "--insecure-registry", "x.cnb", "--insecure-registry", "http://localhost:5000"),
 	)

@@ -108,19 +108,20 @@ func ForBuildpack(kind flatten.Kind, at string) config.Package {
 // locations parses where the root and the dependencies are. Dependencies that
 // have an error have no location.
 func locations(p config.Package) (root location.Location, deps []location.Location, problems config.Problems) {
-	root, err := location.ParseSource(p.URI, p.Dir)
+	parse := location.ParseListed
+	if p.File == "" { // the command line
+		parse = location.ParseSource
+	}
+	root, err := parse(p.URI, p.Dir)
 	if err != nil {
 		problems = append(problems, p.Problem(err.Error(), string(p.Kind), "uri"))
 	}
 	for i, d := range p.Dependencies {
-		at, key := d.URI, "uri"
+		at, key, parse := d.URI, "uri", location.ParseListed
 		if at == "" {
-			at, key = d.Image, "image"
+			at, key, parse = d.Image, "image", location.ListedImage
 		}
-		loc, err := location.ParseSource(at, p.Dir)
-		if err == nil && key == "image" && loc.Kind == location.Path {
-			loc = location.Location{Kind: location.Name, Ref: at, Written: at}
-		}
+		loc, err := parse(at, p.Dir)
 		if err != nil {
 			problems = append(problems, p.Problem(err.Error(), "dependencies", i, key))
 		}

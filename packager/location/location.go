@@ -16,9 +16,12 @@ const (
 	DockerArchive      // docker-archive:FILE[:REF]
 	Registry           // docker://REF, or a plain REF
 	Daemon             // docker-daemon:REF, or a plain REF
-	// Name is a plain REF as a source: in the Docker daemon where the output
-	// goes to one, else in a registry.
+	// Name is a plain REF as a source on the command line: in the Docker daemon
+	// where the output goes to one and it has the image, else in a registry.
 	Name
+	// Listed is REF or docker://REF as a source in a TOML file: in the Docker
+	// daemon, under the pull policy, or in a registry, as the output decides.
+	Listed
 	HTTP // http:// or https:// URL of a file
 )
 
@@ -28,7 +31,7 @@ type Location struct {
 	// Path is the file or directory of Path, OCILayout, OCIArchive and
 	// DockerArchive; a source's is absolute or relative to the working directory.
 	Path string
-	// Ref is the image reference of Registry, Daemon and Name, the tag inside
+	// Ref is the image reference of Registry, Daemon, Name and Listed, the tag inside
 	// an OCILayout or OCIArchive, or the reference inside a DockerArchive.
 	Ref string
 	// URL is the address of HTTP.

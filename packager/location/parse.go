@@ -31,6 +31,27 @@ func ParseSource(s, base string) (Location, error) {
 	return l, nil
 }
 
+// ParseListed reads a source that package.toml or builder.toml lists. It
+// differs from ParseSource in what an image reference means, with docker://
+// or without: see [Listed].
+func ParseListed(s, base string) (Location, error) {
+	l, err := ParseSource(s, base)
+	if l.Kind == Registry || l.Kind == Name {
+		l.Kind = Listed
+	}
+	return l, err
+}
+
+// ListedImage reads the value of a key that can hold an image reference only.
+// A file or directory of that name does not count.
+func ListedImage(s, base string) (Location, error) {
+	l, err := ParseListed(s, base)
+	if l.Kind == Path {
+		return Location{Kind: Listed, Ref: s, Written: s}, err
+	}
+	return l, err
+}
+
 func parseSource(s, base string) (Location, error) {
 	if err := refuse(s); err != nil {
 		return Location{}, err

@@ -20,8 +20,7 @@ import (
 )
 
 // writeDaemon loads the image that the Docker daemon can run into it, under
-// the destination's name and the tags. The client finds the daemon as Docker's
-// own does: DOCKER_HOST and its siblings, else the local socket.
+// the destination's name and the tags.
 func writeDaemon(ctx context.Context, dest location.Location, contents []content, o Options) ([]Written, error) {
 	tags, err := o.tags(dest.Ref)
 	if err != nil {
@@ -30,9 +29,9 @@ func writeDaemon(ctx context.Context, dest location.Location, contents []content
 	if len(tags) == 0 {
 		return nil, fmt.Errorf("output %s: an image in the Docker daemon needs a name", dest)
 	}
-	api, err := client.New(client.FromEnv)
+	api, err := o.Daemon.Client()
 	if err != nil {
-		return nil, fmt.Errorf("output %s: Docker client: %w", dest, err)
+		return nil, fmt.Errorf("output %s: %w", dest, err)
 	}
 	defer api.Close()
 	version, err := api.ServerVersion(ctx, client.ServerVersionOptions{})

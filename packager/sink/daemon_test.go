@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/packager/daemon"
 	"laminate/packager/location"
 	"laminate/packager/sink"
 )
@@ -33,6 +34,7 @@ type engine struct {
 	loaded                    []string            // files of the last archive
 	says                      string              // instead of what a load that worked says
 	lies                      string              // instead of the image's ID
+	at                        daemon.Options
 }
 
 func newEngine() *engine {
@@ -90,7 +92,7 @@ func newEngine() *engine {
 	})
 	server := httptest.NewServer(mux)
 	DeferCleanup(server.Close)
-	GinkgoT().Setenv("DOCKER_HOST", "tcp://"+strings.TrimPrefix(server.URL, "http://"))
+	e.at.Host = "tcp://" + strings.TrimPrefix(server.URL, "http://")
 	return e
 }
 
@@ -121,7 +123,7 @@ var _ = Describe("the Docker daemon", func() {
 		e := newEngine()
 		img := imageOf(arm64, layerOf(1, 1000))
 		id := must(img.ConfigName())
-		written, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{img}, sink.Options{Tags: []string{"c:1"}})
+		written, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{img}, sink.Options{Daemon: e.at, Tags: []string{"c:1"}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written).To(Equal([]sink.Written{{Digest: id, Destination: "docker-daemon:a/b:latest"}, {Digest: id, Destination: "docker-daemon:c:1"}}))
 		Expect(e.tags).To(HaveLen(2))
@@ -129,7 +131,7 @@ var _ = Describe("the Docker daemon", func() {
 
 		e.loaded = nil
 		log := &recorded{}
-		_, err = sink.Write(ctx, inDaemon("d:2"), []sink.Image{img}, sink.Options{Log: log})
+		_, err = sink.Write(ctx, inDaemon("d:2"), []sink.Image{img}, sink.Options{Daemon: e.at, Log: log})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(e.loaded).To(BeEmpty())
 		Expect(e.tags).To(HaveLen(3))
@@ -137,45 +139,45 @@ var _ = Describe("the Docker daemon", func() {
 	})
 
 	It("gets the image that it can run, or none", func(ctx SpecContext) {
-		newEngine()
+		e := newEngine()
 		log := &recorded{}
 		here, there := imageOf(arm64, layerOf(1, 10)), imageOf(amd64, layerOf(1, 10))
-		written, err := sink.Write(ctx, inDaemon("x"), []sink.Image{there, here}, sink.Options{Log: log})
+		written, err := sink.Write(ctx, inDaemon("x"), []sink.Image{there, here}, sink.Options{Daemon: e.at, Log: log})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written[0].Digest).To(Equal(must(here.ConfigName())))
 		Expect(log.lines).To(ContainElement(ContainSubstring("Left out: linux/amd64.")))
-		_, err = sink.Write(ctx, inDaemon("x"), []sink.Image{there, there}, sink.Options{})
+		_, err = sink.Write(ctx, inDaemon("x"), []sink.Image{there, there}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError("output docker-daemon:x: the Docker daemon runs on linux/arm64, and there are images for linux/amd64, linux/amd64"))
 	})
 
 	It("is believed when it says in a good answer that it could not", func(ctx SpecContext) {
 		e := newEngine()
 		e.says = `{"errorDetail":{"message":"max depth exceeded"},"error":"max depth exceeded"}`
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 3_000_000))}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 3_000_000))}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(ContainSubstring("the Docker daemon says: max depth exceeded")))
 	})
 
 	It("is not believed about an image that it does not have", func(ctx SpecContext) {
 		e := newEngine()
 		e.lies = "sha256:" + strings.Repeat("0", 64)
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(ContainSubstring("the Docker daemon has " + e.lies + " under x:latest")))
 	})
 
 	It("gets nothing of a lying layer, or of a write that is interrupted", func(ctx SpecContext) {
 		e := newEngine()
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 100_000)), flipped)}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 100_000)), flipped)}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(ContainSubstring("what it holds is sha256:")))
 		cctx, cancel, soon := interruptible(ctx)
-		_, err = sink.Write(cctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 3_000_000)), cancelling(cancel, 1_000_000))}, sink.Options{})
+		_, err = sink.Write(cctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 3_000_000)), cancelling(cancel, 1_000_000))}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(context.Canceled))
 		soon()
 		Expect(e.tags).To(BeEmpty())
 	})
 
 	It("that does not answer is named, and so is what else can be done", func(ctx SpecContext) {
-		GinkgoT().Setenv("DOCKER_HOST", "unix://"+GinkgoT().TempDir()+"/none.sock")
-		_, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{})
+		e := &engine{at: daemon.Options{Host: "unix://" + GinkgoT().TempDir() + "/none.sock"}}
+		_, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(And(HavePrefix("no Docker daemon answers ("),
 			HaveSuffix("write to a file instead (b.cnb), to a layout (oci:DIR), or to a registry (--publish, docker://REF)"))))
 	})

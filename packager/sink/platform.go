@@ -13,14 +13,14 @@ import (
 
 // DaemonTarget asks the Docker daemon, which dest leads to, on what it runs.
 // Where none answers, the error says what else can be done.
-func DaemonTarget(ctx context.Context, dest location.Location) (flatten.Target, error) {
+func DaemonTarget(ctx context.Context, dest location.Location, o Options) (flatten.Target, error) {
 	tag, err := name.NewTag(dest.Ref)
 	if err != nil {
 		return flatten.Target{}, fmt.Errorf("output %s: %w", dest, err)
 	}
-	api, err := client.New(client.FromEnv)
+	api, err := o.Daemon.Client()
 	if err != nil {
-		return flatten.Target{}, fmt.Errorf("output %s: Docker client: %w", dest, err)
+		return flatten.Target{}, fmt.Errorf("output %s: %w", dest, err)
 	}
 	defer api.Close()
 	version, err := api.ServerVersion(ctx, client.ServerVersionOptions{})

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
+	"laminate/packager/daemon"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
@@ -33,6 +34,8 @@ type Options struct {
 	Insecure  []string
 	Stall     time.Duration
 	Pause     time.Duration
+	// Daemon says where the Docker daemon is.
+	Daemon daemon.Options
 	// Tags are more references that get what the destination gets: in
 	// registries for one, in the Docker daemon or the docker-archive for those.
 	Tags []string

@@ -37,7 +37,7 @@ var _ = Describe("layers that the Docker daemon has", func() {
 		e.chains["sha256:b"] = append(chain(img)[:2:2], other, chain(img)[3])
 		e.chains["sha256:c"] = chain(img)[:1]
 		log := &recorded{}
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{Log: log})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{Daemon: e.at, Log: log})
 		Expect(err).NotTo(HaveOccurred())
 		By("sending the layer that stands below another time, where it lies on top")
 		Expect(e.loaded).To(Equal([]string{must(img.ConfigName()).String(), file(2, img), file(0, img), "manifest.json"}))
@@ -50,7 +50,7 @@ var _ = Describe("layers that the Docker daemon has", func() {
 		e.name, e.store = name, store
 		img := imageOf(arm64, low, middle)
 		e.chains[other] = chain(img)
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{Daemon: e.at})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(e.loaded).To(HaveLen(4))
 	},
@@ -63,7 +63,7 @@ var _ = Describe("layers that the Docker daemon has", func() {
 		img := imageOf(arm64, low, middle)
 		e.chains[other] = chain(img)[:1]
 		e.refuses = 1
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{img}, sink.Options{Daemon: e.at})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(e.loads).To(Equal(2))
 		Expect(e.loaded).To(HaveLen(4))
@@ -74,7 +74,7 @@ var _ = Describe("layers that the Docker daemon has", func() {
 		for i := range 300 {
 			e.chains["sha256:"+strings.Repeat("1", i+1)] = []string{other}
 		}
-		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, low)}, sink.Options{})
+		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, low)}, sink.Options{Daemon: e.at})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(e.inspected).To(BeNumerically("<", 110))
 	})

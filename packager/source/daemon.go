@@ -1,17 +1,17 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/api/pkg/authconfig"
 	apiregistry "github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
@@ -22,16 +22,13 @@ import (
 	"laminate/packager/registry"
 )
 
-// pingTime is how long the Docker daemon has to say that it is there.
-const pingTime = 10 * time.Second
-
-// dial finds the Docker daemon as the docker command does.
-func dial(ctx context.Context) (*client.Client, error) {
-	c, err := client.New(client.FromEnv)
+// dial connects to the Docker daemon.
+func (o *Opener) dial(ctx context.Context) (*client.Client, error) {
+	c, err := o.Daemon.Client()
 	if err != nil {
 		return nil, noDaemon(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	ctx, cancel := context.WithTimeout(ctx, o.Daemon.PingTime())
 	defer cancel()
 	if _, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return nil, errors.Join(noDaemon(err), c.Close())
@@ -43,9 +40,9 @@ func noDaemon(err error) error {
 	return fmt.Errorf("no Docker daemon answers (%s); take the image from a registry with docker://REF, or from a file with docker-archive:FILE or oci-archive:FILE", registry.Shorten(err.Error()))
 }
 
-// daemonHas tells whether there is a daemon that has an image of this name.
-func daemonHas(ctx context.Context, ref string) bool {
-	c, err := dial(ctx)
+// daemonHas reports whether there is a daemon that has an image of this name.
+func (o *Opener) daemonHas(ctx context.Context, ref string) bool {
+	c, err := o.dial(ctx)
 	if err != nil {
 		return false
 	}
@@ -55,8 +52,9 @@ func daemonHas(ctx context.Context, ref string) bool {
 
 // openDaemon opens an image of the Docker daemon, which is pulled before where
 // the policy says so, and saved into the work directory.
-func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, target flatten.Target) error {
-	file, err := o.files.get("docker-daemon:"+ref+" "+target.String(), func() (string, error) { return o.save(ctx, ref, target) })
+func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, policy PullPolicy, target flatten.Target) error {
+	key := fmt.Sprintf("docker-daemon:%s %s %s", ref, policy, target)
+	file, err := o.files.get(key, func() (string, error) { return o.save(ctx, ref, policy, target) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", img.name, err)
 	}
@@ -64,22 +62,22 @@ func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, target 
 }
 
 // save writes an image of the daemon into a file of the work directory.
-func (o *Opener) save(ctx context.Context, ref string, target flatten.Target) (_ string, err error) {
+func (o *Opener) save(ctx context.Context, ref string, policy PullPolicy, target flatten.Target) (_ string, err error) {
 	if o.WorkDir == "" {
 		return "", errNoWorkDir
 	}
-	c, err := dial(ctx)
+	c, err := o.dial(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	id, size, err := o.fromDaemon(ctx, c, ref, target)
+	found, err := o.ensure(ctx, c, ref, policy, target)
 	if err != nil {
 		return "", err
 	}
-	task := o.log().Start(progress.Reading, progress.Subject{Name: ref}, size)
+	task := o.log().Start(progress.Reading, progress.Subject{Name: ref}, found.Size)
 	defer func() { task.Done(err) }()
-	saved, err := c.ImageSave(ctx, []string{id})
+	saved, err := c.ImageSave(ctx, []string{found.ID})
 	if err != nil {
 		return "", fmt.Errorf("saving it from the Docker daemon: %w", short(err))
 	}
@@ -97,33 +95,76 @@ func (o *Opener) save(ctx context.Context, ref string, target flatten.Target) (_
 	return f.Name(), nil
 }
 
-// fromDaemon pulls an image as the policy says, and gives its id.
-func (o *Opener) fromDaemon(ctx context.Context, c *client.Client, ref string, target flatten.Target) (id string, size int64, err error) {
+// ensure pulls an image as the policy says, and returns what the daemon says
+// of it then. With Never, no registry is asked, by the daemon either.
+func (o *Opener) ensure(ctx context.Context, c *client.Client, ref string, policy PullPolicy, target flatten.Target) (client.ImageInspectResult, error) {
 	found, err := c.ImageInspect(ctx, ref)
-	switch policy := cmp.Or(o.PullPolicy, Always); {
-	case err != nil && !errdefs.IsNotFound(err):
-		return "", 0, short(err)
-	case policy == Never && err != nil:
-		return "", 0, errors.New("the Docker daemon does not have it, and the pull policy is never")
-	case policy == Never, policy == IfNotPresent && err == nil:
-		return found.ID, found.Size, nil
-	}
 	there := err == nil
-	// What is only in the daemon cannot be pulled, and need not be.
+	switch {
+	case err != nil && !errdefs.IsNotFound(err):
+		return found, short(err)
+	case policy == Never && !there:
+		return found, notThere{errors.New("the Docker daemon does not have it, and the pull policy is never; pull it first, or use another --pull-policy")}
+	case policy == Never, policy == IfNotPresent && there:
+		return found, nil
+	}
+	// What no registry has cannot be pulled, and need not be.
 	if err := o.pull(ctx, c, ref, target); err != nil && !(there && errdefs.IsNotFound(err)) {
 		hint := ""
 		if there && ctx.Err() == nil {
-			hint = "; pull policy if-not-present takes what the daemon has"
+			hint = "; --pull-policy if-not-present uses the one that the daemon has"
 		}
-		return "", 0, fmt.Errorf("pulling it with the Docker daemon: %w%s", short(err), hint)
+		failed := fmt.Errorf("pulling it with the Docker daemon: %w%s", short(err), hint)
+		if errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) {
+			return found, notThere{failed}
+		}
+		return found, failed
 	}
 	if found, err = c.ImageInspect(ctx, ref); err != nil {
-		return "", 0, short(err)
+		return found, short(err)
 	}
-	return found.ID, found.Size, nil
+	return found, nil
 }
 
+// ErrNotThere is what errors are that say that the Docker daemon lacks an image,
+// and that it must not pull it, or that the registry has none for us.
+var ErrNotThere = errors.New("image is not there")
+
+type notThere struct{ error }
+
+func (notThere) Is(target error) bool { return target == ErrNotThere }
+func (e notThere) Unwrap() error      { return e.error }
+
+// daemonConfig returns what a config says of an image of the daemon, which is
+// pulled before as the policy says, but not read.
+func (o *Opener) daemonConfig(ctx context.Context, ref string, policy PullPolicy, target flatten.Target) (_ *v1.ConfigFile, err error) {
+	c, err := o.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	found, err := o.ensure(ctx, c, ref, policy, target)
+	if err != nil {
+		return nil, err
+	}
+	config := &v1.ConfigFile{OS: found.Os, Architecture: found.Architecture, Variant: found.Variant}
+	if found.Config != nil {
+		config.Config.Labels = found.Config.Labels
+	}
+	return config, nil
+}
+
+// pull pulls an image for the target. Docker 20.10 refuses an image that names
+// no architecture where one is asked for; such an image is pulled without.
 func (o *Opener) pull(ctx context.Context, c *client.Client, ref string, target flatten.Target) error {
+	err := o.pullFor(ctx, c, ref, target)
+	if err != nil && target.Arch != "" && strings.Contains(err.Error(), "does not match the specified platform") {
+		err = o.pullFor(ctx, c, ref, flatten.Target{})
+	}
+	return err
+}
+
+func (o *Opener) pullFor(ctx context.Context, c *client.Client, ref string, target flatten.Target) error {
 	auth, err := o.daemonAuth(ctx, ref)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	dockerd "laminate/packager/daemon"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -29,13 +30,16 @@ type daemon struct {
 	remote map[string]string // what a pull finds
 	log    []string
 	auth   string
+	old    bool              // refuses to pull what names no architecture, if one is asked for, as Docker 20.10
+	labels map[string]string // of every image
+	at     dockerd.Options
 }
 
 func startDaemon() *daemon {
 	d := &daemon{has: map[string]string{}, remote: map[string]string{}}
 	server := httptest.NewServer(d)
 	DeferCleanup(server.Close)
-	GinkgoT().Setenv("DOCKER_HOST", strings.Replace(server.URL, "http://", "tcp://", 1))
+	d.at.Host = strings.Replace(server.URL, "http://", "tcp://", 1)
 	return d
 }
 
@@ -59,6 +63,10 @@ func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		image = strings.TrimPrefix(strings.TrimPrefix(image, "docker.io/"), "library/")
 		d.log = append(d.log, strings.TrimSpace("pull "+image+" "+r.URL.Query().Get("platform")))
 		d.auth = r.Header.Get("X-Registry-Auth")
+		if d.old && r.URL.Query().Get("platform") != "" {
+			fail(500, "image with reference "+image+" was found but does not match the specified platform: wanted linux/amd64, actual: linux/")
+			return
+		}
 		switch found := d.remote[image]; found {
 		case "":
 			fail(404, "pull access denied for "+image)
@@ -77,7 +85,7 @@ func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			fail(404, "No such image: "+image)
 			return
 		}
-		fmt.Fprintf(w, `{"Id":%q,"Size":123}`, "id:"+d.has[image])
+		fmt.Fprintf(w, `{"Id":%q,"Size":123,"Os":"linux","Architecture":"amd64","Config":{"Labels":%s}}`, "id:"+d.has[image], asJSON(d.labels))
 	default:
 		fail(500, "unexpected "+r.URL.String())
 	}
@@ -87,7 +95,7 @@ var _ = Describe("the Docker daemon", func() {
 	archive := func(target flatten.Target) string {
 		return uncompressedDocker(sample{compression: layer.Gzip, target: target}.image(), nil)
 	}
-	ask := func(policy source.PullPolicy, ref string) (*daemon, error) {
+	askFor := func(kind location.Kind, policy source.PullPolicy, ref string) (*daemon, error) {
 		d := startDaemon()
 		d.has["acme/old:1"] = archive(amd64)
 		d.remote["acme/old:1"] = archive(amd64)
@@ -96,9 +104,12 @@ var _ = Describe("the Docker daemon", func() {
 		d.has["acme/broken:1"] = archive(amd64)
 		d.remote["acme/broken:1"] = "broken"
 		o := opener()
-		o.PullPolicy, o.Keychain = policy, keychain{}
-		_, err := o.Package(context.Background(), at(location.Daemon, "", ref), flatten.Buildpack, amd64)
+		o.PullPolicy, o.Keychain, o.Daemon, o.FromDaemon = policy, keychain{}, d.at, true
+		_, err := o.Package(context.Background(), at(kind, "", ref), flatten.Buildpack, amd64)
 		return d, err
+	}
+	ask := func(policy source.PullPolicy, ref string) (*daemon, error) {
+		return askFor(location.Daemon, policy, ref)
 	}
 
 	DescribeTable("pulls as it is told",
@@ -108,7 +119,7 @@ var _ = Describe("the Docker daemon", func() {
 			Expect(d.log).To(Equal(log))
 		},
 		Entry("always, what is there", source.Always, "acme/old:1", "pull acme/old:1 linux/amd64", "save"),
-		Entry("always, by default", source.PullPolicy(""), "acme/old:1", "pull acme/old:1 linux/amd64", "save"),
+		Entry("if not present, by default, where it is named as the daemon's", source.PullPolicy(""), "acme/old:1", "save"),
 		Entry("always, what is new", source.Always, "acme/new:1", "pull acme/new:1 linux/amd64", "save"),
 		Entry("always, what is there alone", source.Always, "acme/local:1", "pull acme/local:1 linux/amd64", "save"),
 		Entry("if not present, what is there", source.IfNotPresent, "acme/old:1", "save"),
@@ -123,8 +134,70 @@ var _ = Describe("the Docker daemon", func() {
 		},
 		Entry("never, what is new", source.Never, "acme/new:1", "the pull policy is never"),
 		Entry("always, what is nowhere", source.Always, "acme/none:1", "pull access denied"),
-		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full; pull policy if-not-present takes what the daemon has"),
+		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full; --pull-policy if-not-present uses the one that the daemon has"),
 	)
+
+	DescribeTable("has the images that TOML files list, as it is told",
+		func(policy source.PullPolicy, ref string, log ...string) {
+			d, err := askFor(location.Listed, policy, ref)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(d.log).To(Equal(log))
+		},
+		Entry("always, by default", source.PullPolicy(""), "acme/old:1", "pull acme/old:1 linux/amd64", "save"),
+		Entry("always, by default, what is there alone", source.PullPolicy(""), "acme/local:1", "pull acme/local:1 linux/amd64", "save"),
+		Entry("if not present, what is there", source.IfNotPresent, "acme/old:1", "save"),
+		Entry("if not present, what is new", source.IfNotPresent, "acme/new:1", "pull acme/new:1 linux/amd64", "save"),
+		Entry("never, what is there", source.Never, "acme/old:1", "save"),
+	)
+
+	It("and no registry is asked under never", func() {
+		for _, kind := range []location.Kind{location.Listed, location.Daemon, location.Name} {
+			asked := 0
+			host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) { asked++; next.ServeHTTP(w, r) })
+			d, err := askFor(kind, source.Never, host+"/acme/root:1")
+			Expect(err).To(MatchError(ContainSubstring("the Docker daemon does not have it, and the pull policy is never")))
+			Expect(err).To(MatchError(source.ErrNotThere))
+			Expect(d.log).To(BeEmpty())
+			Expect(asked).To(BeZero())
+		}
+	})
+
+	It("does not have the images that TOML files list, where the output goes elsewhere", func() {
+		host := serve()
+		push(host+"/acme/root:1", sample{compression: layer.Gzip, target: amd64}.image())
+		d := startDaemon()
+		o := opener()
+		o.Daemon = d.at
+		_, err := o.Package(context.Background(), at(location.Listed, "", host+"/acme/root:1"), flatten.Buildpack, amd64)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(d.log).To(BeEmpty())
+	})
+
+	It("pulls an image that names no architecture", func() {
+		d := startDaemon()
+		d.old, d.remote["acme/new:1"] = true, archive(flatten.Target{OS: "linux"})
+		o := opener()
+		o.Daemon, o.FromDaemon = d.at, true
+		_, err := o.Package(context.Background(), at(location.Listed, "", "acme/new:1"), flatten.Buildpack, amd64)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(d.log).To(Equal([]string{"pull acme/new:1 linux/amd64", "pull acme/new:1", "save"}))
+	})
+
+	It("tells of an image that is pulled for it, and does not save it", func() {
+		d := startDaemon()
+		d.remote["acme/run:1"], d.labels = "run", map[string]string{"io.buildpacks.stack.id": "acme"}
+		o := opener()
+		o.Daemon, o.FromDaemon = d.at, true
+		config, err := o.Config(context.Background(), at(location.Listed, "", "acme/run:1"), amd64)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(config.Config.Labels).To(Equal(d.labels))
+		Expect(config.Architecture).To(Equal("amd64"))
+		Expect(d.log).To(Equal([]string{"pull acme/run:1 linux/amd64"}))
+		_, err = o.Config(context.Background(), at(location.Listed, "", "acme/run:1"), arm64)
+		Expect(err).To(MatchError("acme/run:1: it is linux/amd64, but linux/arm64 is wanted"))
+		_, err = o.Config(context.Background(), at(location.Listed, "", "acme/none:1"), amd64)
+		Expect(err).To(MatchError(source.ErrNotThere))
+	})
 
 	It("is given credentials", func() {
 		d, err := ask(source.Always, "acme/new:1")
@@ -140,7 +213,7 @@ var _ = Describe("the Docker daemon", func() {
 		d := startDaemon()
 		d.has["acme/old:1"] = archive(amd64)
 		o := opener()
-		o.PullPolicy = source.Never
+		o.PullPolicy, o.Daemon = source.Never, d.at
 		for range 2 {
 			p, err := o.Package(context.Background(), at(location.Daemon, "", "acme/old:1"), flatten.Buildpack, amd64)
 			Expect(err).NotTo(HaveOccurred())
@@ -153,7 +226,7 @@ var _ = Describe("the Docker daemon", func() {
 		d := startDaemon()
 		d.has["acme/old:1"] = archive(amd64)
 		o := opener()
-		o.PullPolicy, o.Limits.Bytes = source.Never, 10_000
+		o.PullPolicy, o.Limits.Bytes, o.Daemon = source.Never, 10_000, d.at
 		_, err := o.Package(context.Background(), at(location.Daemon, "", "acme/old:1"), flatten.Buildpack, amd64)
 		Expect(err).To(MatchError(ContainSubstring("more than the limit of 10000 bytes")))
 		left, err := os.ReadDir(o.WorkDir)
@@ -162,8 +235,9 @@ var _ = Describe("the Docker daemon", func() {
 	})
 
 	It("that does not answer is named, with what to write instead", func() {
-		GinkgoT().Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-		_, err := openAt(at(location.Daemon, "", "acme/old:1"), amd64)
+		o := opener()
+		o.Daemon.Host = "tcp://127.0.0.1:1"
+		_, err := o.Package(context.Background(), at(location.Daemon, "", "acme/old:1"), flatten.Buildpack, amd64)
 		Expect(err).To(MatchError(And(HavePrefix("acme/old:1: no Docker daemon answers ("), ContainSubstring("docker://REF"))))
 	})
 
@@ -172,10 +246,11 @@ var _ = Describe("the Docker daemon", func() {
 		img := func(target flatten.Target) v1.Image { return sample{compression: layer.Gzip, target: target}.image() }
 		push(host+"/acme/root:1", img(arm64))
 		d := startDaemon()
+		where := d.at
 		loc := at(location.Name, "", host+"/acme/root:1")
 		o := func(prefer bool) flatten.Target {
 			o := opener()
-			o.PreferDaemon, o.PullPolicy = prefer, source.IfNotPresent
+			o.FromDaemon, o.PullPolicy, o.Daemon = prefer, source.IfNotPresent, where
 			p, err := o.Package(context.Background(), loc, flatten.Buildpack, flatten.Target{})
 			Expect(err).NotTo(HaveOccurred())
 			return p.Target
@@ -184,7 +259,7 @@ var _ = Describe("the Docker daemon", func() {
 		d.has[host+"/acme/root:1"] = archive(amd64)
 		Expect(o(true)).To(Equal(amd64))
 		Expect(o(false)).To(Equal(arm64))
-		GinkgoT().Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+		where.Host = "tcp://127.0.0.1:1"
 		Expect(o(true)).To(Equal(arm64), "there is none")
 	})
 })

@@ -61,12 +61,17 @@ func (i *image) checkTarget(want flatten.Target) error {
 	if err != nil {
 		return err
 	}
+	return platformOf(i.name, c, want)
+}
+
+// platformOf reports where the config of an image is not for a platform.
+func platformOf(name string, c *v1.ConfigFile, want flatten.Target) error {
 	if c.OS == "windows" {
-		return fmt.Errorf("%s: it is for windows, which is not supported; use its linux variant", i.name)
+		return fmt.Errorf("%s: it is for windows, which is not supported; use its linux variant", name)
 	}
 	if !platformFits(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}, flatten.Target{OS: want.OS, Arch: want.Arch, Variant: want.Variant}) {
 		have := flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}
-		return noImage{fmt.Errorf("%s: it is %s, but %s is wanted", i.name, have, want)}
+		return noImage{fmt.Errorf("%s: it is %s, but %s is wanted", name, have, want)}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"laminate/flatten/layer"
 	"laminate/packager/cache"
 	"laminate/packager/config"
+	"laminate/packager/daemon"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
@@ -45,11 +47,17 @@ type Opener struct {
 	Stall time.Duration
 	// Pause is how long the second attempt waits; 0 is 250 ms.
 	Pause time.Duration
-	// PullPolicy tells when the Docker daemon pulls what is asked of it.
+	// Daemon says where the Docker daemon is.
+	Daemon daemon.Options
+	// PullPolicy says when the Docker daemon pulls what is asked of it. Without
+	// one, that is always for images that a TOML file lists, and if-not-present
+	// for those that are named as the daemon's.
 	PullPolicy PullPolicy
-	// PreferDaemon makes a plain REF the image of the Docker daemon, where it
-	// has one of this name.
-	PreferDaemon bool
+	// FromDaemon makes the images that a TOML file lists (location.Listed) those
+	// of the Docker daemon, under the pull policy, and a plain REF of the command
+	// line the daemon's where it has one of this name. Without it, all of them
+	// are in registries.
+	FromDaemon bool
 	// Cache keeps files from web servers between runs; nil keeps none.
 	Cache *cache.Cache
 	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
@@ -69,7 +77,7 @@ type Opener struct {
 // PullPolicy tells when the Docker daemon pulls an image before it is read.
 type PullPolicy string
 
-// The policies; the zero value is Always.
+// The policies.
 const (
 	Always       PullPolicy = "always"
 	IfNotPresent PullPolicy = "if-not-present"
@@ -82,7 +90,7 @@ func ParsePullPolicy(s string) (PullPolicy, error) {
 	case Always, IfNotPresent, Never:
 		return p, nil
 	}
-	return "", fmt.Errorf("pull policy %q: it is always, if-not-present or never", s)
+	return "", fmt.Errorf("invalid pull policy %q; use always, if-not-present or never", s)
 }
 
 // Package is a buildpack, an extension or a buildpackage that was opened.
@@ -153,6 +161,24 @@ func (o *Opener) Image(ctx context.Context, loc location.Location, target flatte
 	return opened.checked()
 }
 
+// Config returns platform and labels of an image, for callers that need no more
+// of it. An image of the Docker daemon is not read for that; it is pulled as
+// the pull policy says.
+func (o *Opener) Config(ctx context.Context, loc location.Location, target flatten.Target) (*v1.ConfigFile, error) {
+	if loc.Kind != location.Listed || !o.FromDaemon {
+		img, err := o.open(ctx, loc, target)
+		if err != nil {
+			return nil, err
+		}
+		return img.config()
+	}
+	config, err := o.daemonConfig(ctx, loc.Ref, cmp.Or(o.PullPolicy, Always), target)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", loc, err)
+	}
+	return config, platformOf(loc.String(), config, target)
+}
+
 // open opens the image at a location.
 func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*image, error) {
 	img := o.image(ctx, loc.String())
@@ -169,7 +195,13 @@ func (o *Opener) open(ctx context.Context, loc location.Location, target flatten
 	case location.Registry:
 		err = img.openRegistry(loc.Ref, target)
 	case location.Daemon:
-		err = o.openDaemon(ctx, img, loc.Ref, target)
+		err = o.openDaemon(ctx, img, loc.Ref, cmp.Or(o.PullPolicy, IfNotPresent), target)
+	case location.Listed:
+		if o.FromDaemon {
+			err = o.openDaemon(ctx, img, loc.Ref, cmp.Or(o.PullPolicy, Always), target)
+		} else {
+			err = img.openRegistry(loc.Ref, target)
+		}
 	case location.Name:
 		err = o.openName(ctx, img, loc.Ref, target)
 	default:
@@ -197,10 +229,10 @@ func (o *Opener) log() progress.Log {
 	return o.Log
 }
 
-// openName opens a plain REF.
+// openName opens a plain REF of the command line.
 func (o *Opener) openName(ctx context.Context, img *image, ref string, target flatten.Target) error {
-	if o.PreferDaemon && daemonHas(ctx, ref) {
-		return o.openDaemon(ctx, img, ref, target)
+	if o.FromDaemon && (o.PullPolicy == Never || o.daemonHas(ctx, ref)) {
+		return o.openDaemon(ctx, img, ref, cmp.Or(o.PullPolicy, IfNotPresent), target)
 	}
 	return img.openRegistry(ref, target)
 }
