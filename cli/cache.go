@@ -64,7 +64,7 @@ func (r *run) withCache(ctx context.Context, do func(context.Context, *cache.Cac
 	}
 	c, err := cache.Open(dir, 0)
 	if err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return fmt.Errorf("cache: %w", adviseOnCache(err))
 	}
 	return errors.Join(do(ctx, c, dir), c.Close(ctx))
 }
@@ -145,7 +145,15 @@ func (o *output) finish(ctx context.Context) {
 }
 
 func (o *output) warnOfCache(err error) {
-	o.say.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", err))
+	o.say.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
+}
+
+// adviseOnCache adds what to do about a directory that the cache refuses.
+func adviseOnCache(err error) error {
+	if errors.Is(err, cache.ErrNotOwn) {
+		return fmt.Errorf("%w; set LAMINATE_CACHE_DIR to a directory that only you can write to", err)
+	}
+	return err
 }
 
 // tempDir is where work directories are made.

@@ -101,7 +101,7 @@ var _ = Describe("the cache", func() {
 	})
 
 	DescribeTable("is done without where it cannot be used, with one warning",
-		func(why string, spoil func()) {
+		func(at, why string, spoil func()) {
 			enterPackages("offline")
 			Expect(laminate("package", "in.cnb", "-q").code).To(BeZero())
 			url, _ := download("in.cnb")
@@ -110,18 +110,24 @@ var _ = Describe("the cache", func() {
 			r := laminateIn(vars, "package", "out.cnb", "--path", url)
 			Expect(digest(r)).To(Equal(want))
 			Expect(strings.Count(r.stderr, "warning: ")).To(Equal(1), r.stderr)
-			Expect(r.stderr).To(ContainSubstring("warning: the cache cannot be used, so what was made or fetched is not kept: " + filepath.Join(dir, "v1") + ": " + why + "\n"))
+			Expect(r.stderr).To(ContainSubstring("warning: the cache cannot be used, so what was made or fetched is not kept: " + filepath.Join(dir, at) + ": " + why + "\n"))
 		},
-		Entry("a file", "not a directory", func() {
+		Entry("a file", "", "not a directory", func() {
 			Expect(os.RemoveAll(dir)).To(Succeed())
 			Expect(os.WriteFile(dir, nil, 0o600)).To(Succeed())
 		}),
-		Entry("a file within", "not a directory", func() {
+		Entry("a file within", "v1", "not a directory", func() {
 			Expect(os.RemoveAll(filepath.Join(dir, "v1/entries"))).To(Succeed())
 			Expect(os.WriteFile(filepath.Join(dir, "v1/entries"), nil, 0o600)).To(Succeed())
 		}),
-		Entry("open to everybody", "every user can write to it", func() {
+		Entry("open to everybody", "v1", "every user can write to it; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
 			Expect(os.Chmod(filepath.Join(dir, "v1"), 0o777)).To(Succeed())
+		}),
+		Entry("in the home of another user", "", "it belongs to another user; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
+			if os.Geteuid() != 0 {
+				Skip("only root can give the directory to another user")
+			}
+			Expect(os.Chown(dir, 1000, 1000)).To(Succeed())
 		}),
 	)
 
@@ -143,7 +149,7 @@ var _ = Describe("the cache", func() {
 		Expect(os.WriteFile(broken, nil, 0o600)).To(Succeed())
 		r := laminateIn(map[string]string{"LAMINATE_CACHE_DIR": broken}, "cache", "clean")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(Equal("laminate: cache: " + broken + "/v1: not a directory\n"))
+		Expect(r.stderr).To(Equal("laminate: cache: " + broken + ": not a directory\n"))
 		Expect(broken).To(BeAnExistingFile())
 	})
 

@@ -1,10 +1,8 @@
 package cache
 
 import (
-	"crypto/rand"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"time"
 
@@ -30,8 +28,7 @@ func (c *Cache) Adopt(key, file string, digest v1.Hash, size int64, value any) {
 
 // link gives the file its name in the cache besides its own.
 func (c *Cache) link(file string, ref blobRef) bool {
-	temp := path.Join(temps, rand.Text())
-	err := c.within(temps, func() error { return os.Link(file, filepath.Join(c.dir, temp)) })
+	temp, err := c.unfinished(func(temp string) error { return os.Link(file, filepath.Join(c.dir, temp)) })
 	if err != nil {
 		return false
 	}

@@ -5,7 +5,7 @@
 //
 //	v1/entries/ab/<SHA-256 of the key>   the SHA-256 of the rest, a newline, and JSON: key, record, the blob's digest and size
 //	v1/blobs/sha256/ab/<digest>          the blob; several entries may name it
-//	v1/tmp/<anything>                    what is not finished
+//	v1/tmp/<scratch directory>/<name>    what a run has not finished
 //
 // Nothing in it is trusted. An entry counts if its first line, its key and its
 // blob, down to the last bit, are what they should be; all else is as good as
@@ -13,13 +13,15 @@
 // force (fsync): what a power cut tears is found out by whoever reads it, and
 // costs no more than being made again. Only against somebody who can write to
 // the directory a digest beside the data is no help; so it is the user's alone
-// (0700, files 0600), and refused where it belongs to somebody else. What is
-// below v1 is opened beneath it: no link leads out.
+// (0700, files 0600), and refused where another user owns it or could put another
+// directory in its place. What is below v1 is opened beneath it, and a symbolic
+// link is followed neither there nor at the directory itself.
 //
-// There are no locks. Every file is written under a name of its own and
-// renamed, the blob before the entry that names it; whoever is killed leaves
-// what [Cache.Trim] removes. Of two writers of one key the last one wins. Who
-// removes a file takes nothing from those who have it open.
+// Readers and writers take no locks. Every file is written under a name of its
+// own and renamed, the blob before the entry that names it; the scratch directory
+// (see package scratch) of a run that was killed is removed by the next one. Of
+// two writers of one key the last one wins. A file that is removed stays with the
+// runs that have it open.
 //
 // A cache never fails a run: nobody is told that something could not be kept
 // but by [Cache.Close], once.
@@ -34,9 +36,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"laminate/packager/scratch"
 )
 
 // DefaultLimit is how many bytes a cache holds unless somebody says otherwise.
@@ -61,6 +66,9 @@ type Cache struct {
 
 	wrote atomic.Bool           // there is something to trim for
 	fault atomic.Pointer[error] // what keeps it from keeping more
+
+	mu      sync.Mutex
+	scratch *scratch.Dir // holds what this run has not finished; nil before there is such
 }
 
 // Open opens the cache in a directory, and makes that if there is none. Limit
@@ -70,41 +78,22 @@ func Open(dir string, limit int64) (*Cache, error) {
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
-	dir, err := filepath.Abs(filepath.Join(dir, format))
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, reasonOf(err))
-	}
-	root, err := os.OpenRoot(dir)
+	root, inner, err := openLevels(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, reasonOf(err))
-	}
-	if err := checkOwner(root); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), root.Close())
+		return nil, err
 	}
 	// It is for others; where it cannot be written, nothing of ours is missing.
 	if f, err := root.OpenFile("CACHEDIR.TAG", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		_, _ = f.WriteString(tag)
 		_ = f.Close()
 	}
-	return &Cache{dir: dir, root: root, limit: limit}, nil
-}
-
-// checkOwner reports a directory that others can put things into.
-func checkOwner(root *os.Root) error {
-	info, err := root.Stat(".")
-	if err != nil {
-		return err
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return errors.New("it belongs to another user")
-	}
-	if info.Mode().Perm()&0o002 != 0 {
-		return errors.New("every user can write to it")
-	}
-	return nil
+	c := &Cache{dir: inner, root: root, limit: limit}
+	c.sweep()
+	return c, nil
 }
 
 // Close trims the cache if something was kept, and gives what first kept it
@@ -118,6 +107,7 @@ func (c *Cache) Close(ctx context.Context) error {
 			c.fail(err)
 		}
 	}
+	c.dropScratch()
 	err := c.root.Close()
 	if fault := c.fault.Swap(nil); fault != nil {
 		err = *fault
@@ -223,6 +213,7 @@ func (c *Cache) readEntry(name string) (entry, time.Time, error) {
 // open opens a file. What stands in its place and is none is spoiled; a pipe
 // must not make anybody wait.
 func (c *Cache) open(name string) (*os.File, fs.FileInfo, error) {
+	c.dropLinks(name)
 	f, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err

@@ -4,9 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"laminate/packager/cache"
 )
 
 var _ = Describe("a spoiled cache", func() {
@@ -103,23 +106,30 @@ var _ = Describe("a spoiled cache", func() {
 		Entry("a link to itself", func(file string) { Expect(os.Symlink(filepath.Base(file), file)).To(Succeed()) }),
 	)
 
-	It("writes and removes nothing behind a link out of it", func() {
-		dir, outside := GinkgoT().TempDir(), GinkgoT().TempDir()
-		precious := filepath.Join(outside, "precious")
-		Expect(os.WriteFile(precious, []byte("mine"), 0o600)).To(Succeed())
-		for _, name := range []string{"entries", "blobs", "tmp"} {
+	It("writes and removes nothing behind a link that is put into it", func() {
+		for _, name := range []string{"entries", "blobs", "blobs/sha256", "tmp"} {
+			dir, outside := GinkgoT().TempDir(), GinkgoT().TempDir()
+			precious := filepath.Join(outside, "precious")
+			Expect(os.WriteFile(precious, []byte("mine"), 0o600)).To(Succeed())
+			age(precious, 2*time.Hour)
 			link := filepath.Join(dir, "v1", name)
-			c := open(dir, 10_000)
-			Expect(c.Clean()).To(Succeed())
+			c := openBroken(dir, 10_000)
+			keep(c, "piece a", noise(1, 8000), record{})
+			Expect(os.RemoveAll(link)).To(Succeed())
+			Expect(os.MkdirAll(filepath.Dir(link), 0o700)).To(Succeed())
 			Expect(os.Symlink(outside, link)).To(Succeed())
-			broken := openBroken(dir, 10_000)
-			keep(broken, "piece a", noise(1, 8000), record{})
-			_, _, ok := got(broken, "piece a")
-			Expect(ok).To(BeFalse(), name)
-			_ = broken.Trim(ctx)
-			Expect(broken.Close(ctx)).To(MatchError(HavePrefix(filepath.Join(dir, "v1"))))
-			Expect(c.Clean()).To(Succeed())
-			Expect(link).NotTo(BeAnExistingFile())
+
+			_, err := cache.Open(dir, 10_000)
+			Expect(err).To(MatchError(link + ": it is a symbolic link; remove it"))
+			keep(c, "piece a", noise(1, 8000), record{})
+			keep(c, "piece b", noise(2, 8000), record{})
+			_, _, _ = got(c, "piece a")
+			_ = c.Trim(ctx)
+			Expect(c.Clean()).To(Succeed(), name)
+			_ = c.Close(ctx)
+			if info, err := os.Lstat(link); err == nil {
+				Expect(info.Mode().Type()).NotTo(Equal(os.ModeSymlink), "the link itself is removed")
+			}
 			left, err := os.ReadDir(outside)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(left).To(HaveLen(1), name)

@@ -3,7 +3,6 @@ package cache
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 )
 
@@ -69,17 +68,4 @@ func (c *Cache) Info(ctx context.Context) (Info, error) {
 	}
 	slices.SortFunc(info.Kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
 	return info, nil
-}
-
-// Clean removes everything. Runs that use the cache at the same time go on,
-// and find or keep less.
-func (c *Cache) Clean() error {
-	if c == nil {
-		return nil
-	}
-	var errs []error
-	for _, dir := range []string{entries, "blobs", temps} {
-		errs = append(errs, c.root.RemoveAll(dir))
-	}
-	return errors.Join(errs...)
 }

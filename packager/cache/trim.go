@@ -6,12 +6,15 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
+
+	"laminate/packager/scratch"
 )
 
-// deadAfter is the age from which on a temporary file, or a blob that no entry
-// names, is what somebody left who was killed. A run that was asleep for
-// longer loses no more than its place in the cache.
+// deadAfter is the age from which on a blob that no entry names, or a temporary
+// file where no lock can be relied on, is taken for what a killed run has left. A
+// run that was asleep for longer loses no more than its place in the cache.
 const deadAfter = time.Hour
 
 // block is what even the smallest file takes.
@@ -30,7 +33,7 @@ func (f file) dead() bool { return time.Since(f.used) > deadAfter }
 // limit, so that not every run has to.
 func (c *Cache) low() int64 { return c.limit - c.limit/10 }
 
-// Trim removes what dead runs have left unfinished and, where the cache holds
+// Trim removes what killed runs have left unfinished and, where the cache holds
 // more than its limit, what is spoiled or named by nobody, and then the entries
 // that were used least recently, until a tenth of the limit is free.
 func (c *Cache) Trim(ctx context.Context) error {
@@ -51,7 +54,7 @@ func (c *Cache) Trim(ctx context.Context) error {
 	}
 	t := trimming{cache: c, total: sum(unfinished) + sum(kept) + sum(held)}
 	for _, f := range unfinished {
-		if f.dead() {
+		if f.dead() && !isHeld(f.name) {
 			t.remove(f)
 		}
 	}
@@ -62,6 +65,13 @@ func (c *Cache) Trim(ctx context.Context) error {
 		return err
 	}
 	return t.err
+}
+
+// isHeld reports whether an unfinished file lies in a scratch directory that is
+// removed when its run has ended, and not before.
+func isHeld(name string) bool {
+	dir, _, _ := strings.Cut(strings.TrimPrefix(name, temps+"/"), "/")
+	return scratch.Swept(dir)
 }
 
 // trimming is one run of Trim.

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bufio"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -105,8 +104,7 @@ func (w *Writer) fail(err error) {
 
 // temporary makes a file to write to.
 func (c *Cache) temporary() (f *os.File, name string, err error) {
-	name = path.Join(temps, rand.Text())
-	err = c.within(temps, func() error {
+	name, err = c.unfinished(func(name string) error {
 		f, err = c.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		return err
 	})
@@ -118,6 +116,7 @@ var errGone = errors.New("gone")
 
 // place gives a finished file its name.
 func (c *Cache) place(temp, name string) error {
+	c.dropLinks(path.Dir(name))
 	err := c.within(path.Dir(name), func() error { return c.root.Rename(temp, name) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return errGone

@@ -43,6 +43,10 @@ var ours = regexp.MustCompile(`^\.laminate-[A-Z2-7]{26}(\.unlocked)?\.tmp$`)
 // Is reports whether a file of this name is a scratch directory.
 func Is(name string) bool { return ours.MatchString(name) }
 
+// Swept reports whether a scratch directory of this name is removed by other
+// processes once its own has ended.
+func Swept(name string) bool { return abandonable.MatchString(name) }
+
 // A Place is a directory in which scratch directories are made. An [os.Root] is
 // one, and so is an [At].
 type Place interface {

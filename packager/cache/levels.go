@@ -1,0 +1,207 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxLinks bounds how many symbolic links lead to the cache directory.
+const maxLinks = 40
+
+// openLevels opens the directory of the format beneath the cache directory, and
+// makes both where they are missing. Every level down to it is checked: it
+// belongs to root or to this user, and no other user can rename what is in it.
+// Above the cache directory a symbolic link of such an owner is followed; at it
+// and below it none is.
+func openLevels(dir string) (*os.Root, string, error) {
+	above, err := checkAbove(filepath.Dir(dir), 0)
+	if err != nil {
+		return nil, "", err
+	}
+	dir = filepath.Join(above, filepath.Base(dir))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+	}
+	// Once more: missing levels are there now.
+	if _, err := checkAbove(filepath.Dir(dir), 0); err != nil {
+		return nil, "", err
+	}
+	info, err := os.Lstat(dir)
+	if err == nil {
+		err = checkLevel(info, false)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+	}
+	outer, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+	}
+	defer outer.Close()
+	inner := filepath.Join(dir, format)
+	root, err := openOwn(outer)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", inner, reasonOf(err))
+	}
+	for _, below := range []string{entries, path.Dir(blobs), blobs, temps} {
+		info, err := root.Lstat(below)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
+			continue // a file in the way is found by what needs the directory
+		}
+		if err == nil {
+			err = checkLevel(info, true)
+		}
+		if err != nil {
+			return nil, "", errors.Join(fmt.Errorf("%s: %w", filepath.Join(inner, below), reasonOf(err)), root.Close())
+		}
+	}
+	return root, inner, nil
+}
+
+// openOwn opens the directory of the format, and makes it where it is missing.
+func openOwn(outer *os.Root) (*os.Root, error) {
+	if err := outer.Mkdir(format, 0o700); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.EROFS) {
+		return nil, err
+	}
+	info, err := outer.Lstat(format)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLevel(info, true); err != nil {
+		return nil, err
+	}
+	root, err := outer.OpenRoot(format)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil && !os.SameFile(info, opened) {
+		err = errors.New("another directory took its place")
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// checkAbove checks every level down to a directory, as far as it is there, and
+// returns its path without symbolic links.
+func checkAbove(dir string, links int) (string, error) {
+	at := string(filepath.Separator)
+	rest := strings.Split(strings.Trim(filepath.Clean(dir), at), at)
+	for i, name := range append([]string{""}, rest...) {
+		next := filepath.Join(at, name)
+		info, err := os.Lstat(next)
+		if errors.Is(err, fs.ErrNotExist) {
+			return filepath.Join(append([]string{at}, rest[max(i-1, 0):]...)...), nil
+		}
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return followLink(next, info, rest[i:], links)
+		}
+		if err == nil {
+			err = checkLevel(info, false)
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", next, reasonOf(err))
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// followLink goes on with the target of a symbolic link and what lies below it.
+func followLink(link string, info fs.FileInfo, rest []string, links int) (string, error) {
+	target, err := os.Readlink(link)
+	switch {
+	case links == maxLinks:
+		err = errors.New("too many symbolic links")
+	case err == nil && !isTrusted(info):
+		err = errForeign
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", link, reasonOf(err))
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	return checkAbove(filepath.Join(append([]string{target}, rest...)...), links+1)
+}
+
+// ErrNotOwn is the error of a cache directory that other users can write to, or
+// could put another directory in the place of.
+var ErrNotOwn = errors.New("not this user's alone")
+
+// notOwn says why a directory is not this user's alone.
+type notOwn string
+
+func (e notOwn) Error() string { return string(e) }
+
+func (e notOwn) Is(target error) bool { return target == ErrNotOwn }
+
+const errForeign = notOwn("it belongs to another user")
+
+// checkLevel reports a directory that other users can put things into. Where it
+// has to be this user's own, root's will not do.
+func checkLevel(info fs.FileInfo, own bool) error {
+	mode := info.Mode()
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case mode&fs.ModeSymlink != 0 && own:
+		return errors.New("it is a symbolic link; remove it")
+	case mode&fs.ModeSymlink != 0:
+		return errors.New("it is a symbolic link; name the directory that it points to")
+	case !mode.IsDir():
+		return syscall.ENOTDIR
+	case !ok:
+		return nil
+	case !isTrusted(info), own && int(stat.Uid) != os.Geteuid():
+		return errForeign
+	case mode&fs.ModeSticky != 0 && !own:
+		return nil // a user can rename only files of its own there
+	case mode.Perm()&0o002 != 0:
+		return notOwn("every user can write to it")
+	case mode.Perm()&0o020 != 0 && !isPrivateGroup(stat.Gid):
+		return notOwn("its group can write to it")
+	}
+	return nil
+}
+
+// isTrusted reports whether a file belongs to this user, to root, or to the
+// owner of the root directory, which is another number where user namespaces
+// map root so. That user could do anything here.
+func isTrusted(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 || int(stat.Uid) == os.Geteuid() {
+		return true
+	}
+	var top syscall.Stat_t
+	return syscall.Stat("/", &top) == nil && top.Uid == stat.Uid
+}
+
+// isPrivateGroup reports whether a group is root's, or this user's own: where a
+// file mode mask of 002 is usual, that group has no other members.
+func isPrivateGroup(gid uint32) bool { return gid == 0 || int(gid) == os.Getegid() }
+
+// dropLinks removes the symbolic links at a name and at the levels above it: the
+// cache makes none, and follows none.
+func (c *Cache) dropLinks(name string) {
+	for i := range len(name) + 1 {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		info, err := c.root.Lstat(name[:i])
+		if err != nil {
+			return
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			_ = c.root.Remove(name[:i])
+			return
+		}
+	}
+}

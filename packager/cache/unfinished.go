@@ -1,0 +1,138 @@
+package cache
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"laminate/packager/scratch"
+)
+
+// tempPlace is where scratch directories are made. It implements
+// [scratch.Place].
+type tempPlace struct{ root *os.Root }
+
+func (p tempPlace) Mkdir(name string, perm fs.FileMode) error {
+	err := p.root.Mkdir(path.Join(temps, name), perm)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := p.root.MkdirAll(temps, 0o700); err != nil {
+		return err
+	}
+	return p.root.Mkdir(path.Join(temps, name), perm)
+}
+
+func (p tempPlace) Open(name string) (*os.File, error) { return p.root.Open(path.Join(temps, name)) }
+
+func (p tempPlace) RemoveAll(name string) error { return p.root.RemoveAll(path.Join(temps, name)) }
+
+// unfinished makes a file of a new name in this run's scratch directory, which
+// is made anew where it was removed.
+func (c *Cache) unfinished(do func(name string) error) (name string, err error) {
+	for range 100 {
+		dir, err := c.scratchName()
+		if err != nil {
+			return "", err
+		}
+		name = path.Join(dir, rand.Text())
+		if err = do(name); err == nil {
+			return name, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if _, gone := c.root.Lstat(dir); gone == nil {
+			return "", err // it is another file that is missing
+		}
+		c.dropScratch()
+	}
+	return "", errGone
+}
+
+// scratchName returns where this run's scratch directory is.
+func (c *Cache) scratchName() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.scratch == nil {
+		dir, err := scratch.Make(tempPlace{c.root})
+		if err != nil {
+			return "", err
+		}
+		c.scratch = dir
+	}
+	return path.Join(temps, c.scratch.Name), nil
+}
+
+// dropScratch removes this run's scratch directory. One that cannot be removed is
+// left to a later run.
+func (c *Cache) dropScratch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.scratch != nil {
+		_ = c.scratch.Remove()
+		c.scratch = nil
+	}
+}
+
+// sweep removes what killed runs have not finished.
+func (c *Cache) sweep() {
+	tmp, err := c.root.OpenRoot(temps)
+	if err != nil {
+		return
+	}
+	defer tmp.Close()
+	scratch.SweepRoot(tmp)
+}
+
+// Clean removes everything but what runs that use the cache at the same time have
+// not finished. They go on, and find or keep less.
+func (c *Cache) Clean() error {
+	if c == nil {
+		return nil
+	}
+	if info, err := c.root.Lstat(temps); err == nil && !info.IsDir() {
+		if err := c.root.Remove(temps); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	c.sweep()
+	all := []string{entries, path.Dir(blobs)}
+	if tmp, err := fs.ReadDir(c.root.FS(), temps); err == nil {
+		for _, e := range tmp {
+			if !scratch.Swept(e.Name()) {
+				all = append(all, path.Join(temps, e.Name()))
+			}
+		}
+	}
+	var errs []error
+	for _, name := range all {
+		errs = append(errs, c.discard(name))
+	}
+	return errors.Join(errs...)
+}
+
+// discard removes a file or a directory into which other runs may be writing: it
+// is taken away from them first.
+func (c *Cache) discard(name string) error {
+	if _, err := c.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	away, err := c.unfinished(func(away string) error { return c.root.Rename(name, away) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another run has removed it
+	}
+	if err != nil {
+		away = name
+	}
+	// A run that had begun to write into it may just be ending that.
+	for range 100 {
+		if err = c.root.RemoveAll(away); !errors.Is(err, syscall.ENOTEMPTY) {
+			break
+		}
+	}
+	return err
+}
