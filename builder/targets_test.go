@@ -99,7 +99,7 @@ var _ = Describe("several targets", func() {
 	})
 
 	It("have to be named where the build image is for several", func() {
-		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:3: build image oci:base: it has several images, for linux/amd64, linux/arm64; choose one with --target"))
+		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:3: build image oci:base: it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
 	})
 
 	It("have to be what the build image is for", func() {

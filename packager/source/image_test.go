@@ -263,7 +263,7 @@ var _ = DescribeTable("the image of an index is chosen by target",
 	Entry("the only one", "linux/arm64", "", "linux/arm64"),
 	Entry("the only one of the system", "windows/amd64 linux/amd64", "linux", "linux/amd64"),
 	Entry("none", "linux/amd64 linux/arm64", "linux/s390x", "!it has no image for linux/s390x, but for linux/amd64, linux/arm64"),
-	Entry("several", "linux/amd64 linux/arm64", "", "!it has several images, for linux/amd64, linux/arm64; choose one with --target"),
+	Entry("several", "linux/amd64 linux/arm64", "", "!it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"),
 	Entry("several variants", "linux/arm/v6 linux/arm/v7", "linux/arm", "!it has several images, for linux/arm/v6, linux/arm/v7"),
 )
 

@@ -79,7 +79,7 @@ func pick(ctx context.Context, c catalog, index *v1.IndexManifest, holds holding
 	case len(fit) > 1 && len(tagsOf(index)) > 1:
 		return nil, fmt.Errorf("it has several images (tags %s); name one as :TAG, or its platform with --target", strings.Join(tagsOf(index), ", "))
 	case len(fit) > 1:
-		return nil, fmt.Errorf("it has several images, for %s; choose one with --target", platforms(fit))
+		return nil, fmt.Errorf("it has several images, for %s; choose with --target %s", platforms(fit), strings.ReplaceAll(platforms(fit), ", ", " or --target "))
 	}
 	if fit[0].image != nil {
 		return fit[0].image, nil
