@@ -94,4 +94,12 @@ var _ = Describe("what scripts for pack say", func() {
 		By("warning where it has no effect")
 		Expect(laminate("package", "oci:x", "--append-image-name-suffix").stderr).To(HavePrefix("warning: --append-image-name-suffix has no effect: DEST is not in a registry\n"))
 	})
+
+	It("gives --target for systems that laminate has no images for beside linux", func() {
+		r := laminate("package", "x.cnb", "-t", "windows/amd64", "-t", "linux/amd64", "-t", "darwin/arm64", "--dry-run")
+		Expect(r.code).To(BeZero(), r.stderr)
+		Expect(r.stderr).To(Equal("warning: --target windows/amd64, darwin/arm64 skipped; laminate makes images for linux only\n"))
+		Expect(strings.Count(r.stdout, " for linux/amd64: ")).To(Equal(1), r.stdout)
+		Expect(r.stdout).NotTo(ContainSubstring("windows"))
+	})
 })

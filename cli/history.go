@@ -113,11 +113,11 @@ func (h *historyRun) readFlags() (errs []error) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, h.empty()...)
-	targets, err := parseTargets(split(h.c.String("target")))
+	targets, skipped, err := parseTargets(split(h.c.String("target")))
 	switch {
 	case err != nil:
 		errs = append(errs, err)
-	case len(targets) != 1 || len(targets[0].Distros) > 1 || targets[0].Arch == "":
+	case len(targets) != 1 || len(skipped) > 0 || len(targets[0].Distros) > 1 || targets[0].Arch == "":
 		errs = append(errs, errors.New("--target is one platform, as linux/amd64"))
 	default:
 		o.Target = targets[0]

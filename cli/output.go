@@ -32,6 +32,7 @@ type output struct {
 
 	dest        location.Location
 	targets     []flatten.Target
+	skipped     []flatten.Target // those of --target that are for other systems than linux
 	tags        []string
 	labels      map[string]string
 	compression layer.Compression
@@ -81,7 +82,7 @@ func (o *output) read() (errs []error) {
 		note(err)
 	}
 	var err error
-	o.targets, err = parseTargets(o.list("target"))
+	o.targets, o.skipped, err = parseTargets(o.list("target"))
 	note(err)
 	o.tags, err = parseTags(o.list("tag"))
 	note(err)
@@ -176,6 +177,9 @@ func (o *output) empty() (errs []error) {
 // doubts warns of flags that the destination leaves without effect, and of compressions that its
 // readers do not know.
 func (o *output) doubts() {
+	if len(o.skipped) > 0 {
+		o.say.Warn("--target " + joinTargets(o.skipped) + " skipped; laminate makes images for linux only")
+	}
 	if o.c.Bool("append-image-name-suffix") && o.dest.Kind != location.Registry {
 		o.say.Warn("--append-image-name-suffix has no effect: DEST is not in a registry")
 	}

@@ -159,24 +159,51 @@ func parseTags(tags []string) ([]string, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// parseTargets reads the platforms of --target.
-func parseTargets(targets []string) ([]flatten.Target, error) {
+// otherSystems are operating systems that images may be for, or that people work on, beside linux.
+// Buildpackages of pack's may be for some of them.
+var otherSystems = []string{"darwin", "freebsd", "netbsd", "openbsd", "windows"}
+
+// parseTargets reads the platforms of --target. It returns those for linux; those for other
+// systems, which are skipped, are returned apart, and are invalid where none is for linux.
+func parseTargets(values []string) (targets, skipped []flatten.Target, err error) {
 	var parsed []flatten.Target
 	var errs []error
-	for _, t := range targets {
-		target, err := flatten.ParseTarget(t)
-		if err == nil {
-			err = checkTarget(target)
+	isOther := func(t flatten.Target) bool { return slices.Contains(otherSystems, t.OS) }
+	wrong := func(value string, err error) { errs = append(errs, fmt.Errorf("--target %s: %w", value, err)) }
+	for _, v := range values {
+		t, err := flatten.ParseTarget(v)
+		if err == nil && !isOther(t) {
+			err = checkTarget(t)
 		}
-		if err == nil && slices.ContainsFunc(parsed, func(p flatten.Target) bool { return p.String() == target.String() }) {
+		if err == nil && slices.ContainsFunc(parsed, func(p flatten.Target) bool { return p.String() == t.String() }) {
 			err = errors.New("it is named twice")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--target %s: %w", t, err))
+			wrong(v, err)
+			continue
 		}
-		parsed = append(parsed, target)
+		parsed = append(parsed, t)
+		if isOther(t) {
+			skipped = append(skipped, t)
+		} else {
+			targets = append(targets, t)
+		}
 	}
-	return parsed, errors.Join(errs...)
+	if len(targets) == 0 {
+		for _, t := range skipped {
+			wrong(t.String(), checkTarget(t))
+		}
+	}
+	return targets, skipped, errors.Join(errs...)
+}
+
+// joinTargets returns the targets as a list to read.
+func joinTargets(targets []flatten.Target) string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // architectures are those that Go, and so most of what runs in images, has on
