@@ -11,9 +11,10 @@ import (
 var (
 	references = regexp.MustCompile(`^(?:docker:/{1,3}|docker-daemon:)`)
 	archives   = regexp.MustCompile(`^(?:oci|oci-archive|docker-archive):[^:]*:?`)
-	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/{2,}`)
-	digest     = regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,}$`)
-	validPort  = regexp.MustCompile(`^[^:]*(?::[0-9]*)?$|^\[[0-9A-Fa-f:.%]*\](?::[0-9]*)?$`)
+	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/+`)
+	// digest matches one of a usual algorithm also where it is too short.
+	digest    = regexp.MustCompile(`^(?:sha(?:256|384|512):[0-9A-Fa-f]*|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,})$`)
+	validPort = regexp.MustCompile(`^[^:]*(?::[0-9]*)?$|^\[[0-9A-Fa-f:.%]*\](?::[0-9]*)?$`)
 	// urlInText finds addresses in sentences, up to a space or a quote.
 	urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)
 )
@@ -54,9 +55,15 @@ func redactAddress(s string, isAddress bool) string {
 	case at >= 0 && !isAddress && (s[0] == '.' || !strings.Contains(authority[:at], ":") && end == len(s)): // a path, or name@1.2
 	case at >= 0:
 		s = s[at+1:]
-	case !validPort.MatchString(authority) && strings.Contains(s, "@") && !strings.Contains(s, "@sha256:"):
-		// A password with a slash or the like in it: not even the host is sure.
-		s = hidden + s[strings.LastIndexByte(s, '@')+1:]
+	case !validPort.MatchString(authority):
+		// A password with a slash or the like in it, if there is an @: not even the host is sure.
+		before := s
+		if i := strings.LastIndexByte(s, '@'); i >= 0 && digest.MatchString(s[i+1:]) {
+			before = s[:i]
+		}
+		if i := strings.LastIndexByte(before, '@'); i >= 0 {
+			s = hidden + s[i+1:]
+		}
 	}
 	if i := strings.IndexAny(s, "?#"); i >= 0 && isAddress {
 		s = s[:i+1] + hidden

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -34,6 +35,11 @@ func tryPush(ctx context.Context, o registry.Options, body []byte) error {
 func pushBlob(ctx context.Context, o registry.Options, body []byte) {
 	GinkgoHelper()
 	Expect(tryPush(ctx, o, body)).To(Succeed())
+}
+
+// putManifest writes an empty index to acme/x through the library.
+func putManifest(ctx context.Context, o registry.Options) error {
+	return remote.Put(reference(o, "reg.example.com/acme/x:1"), empty.Index, o.Remote(ctx)...)
 }
 
 // the requests that a registry may answer with something endless or unfit.
@@ -150,39 +156,62 @@ var _ = Describe("a registry", func() {
 		Expect(asks["a manifest"](ctx, w.options(login))).To(HaveOccurred())
 	})
 
-	It("whose token expires gets a request again with its body", func(ctx SpecContext) {
+	It("may name an address that is none where no request follows", func(ctx SpecContext) {
 		w := newWorld()
-		body, _ := blob(1 << 20)
-		token := 1
-		var got []int64
-		w.at("https://auth.org", func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"token":"`+strings.Repeat("t", token)+`"}`)
-		})
 		w.at(home, func(w http.ResponseWriter, r *http.Request) {
-			n, _ := io.Copy(io.Discard, r.Body)
-			if r.Method == http.MethodPatch {
-				if got = append(got, n); len(got) == 1 {
-					token = 2
-				}
-			}
-			if r.Header.Get("Authorization") != "Bearer "+strings.Repeat("t", token) {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.org/token",service="x",error="invalid_token"`)
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			switch r.Method {
-			case http.MethodHead:
-				w.WriteHeader(http.StatusNotFound)
-			case http.MethodPost, http.MethodPatch:
-				w.Header().Set("Location", "/v2/acme/x/blobs/uploads/1")
-				w.WriteHeader(http.StatusAccepted)
-			case http.MethodPut:
+			if r.Method == http.MethodPut {
+				w.Header().Set("Location", "0:manifest")
 				w.WriteHeader(http.StatusCreated)
 			}
 		})
-		pushBlob(ctx, w.options(login), body)
-		Expect(got).To(Equal([]int64{1 << 20, 1 << 20}))
+		Expect(putManifest(ctx, w.options(login))).To(Succeed())
 	})
+
+	DescribeTable("may refuse a token that has expired, and gets the same request with another", func(ctx SpecContext, method string, put bool) {
+		w := newWorld()
+		tokens := 0
+		w.at("https://auth.org", func(w http.ResponseWriter, _ *http.Request) {
+			tokens++
+			_, _ = io.WriteString(w, `{"token":"`+strings.Repeat("t", tokens)+`"}`)
+		})
+		var bodies []int64
+		expired := 0
+		w.at(home, func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			if r.Method == method {
+				if bodies = append(bodies, n); len(bodies) == 1 {
+					expired = tokens
+				}
+			}
+			if got := r.Header.Get("Authorization"); len(got) <= len("Bearer ")+expired {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.org/token",service="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			switch {
+			case r.Method == http.MethodPost, r.Method == http.MethodPatch:
+				w.Header().Set("Location", "/v2/acme/x/blobs/uploads/1")
+				w.WriteHeader(http.StatusAccepted)
+			case r.Method == http.MethodPut:
+				w.WriteHeader(http.StatusCreated)
+			}
+		})
+		if put {
+			Expect(putManifest(ctx, w.options(login))).To(Succeed())
+		} else {
+			body, _ := blob(1 << 20)
+			Expect(tryPush(registry.Unasked(ctx), w.options(login), body)).To(Succeed())
+		}
+		Expect(bodies).To(HaveLen(2))
+		Expect(bodies[0]).To(Equal(bodies[1]))
+		Expect(expired).To(Equal(1))
+		Expect(tokens).To(Equal(2))
+	},
+		Entry("when an upload begins", http.MethodPost, false),
+		Entry("when it sends a blob", http.MethodPatch, false),
+		Entry("when it ends an upload", http.MethodPut, false),
+		Entry("when it puts a manifest", http.MethodPut, true),
+	)
 
 	It("that does not even answer in TLS is asked once", func(ctx SpecContext) {
 		silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -248,6 +277,23 @@ var _ = Describe("a peer that is too slow", func() {
 		Expect(err).NotTo(HaveOccurred())
 		_, err = o.Retrying().RoundTrip(req)
 		isSlow(err)
+	})
+
+	It("is not taken for slow because the connection took long", func(ctx SpecContext) {
+		o := registry.Options{Stall: 4 * stall, Transport: tripper(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(7 * stall / 2)
+			for {
+				if _, err := io.ReadFull(r.Body, make([]byte, 100)); err != nil {
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, r.Context().Err()
+				}
+				time.Sleep(25 * time.Millisecond)
+			}
+		})}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, home, strings.NewReader(strings.Repeat("x", 1000)))
+		Expect(err).NotTo(HaveOccurred())
+		resp, err := o.Retrying().RoundTrip(req)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.Body.Close()).To(Succeed())
 	})
 
 	It("is not asked to resume a blob", func(ctx SpecContext) {

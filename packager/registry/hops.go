@@ -120,24 +120,25 @@ func isLogin(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }
 
-// checkLocation looks at where an answer leads, before anything else does: an
-// address that cannot be parsed would be repeated in an error, signature
-// included, and nothing else ends a chain of redirects.
+// checkLocation looks at where an answer leads, if another request follows, before
+// anything else does: an address that cannot be parsed would be repeated in an error,
+// signature included, and nothing else ends a chain of redirects.
 func checkLocation(resp *http.Response, all []*http.Request) error {
 	to := resp.Header.Get("Location")
 	if to == "" {
 		return nil
 	}
 	last := all[len(all)-1]
-	if _, err := last.URL.Parse(to); err != nil {
-		return fmt.Errorf("invalid Location header from %s", last.URL.Host)
-	}
+	isRedirect := false
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return nil
+		isRedirect = true
 	}
-	if len(all) < redirectLimit {
+	isUpload := last.Method == http.MethodPost || last.Method == http.MethodPatch
+	if _, err := last.URL.Parse(to); err != nil && (isRedirect || isUpload) {
+		return fmt.Errorf("invalid Location header from %s", last.URL.Host)
+	}
+	if !isRedirect || len(all) < redirectLimit {
 		return nil
 	}
 	var hosts []string

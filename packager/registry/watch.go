@@ -43,15 +43,16 @@ func (w *watch) beginWait() {
 // the request, where that was too little.
 func (w *watch) endWait(moved int64) error {
 	w.timer.Stop()
-	w.waited += time.Since(w.since)
-	w.moved += moved
-	if w.waited < w.after {
+	if w.moved += moved; w.moved == 0 {
+		return nil // connecting, for one; of silence the timer takes care
+	}
+	if w.waited += time.Since(w.since); w.waited < w.after {
 		return nil
 	}
 	slow := &StallError{Host: w.host, For: w.waited, Bytes: w.moved}
 	enough := float64(w.moved) >= leastRate*w.waited.Seconds()
 	w.waited, w.moved = 0, 0
-	if enough || slow.Bytes == 0 { // of silence the timer takes care
+	if enough {
 		return nil
 	}
 	w.cancel(slow)
