@@ -2,7 +2,11 @@ package packager_test
 
 import (
 	"archive/tar"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -13,6 +17,7 @@ import (
 	"laminate/packager"
 	"laminate/packager/assembly"
 	"laminate/packager/location"
+	"laminate/packager/source"
 )
 
 // over makes the image at the location the previous one.
@@ -106,6 +111,27 @@ var _ = Describe("the previous image", func() {
 		Entry("no layout", func(b *bench, _ string) change { return over(location.OCILayout, b.at("none"), "") }),
 		Entry("no such tag", func(b *bench, _ string) change { return over(location.OCILayout, b.at("left"), "v2") }),
 	)
+
+	It("at the destination ends the run where the registry is silent, which is not asked again", func(ctx SpecContext) {
+		b := newBench()
+		b.pair(flatten.None)
+		config, err := packager.ReadConfig(b.toml("acme_left@1", "acme_a@1", "acme_b@1"))
+		Expect(err).NotTo(HaveOccurred())
+		var asked atomic.Int32
+		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			<-r.Context().Done()
+		}))
+		DeferCleanup(silent.Close)
+		host := strings.TrimPrefix(silent.URL, "http://")
+		open := &source.Opener{WorkDir: GinkgoT().TempDir(), Log: &b.log, Stall: 50 * time.Millisecond}
+		o := packager.Options{Config: config, WorkDir: open.WorkDir, Log: &b.log}
+		over(location.Registry, "", host+"/acme/left:1")(&o)
+		_, err = packager.Prepare(ctx, open, o)
+		Expect(err).To(MatchError(ContainSubstring("registry " + host + " is silent: no byte moved for 50ms")))
+		Expect(asked.Load()).To(Equal(int32(1)))
+		Expect(b.saidWarnings()).To(BeEmpty())
+	})
 
 	It("that cannot be read is a warning, and all is made anew", func() {
 		b := newBench()

@@ -36,9 +36,10 @@ type PreviousImage struct {
 	Named bool
 }
 
-// openPrevious opens the previous image, if there is one for the target. One
-// that nobody has named may be missing; if it cannot be read, that is a warning,
-// and the new image is made without it.
+// openPrevious opens the previous image, if there is one for the target. One that
+// was not named may be missing; if it cannot be read, that is a warning, and the
+// new image is made without it. Where its registry does not answer in time, that is
+// an error: the new image goes to the same registry, which would be waited for again.
 func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target, log progress.Log) (*Previous, error) {
 	if at == nil {
 		return nil, nil
@@ -52,6 +53,8 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 		return nil, fmt.Errorf("previous image %w; --previous none does without one", err)
 	case isAbsent(err):
 		return nil, nil
+	case source.IsTimeout(err):
+		return nil, err
 	default:
 		log.Warn(fmt.Sprintf("the previous image cannot be used, and it is gone on without it: %v", err))
 		return nil, nil

@@ -48,6 +48,14 @@ func IsNetwork(err error) bool {
 		errors.As(err, &plain) || errors.As(err, &other)
 }
 
+// IsTimeout reports whether a registry or another host did not answer in time, or was
+// too slow.
+func IsTimeout(err error) bool {
+	var stall *StallError
+	var other net.Error
+	return errors.As(err, &stall) || errors.As(err, &other) && other.Timeout()
+}
+
 type explained struct {
 	message string
 	err     error

@@ -1,11 +1,14 @@
 package sink_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -33,6 +36,93 @@ var _ = DescribeTable("a push succeeds where the registry", func(ctx SpecContext
 	}, false),
 	Entry("does not show a manifest at once", hidden(4), false),
 	Entry("does not show a manifest for long", hidden(1000), true),
+)
+
+var _ = DescribeTable("a push that replaces a tag succeeds where the registry shows the old image", func(ctx SpecContext, reads int32, warns bool) {
+	reg := fixtures.CountedRegistry(GinkgoT())
+	log := &recorded{}
+	write := func(img sink.Image) {
+		GinkgoHelper()
+		_, err := sink.Write(ctx, inRegistry(reg.Host+"/a:1"), []sink.Image{img}, sink.Options{Log: log, Pause: time.Millisecond})
+		Expect(err).NotTo(HaveOccurred())
+	}
+	before, img := imageOf(amd64, layerOf(9, 10)), imageOf(amd64, layerOf(1, 1000))
+	write(before)
+	var written atomic.Bool
+	var shown atomic.Int32
+	reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/manifests/1") {
+			return false
+		}
+		if r.Method == http.MethodPut {
+			written.Store(true)
+			return false
+		}
+		if !written.Load() || shown.Add(1) > reads {
+			return false
+		}
+		http.Redirect(w, r, "/v2/a/manifests/"+digestOf(before).String(), http.StatusTemporaryRedirect)
+		return true
+	})
+	write(img)
+	reg.Before(nil)
+	Expect(get(reg.Host + "/a:1").Digest).To(Equal(digestOf(img)))
+	Expect(shown.Load()).To(BeNumerically(">=", min(reads, 5)))
+	warning := fmt.Sprintf("warning %s/a:1: the registry accepted %s, but still shows it names %s there", reg.Host, digestOf(img), digestOf(before))
+	if warns {
+		Expect(log.lines).To(ContainElement(HavePrefix(warning)))
+	} else {
+		Expect(log.lines).NotTo(ContainElement(HavePrefix("warning ")))
+	}
+},
+	Entry("not at all", int32(0), false),
+	Entry("for a moment", int32(3), false),
+	Entry("for long", int32(1000), true),
+)
+
+var _ = DescribeTable("a mount falls back to an upload where the token server refuses the right to read the other repository", func(ctx SpecContext, status int) {
+	reg := fixtures.CountedRegistry(GinkgoT())
+	layers := []v1.Layer{layerOf(1, 1000), layerOf(2, 1000), layerOf(3, 1000)}
+	_, err := sink.Write(ctx, inRegistry(reg.Host+"/source:1"), []sink.Image{imageOf(amd64, layers...)}, sink.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	source, err := get(reg.Host + "/source:1").Image()
+	Expect(err).NotTo(HaveOccurred())
+	mountable, err := source.Layers()
+	Expect(err).NotTo(HaveOccurred())
+	reg.Reset()
+
+	var refused atomic.Int32
+	reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			if scopes := strings.Join(r.URL.Query()["scope"], " "); strings.Contains(scopes, "push") && strings.Contains(scopes, "repository:source:") {
+				refused.Add(1)
+				return said(w, status)
+			}
+			_, err := io.WriteString(w, `{"token":"t"}`)
+			return err == nil
+		}
+		if r.URL.Query().Has("mount") {
+			r.URL.RawQuery = "" // no token gives the right to it
+		}
+		if strings.HasPrefix(r.URL.Path, "/v2/source/") || r.Header.Get("Authorization") == "Bearer t" {
+			return false // the layers can be read by anyone
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+reg.Host+`/token",service="x"`)
+		return said(w, http.StatusUnauthorized)
+	})
+	log := &recorded{}
+	img := imageOf(amd64, mountable...)
+	_, err = sink.Write(ctx, inRegistry(reg.Host+"/b:1"), []sink.Image{img}, sink.Options{Log: log, Pause: time.Millisecond})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(refused.Load()).To(BeNumerically(">", 0))
+	Expect(reg.Count(http.MethodPatch, fixtures.Upload)).To(Equal(4), "three layers and the config, each once")
+	Expect(log.lines).NotTo(ContainElement(HavePrefix("warning ")))
+	reg.Before(nil)
+	Expect(get(reg.Host + "/b:1").Digest).To(Equal(digestOf(img)))
+},
+	Entry("with 401", http.StatusUnauthorized),
+	Entry("with 403", http.StatusForbidden),
+	Entry("with 400", http.StatusBadRequest),
 )
 
 // hidden answers the first n reads of manifests with 404.

@@ -29,6 +29,10 @@ type image struct {
 	log             progress.Log
 }
 
+// IsTimeout reports whether opening an image failed because its registry did not
+// answer in time.
+func IsTimeout(err error) bool { return registry.IsTimeout(err) }
+
 // config gives the image's config, once it is known to be small enough.
 func (i *image) config() (*v1.ConfigFile, error) {
 	if i.stored {
