@@ -10,8 +10,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"laminate/flatten/layer/inflate"
 )
 
 // Compression is how a layer's blob is compressed.
@@ -109,25 +107,6 @@ func newEncoder(c Compression) func(*segment) error {
 		}
 		return enc.Close()
 	}
-}
-
-// Decompress reads a blob of the compression. Who opened it closes it; the
-// blob stays open.
-func (c Compression) Decompress(blob io.Reader) (io.ReadCloser, error) {
-	switch c {
-	case Gzip:
-		r, err := inflate.NewReader(blob)
-		return io.NopCloser(r), err
-	case Zstd:
-		dec, err := zstd.NewReader(blob, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
-		if err != nil {
-			return nil, err
-		}
-		return dec.IOReadCloser(), nil
-	case Uncompressed:
-		return io.NopCloser(blob), nil
-	}
-	return nil, fmt.Errorf("compression %q is not known", string(c))
 }
 
 // ParseCompression reads the name of a compression.

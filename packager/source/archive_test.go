@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -104,6 +106,19 @@ var _ = Describe("an archive", func() {
 		}
 	})
 
+	It("may be padded with zeros, as what was on a tape is", func() {
+		for _, data := range [][]byte{with(), packed(layer.Gzip, with())} {
+			p := file("x", append(data, make([]byte, 10_240-len(data)%10_240)...))
+			Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(Equal(want("acme/a")))
+			tars, err := opener().Tars(context.Background(), path(p), amd64, func(string) bool { return true })
+			Expect(err).NotTo(HaveOccurred())
+			r, err := tars[0](context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			_, err = io.Copy(io.Discard, r)
+			Expect(errors.Join(err, r.Close())).To(Succeed())
+		}
+	})
+
 	DescribeTable("that is damaged or cut off is told so",
 		func(why string, make func() []byte) {
 			before := openFiles()
@@ -116,6 +131,7 @@ var _ = Describe("an archive", func() {
 		Entry("xz", "not supported", func() []byte { return []byte("\xfd7zXZ\x00rest") }),
 		Entry("gzip, cut off", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-9] }),
 		Entry("gzip, cut off in its trailer", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-1] }),
+		Entry("gzip, with something behind", "14 bytes after its end that are not gzip", func() []byte { return append(packed(layer.Gzip, with()), "something else"...) }),
 		Entry("gzip, damaged checksum", "invalid checksum", func() []byte { d := packed(layer.Gzip, with()); d[len(d)-5] ^= 1; return d }),
 		Entry("zstd, cut off", "unexpected EOF", func() []byte { d := packed(layer.Zstd, with()); return d[:len(d)-9] }),
 		Entry("zip, cut off", "zip", func() []byte { d := component("acme/a").zip(); return d[:len(d)-30] }),

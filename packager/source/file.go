@@ -237,7 +237,7 @@ func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compre
 	task := o.log().Start(progress.Reading, progress.Subject{Name: name}, size)
 	defer func() { task.Done(err) }()
 	packed := &counted{Reader: reported{f, task}}
-	r, err := c.Decompress(packed)
+	r, err := c.DecompressArchive(packed)
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ func (o *Opener) openTar(ctx context.Context, file string, a *archive, name stri
 		}
 		return asTar(a.files)(ctx)
 	}
-	r, err := compressionIn(magic).Decompress(head)
+	r, err := compressionIn(magic).DecompressArchive(head)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}

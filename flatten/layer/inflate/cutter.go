@@ -19,8 +19,9 @@ type Cutter struct {
 	err  error // of the stream, io.EOF at its end
 	read int64 // how much content was given out
 
-	member member
-	summed int64 // the content up to here is in the member's checksum
+	member   member
+	trailing *TrailingError // nil while all that was read is gzip
+	summed   int64          // the content up to here is in the member's checksum
 
 	cut
 }
@@ -97,6 +98,11 @@ func (c *Cutter) hold() {
 }
 
 func (c *Cutter) readHeader() error {
+	if c.member.data > 0 && !c.in.isMember() {
+		c.trailing = &TrailingError{Zeros: true}
+		c.step = (*Cutter).readTrailing
+		return nil
+	}
 	if err := c.in.header(); err != nil {
 		return err
 	}

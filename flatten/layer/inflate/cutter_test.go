@@ -36,7 +36,7 @@ var _ = Describe("Cutter", func() {
 			want, wantErr := stdRead(s.blob)
 			got, err := io.ReadAll(inflate.NewCutter(bytes.NewReader(s.blob)))
 			if wantErr != nil {
-				Expect(err).To(Equal(wantErr))
+				Expect(err).To(MatchError(wantErr))
 				want = got
 			} else {
 				Expect(err).NotTo(HaveOccurred())

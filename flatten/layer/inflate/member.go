@@ -1,6 +1,7 @@
 package inflate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -24,6 +25,15 @@ const maxString = 512
 // plainHeader is the header of every member that a Cutter gives: without name
 // and time, as laminate's own.
 var plainHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
+
+// isMember reports whether what follows begins as a member does, or whether
+// nothing does; what is there is not consumed.
+func (in *input) isMember() bool {
+	for len(in.buf)-in.pos < 2 && in.more() {
+	}
+	next := in.buf[in.pos:]
+	return bytes.HasPrefix(plainHeader, next[:min(2, len(next))])
+}
 
 // header reads a member's header. The error is io.EOF if there is no more.
 func (in *input) header() error {
