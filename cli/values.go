@@ -148,6 +148,10 @@ func parseTags(tags []string) ([]string, error) {
 	var errs []error
 	for _, t := range tags {
 		ref := strings.TrimPrefix(t, "docker://")
+		if err := location.NoSecret(ref); err != nil {
+			errs = append(errs, fmt.Errorf("--tag %q: %w", location.Redact(t), err))
+			continue
+		}
 		if _, err := reference.ParseNormalizedNamed(ref); err != nil {
 			errs = append(errs, fmt.Errorf("--tag %q: it is no image reference", t))
 		}
