@@ -26,6 +26,26 @@ type kept struct {
 
 	mu     sync.Mutex
 	layers map[string]*layer.Built // that were found or built, or were not found: nil
+
+	checkedMu sync.Mutex
+	checked   map[*source.Layer]bool // whether a source's layer is as its source says
+}
+
+// canStandFor reports whether what was kept may be used in the place of a
+// module: where its source cannot give it, what reads the source says why, so
+// that a run fails with a cache as it does without. A layer is checked once.
+func (k *kept) canStandFor(ctx context.Context, m *source.Module) bool {
+	if m.Layer == nil {
+		return true
+	}
+	k.checkedMu.Lock()
+	defer k.checkedMu.Unlock()
+	sound, known := k.checked[m.Layer]
+	if !known {
+		sound = m.Layer.Check(ctx) == nil
+		k.checked[m.Layer] = sound
+	}
+	return sound
 }
 
 // origin names the compressed form that a module's piece would have in a
@@ -41,7 +61,11 @@ func origin(m *source.Module, id v1.Hash) string {
 		if err != nil {
 			return ""
 		}
-		return fmt.Sprintf("blob %s %s %d %s", digest, l.Diff, loneLength(l), whose)
+		size, err := l.Size()
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("blob %s %d %s %s %d %s", digest, size, l.Compression, l.Diff, loneLength(l), whose)
 	case l != nil:
 		return "layer " + l.Diff.String() + " " + whose
 	case id != v1.Hash{}:

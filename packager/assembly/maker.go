@@ -42,7 +42,7 @@ type Maker struct {
 // NewMaker gives a maker of layers that are compressed so. What it builds it
 // keeps in the cache, which may be nil.
 func NewMaker(workDir string, c layer.Compression, keep *cache.Cache, log progress.Log) *Maker {
-	return &Maker{compression: c, log: log, blobs: newBlobs(workDir), kept: &kept{cache: keep, dir: workDir, layers: map[string]*layer.Built{}}, reports: newReports(), measured: &measured{facts: map[*source.Module]flatten.Facts{}}}
+	return &Maker{compression: c, log: log, blobs: newBlobs(workDir), kept: &kept{cache: keep, dir: workDir, layers: map[string]*layer.Built{}, checked: map[*source.Layer]bool{}}, reports: newReports(), measured: &measured{facts: map[*source.Module]flatten.Facts{}}}
 }
 
 // Follow gives a maker that has the same work directory and does not make what
@@ -97,11 +97,17 @@ func (k *Maker) Layer(ctx context.Context, ms Modules, planned flatten.PlannedLa
 	}
 	planned.Also = nil // that is for layers that are used as a source has them
 	have := k.kept.layer(ctx, k.compression, layerKey(k.compression, origins(ms, planned.Refs, ids)))
-	if have != nil && agree(ms, planned.Refs, ids, have.Pieces) {
+	if have != nil && agree(ms, planned.Refs, ids, have.Pieces) && k.canStandFor(ctx, ms, planned.Refs) {
 		l := Layer{Layer: have, Plan: planned, Pieces: have.Pieces, Reused: true}
 		return l, k.note(progress.Reused, have, Title(planned))
 	}
 	return k.build(ctx, ms, planned, ids)
+}
+
+// canStandFor reports whether a layer that was kept may be used in the place of
+// these modules.
+func (k *Maker) canStandFor(ctx context.Context, ms Modules, refs []flatten.Ref) bool {
+	return !slices.ContainsFunc(refs, func(r flatten.Ref) bool { return !k.kept.canStandFor(ctx, ms[r]) })
 }
 
 // agree tells whether a record of pieces is one of these refs, with the content

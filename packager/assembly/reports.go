@@ -52,7 +52,7 @@ func (r *reports) of(ctx context.Context, k *Maker, m *source.Module) (*seen, er
 
 func (s *seen) look(ctx context.Context, k *Maker, m *source.Module) (bool, error) {
 	have := m.Layer
-	if report, ok := k.kept.report(ctx, m.Kind, have); ok {
+	if report, ok := k.kept.report(ctx, m.Kind, have); ok && k.kept.canStandFor(ctx, m) {
 		s.Report, s.layer = report, watch(have, m.Kind, m.Source, report.Pieces)
 		return true, nil
 	}

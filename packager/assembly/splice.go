@@ -23,7 +23,7 @@ func (k *Maker) splice(ctx context.Context, m *source.Module, id v1.Hash) *layer
 	if isCertain(m) {
 		want.ContentID = id
 	}
-	if s := k.kept.piece(ctx, k.compression, origin(m, id), want); s != nil {
+	if s := k.kept.piece(ctx, k.compression, origin(m, id), want); s != nil && k.kept.canStandFor(ctx, m) {
 		s.Else = own
 		return s
 	}

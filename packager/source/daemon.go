@@ -58,6 +58,7 @@ func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, policy 
 	if err != nil {
 		return fmt.Errorf("%s: %w", img.name, err)
 	}
+	img.saved = true
 	return o.openDockerArchive(ctx, img, file, "")
 }
 

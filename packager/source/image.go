@@ -19,6 +19,8 @@ type image struct {
 	name   string // for messages
 	stored bool   // its layers are blobs of a known digest
 	remote bool   // its layers come over the network
+	// saved tells that the Docker daemon has just written it.
+	saved bool
 	// layoutDir is the OCI layout that it is in, "" where it is in none.
 	layoutDir string
 

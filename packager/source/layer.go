@@ -88,6 +88,29 @@ func (l *Layer) Within(content, packed int64) error {
 // Exists tells whether the registry that the layer is in still has it.
 func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }
 
+// Check returns what is wrong with the layer in its source, as far as that cannot
+// be known from its digest: a layer of a Docker archive is read to its end, and a
+// blob of an OCI layout must be there, with its size. Layers of registries and of
+// the Docker daemon are not asked for.
+func (l *Layer) Check(ctx context.Context) error {
+	if l.image.remote || l.image.saved {
+		return nil
+	}
+	if l.Stored {
+		rc, err := l.Layer.Compressed()
+		if err != nil {
+			return l.wrong(err)
+		}
+		return rc.Close()
+	}
+	rc, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, interruptible{ctx, rc})
+	return errors.Join(err, rc.Close())
+}
+
 // Compressed implements v1.Layer.
 func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if !l.Stored {
