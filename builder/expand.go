@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"laminate/flatten"
 	"laminate/packager/assembly"
@@ -72,11 +71,11 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	buildpacks, extensions := j.modules[flatten.Buildpack].Plain(), j.modules[flatten.Extension].Plain()
 	var problems config.Problems
 	var named []flatten.Ref
-	resolve := func(modules flatten.Modules, entries []flatten.Entry, path ...any) []flatten.Entry {
+	resolve := func(kind flatten.Kind, modules flatten.Modules, entries []flatten.Entry, path ...any) []flatten.Entry {
 		var resolved []flatten.Entry
 		for i, e := range entries {
 			found := modules.Find(e)
-			if message := unresolved(e, found, modules); message != "" {
+			if message := unresolved(kind, e, found, modules); message != "" {
 				problems = append(problems, c.Problem(message, append(slices.Clone(path), i)...))
 				continue
 			}
@@ -87,17 +86,17 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 		return resolved
 	}
 	for i, g := range c.Order {
-		j.order.Order = append(j.order.Order, flatten.Group{Entries: resolve(buildpacks, g.Entries, "order", i, "group")})
+		j.order.Order = append(j.order.Order, flatten.Group{Entries: resolve(flatten.Buildpack, buildpacks, g.Entries, "order", i, "group")})
 	}
-	j.system.Pre.Buildpacks = resolve(buildpacks, c.System.Pre.Buildpacks, "system", "pre", "buildpacks")
-	j.system.Post.Buildpacks = resolve(buildpacks, c.System.Post.Buildpacks, "system", "post", "buildpacks")
+	j.system.Pre.Buildpacks = resolve(flatten.Buildpack, buildpacks, c.System.Pre.Buildpacks, "system", "pre", "buildpacks")
+	j.system.Post.Buildpacks = resolve(flatten.Buildpack, buildpacks, c.System.Post.Buildpacks, "system", "post", "buildpacks")
 	var tops []flatten.Ref
 	for _, pkg := range packages[flatten.Buildpack] {
 		tops = append(tops, pkg.Root)
 	}
 	tops = append(tops, named...)
 	for i, g := range c.OrderExtensions {
-		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: resolve(extensions, g.Entries, "order-extensions", i, "group")})
+		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: resolve(flatten.Extension, extensions, g.Entries, "order-extensions", i, "group")})
 	}
 	var faults []flatten.Fault
 	j.Expansion, faults = buildpacks.ExpandAll(tops)
@@ -106,28 +105,23 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	return problems
 }
 
-// unresolved says why an entry of builder.toml stands for no module, or "".
-func unresolved(e flatten.Entry, found []flatten.Ref, at flatten.Modules) string {
-	var versions []string
-	for _, r := range found {
-		versions = append(versions, r.Version)
-	}
+// unresolved returns why an entry of builder.toml stands for no module, or "".
+func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flatten.Modules) string {
 	switch {
 	case len(found) == 1:
 		return ""
 	case len(found) > 1:
-		return fmt.Sprintf("%s is there in %d versions (%s), and the entry names none", e.ID, len(found), strings.Join(versions, ", "))
+		return fmt.Sprintf("ambiguous %s %q: it is there in %d versions; name one of %s", kind, e.ID, len(found), flatten.Few(found))
 	}
 	var names []string
 	for r := range at {
 		names = append(names, r.String())
 	}
 	slices.Sort(names)
-	message := fmt.Sprintf("%s is not in the builder", e.Ref())
 	if near := flatten.NearMisses(e.Ref().String(), names); len(near) > 0 {
-		message += "; there is " + strings.Join(near, ", ")
+		return fmt.Sprintf("unknown %s %q; did you mean %s?", kind, e.Ref(), flatten.AnyOf(near))
 	}
-	return message
+	return fmt.Sprintf("unknown %s %q; list its source in [[%ss]]", kind, e.Ref(), kind)
 }
 
 // add notes what does not come with the build image.

@@ -235,15 +235,16 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 		b.component("acme/npm@2")
 		b.extension("acme/x@1")
 		file := b.toml("[[buildpacks]]\nuri = 'acme_node@1.0.0'\nversion = '2.0.0'\n[[buildpacks]]\nuri = 'acme_npm@1'\nid = 'acme/yarn'\n[[buildpacks]]\nuri = 'acme_npm@2'\n",
-			"[[extensions]]\nuri = 'acme_x@1'\nid = 'acme/y'\n", order("acme/nod acme/npm"), orderExtensions("acme/x@2"), "[[system.pre.buildpacks]]\nid = 'acme/sys'\n")
+			"[[extensions]]\nuri = 'acme_x@1'\nid = 'acme/y'\n", order("acme/nod acme/npm"), orderExtensions("acme/x@2"), "[[system.pre.buildpacks]]\nid = 'acme/sys'\n[[system.post.buildpacks]]\nid = 'zzz'\n")
 		Expect(strings.Split(b.message(b.fails(file)), "\n")).To(Equal([]string{
 			"builder.toml:1: acme_node@1.0.0 holds acme/node@1.0.0, not acme/node@2.0.0",
 			"builder.toml:4: acme_npm@1 holds acme/npm@1, not acme/yarn@1",
 			"builder.toml:10: acme_x@1 holds acme/x@1, not acme/y@1",
-			"builder.toml:15: acme/nod is not in the builder; there is acme/node@1.0.0, acme/npm@1, acme/npm@2",
-			"builder.toml:17: acme/npm is there in 2 versions (1, 2), and the entry names none",
-			"builder.toml:21: acme/x@2 is not in the builder; there is acme/x@1",
-			"builder.toml:25: acme/sys is not in the builder; there is acme/npm@1, acme/npm@2",
+			`builder.toml:15: unknown buildpack "acme/nod"; did you mean acme/node@1.0.0, acme/npm@1 or acme/npm@2?`,
+			`builder.toml:17: ambiguous buildpack "acme/npm": it is there in 2 versions; name one of acme/npm@1, acme/npm@2`,
+			`builder.toml:21: unknown extension "acme/x@2"; did you mean acme/x@1?`,
+			`builder.toml:25: unknown buildpack "acme/sys"; did you mean acme/npm@1 or acme/npm@2?`,
+			`builder.toml:27: unknown buildpack "zzz"; list its source in [[buildpacks]]`,
 		}))
 	})
 

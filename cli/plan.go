@@ -183,8 +183,15 @@ func explain(err error) string {
 	case len(lines) == 1:
 		return lines[0]
 	}
-	return fmt.Sprintf("%d problems:\n   %s", len(lines), strings.Join(lines, "\n   "))
+	all := len(lines)
+	if all > mostProblems {
+		lines = append(lines[:mostProblems:mostProblems], fmt.Sprintf("and %d more; mend these first", all-mostProblems))
+	}
+	return fmt.Sprintf("%d problems:\n   %s", all, strings.Join(lines, "\n   "))
 }
+
+// mostProblems is how many problems a message lists.
+const mostProblems = 20
 
 // linesOf gives the errors that were joined, each on a line of its own whatever
 // somebody else wrote into it.

@@ -193,15 +193,15 @@ func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
 	case r == e.Root:
 		return place{reason: "root", of: r}
 	case len(owners) > 1:
-		return place{reason: "shared by " + few(owners), owners: JoinRefs(owners, ", ")}
+		return place{reason: "shared by " + Few(owners), owners: JoinRefs(owners, ", ")}
 	case ms[owners[0]].IsComposite():
 		return place{reason: "composite " + owners[0].String()}
 	}
 	return place{reason: "top-level component", of: r}
 }
 
-// few names refs, the first of them where they are many.
-func few(refs []Ref) string {
+// Few names refs, the first two and a count where they are more than three.
+func Few(refs []Ref) string {
 	const most = 3
 	if len(refs) <= most {
 		return JoinRefs(refs, ", ")

@@ -30,7 +30,7 @@ func Select(pattern string, refs []Ref) ([]Ref, error) {
 	case len(found) == 0:
 		return nil, fmt.Errorf("unknown buildpack %q%s", clip(pattern), hint(pattern, refs))
 	case len(found) > 1 && !isGlob && !hasVersion:
-		return nil, fmt.Errorf("ambiguous buildpack %q: it is there in %d versions; name one of %s", pattern, len(found), few(found))
+		return nil, fmt.Errorf("ambiguous buildpack %q: it is there in %d versions; name one of %s", pattern, len(found), Few(found))
 	}
 	return found, nil
 }
@@ -71,7 +71,7 @@ func hint(pattern string, refs []Ref) string {
 	}
 	near := NearMisses(pattern, names)
 	if len(near) == 0 {
-		return "; it is none of " + few(refs)
+		return "; it is none of " + Few(refs)
 	}
 	return "; did you mean " + AnyOf(near) + "?"
 }

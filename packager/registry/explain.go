@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -77,9 +78,10 @@ func reason(err error, host string) string {
 	var answer *transport.Error
 	var stall *StallError
 	var plain *PlainError
+	if refused := Certificate(err); refused != "" {
+		return fmt.Sprintf("registry %s: %s%s", host, otherServer(err, host), refused)
+	}
 	switch {
-	case strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
-		return fmt.Sprintf("registry %s: it speaks TLS, but its certificate is not one that this machine trusts; SSL_CERT_FILE names a file of others", host)
 	case errors.As(err, &answer):
 		return answered(answer, host)
 	case errors.As(err, &stall):
@@ -92,6 +94,39 @@ func reason(err error, host string) string {
 		return fmt.Sprintf("registry %s speaks plain HTTP only; --insecure-registry %s allows it", host, host)
 	}
 	return fmt.Sprintf("registry %s: %s", host, Shorten(bare(err)))
+}
+
+// Certificate returns why the certificate of a server was refused and what to
+// do about it, or "" where err is about something else.
+func Certificate(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return "certificate is signed by an unknown authority; set SSL_CERT_FILE to a PEM file with the certificate of that authority"
+	case errors.As(err, &other):
+		return Shorten(strings.TrimPrefix(other.Error(), "x509: ")) + "; use a name that is in the certificate"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "certificate has expired or is not yet valid; have it renewed, or set the clock of this machine"
+	case errors.As(err, &invalid):
+		return Shorten(strings.TrimPrefix(invalid.Error(), "x509: ")) + "; have it issued anew"
+	}
+	return ""
+}
+
+// otherServer returns the host that a request went to, for the front of a
+// message, where that is not the registry: a token server, or storage.
+func otherServer(err error, registry string) string {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return ""
+	}
+	at, err := url.Parse(request.URL)
+	if err != nil || at.Host == "" || at.Host == registry {
+		return ""
+	}
+	return at.Host + ": "
 }
 
 // answered tells of a response that the registry, or a server that it named, gave.

@@ -2,9 +2,13 @@ package registry_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -162,6 +168,39 @@ var _ = Describe("errors", func() {
 		Expect(once).To(MatchError(io.ErrUnexpectedEOF))
 		Expect(registry.Explain(once, "example.com/y")).To(BeIdenticalTo(once))
 		Expect(registry.Explain(context.Canceled, "x")).To(MatchError(context.Canceled))
+	})
+
+	DescribeTable("of a certificate name what is wrong with it and the next step", func(ctx SpecContext, ref, want string, change func(*tls.Config)) {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.StartTLS()
+		DeferCleanup(server.Close)
+		address := server.Listener.Addr().String()
+		config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone() // trusts the server
+		change(config)
+		transport := &http.Transport{TLSClientConfig: config, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		}}
+		DeferCleanup(transport.CloseIdleConnections)
+		o := registry.Options{Transport: transport, Keychain: keys{authn.Anonymous}, Pause: 1}
+		parsed, err := o.ParseReference(ref)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = remote.Get(parsed, o.Remote(ctx)...)
+		Expect(registry.Explain(err, ref)).To(MatchError(ref + ": registry " + parsed.Context().RegistryStr() + ": " + want))
+	},
+		Entry("by an unknown authority", "example.com/x", "certificate is signed by an unknown authority; set SSL_CERT_FILE to a PEM file with the certificate of that authority",
+			func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }),
+		Entry("by one, on this machine, where plain HTTP is tried as well", "127.0.0.1:5000/x", "certificate is signed by an unknown authority; set SSL_CERT_FILE to a PEM file with the certificate of that authority",
+			func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }),
+		Entry("for another name", "reg.test/x", "certificate is valid for example.com, *.example.com, not reg.test; use a name that is in the certificate",
+			func(*tls.Config) {}),
+		Entry("out of date", "example.com/x", "certificate has expired or is not yet valid; have it renewed, or set the clock of this machine",
+			func(c *tls.Config) { c.Time = func() time.Time { return time.Unix(1<<33, 0) } }),
+	)
+
+	It("about the certificate of another server name that server", func() {
+		err := &url.Error{Op: "Get", URL: "https://auth.example.com/token", Err: x509.UnknownAuthorityError{}}
+		Expect(registry.Explain(err, "example.com/x")).To(MatchError(HavePrefix("example.com/x: registry example.com: auth.example.com: certificate is signed by an unknown authority; ")))
 	})
 
 	It("hold no URL that could be signed", func() {

@@ -128,5 +128,8 @@ func explainHTTP(err error) error {
 	if errors.As(err, &stall) || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if refused := registry.Certificate(err); refused != "" {
+		return &reworded{err, refused}
+	}
 	return &reworded{err, location.RedactText(registry.Shorten(err.Error()))}
 }
