@@ -170,7 +170,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	message := err.Error()
 	if name, unknown := strings.CutPrefix(message, "flag provided but not defined: "); unknown {
 		name = strings.TrimLeft(name, "-")
-		return wrongUse(c, "unknown flag %s%s", dashes(name), nearFlags(c, name))
+		return wrongUse(c, "unknown flag %s%s", clip(dashes(name)), nearFlags(c, name))
 	}
 	if value, is := strings.CutPrefix(message, `invalid boolean value "`); is && hasFlag(c, "flatten-layers") && strings.Contains(message, " for -flatten: ") {
 		value, _, _ = strings.Cut(value, `" for -flatten: `)

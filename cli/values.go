@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/distribution/reference"
 
 	"laminate/flatten"
+	"laminate/packager/localfile"
 	"laminate/packager/location"
 )
 
@@ -66,7 +66,7 @@ func (o *output) wrongCount(args []string) error {
 			continue
 		}
 		flag := l.flag
-		if flag == "flatten" && hasFlag(o.c, "flatten-layers") {
+		if hasFlag(o.c, "flatten-layers") {
 			if flag = "flatten-layers"; !slices.Contains(modes, l.value) {
 				flag = "flatten-group"
 			}
@@ -104,6 +104,7 @@ func (o *output) isValue(arg string, of int) bool {
 // read; errors about what is in the file stay as they are.
 func configError(err error, file, what string, isDefault bool) error {
 	var at *fs.PathError
+	var irregular *localfile.NotRegularError
 	if !errors.As(err, &at) || at.Path != file {
 		return err
 	}
@@ -114,7 +115,7 @@ func configError(err error, file, what string, isDefault bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: no such file; name the %s to read", name, what)
-	case errors.Is(err, syscall.EISDIR):
+	case errors.As(err, &irregular) && irregular.Mode.IsDir():
 		return fmt.Errorf("%s: it is a directory; name the %s in it", name, what)
 	}
 	return fmt.Errorf("%s: %w", name, at.Err)
