@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -40,7 +42,8 @@ type DockerKeychain struct {
 	failed  error
 	auths   map[string]types.AuthConfig // of Auth
 	file    *configfile.ConfigFile      // nil for none
-	missing map[string]string           // helpers that are not installed, by the host that they are for
+	missing map[string]string           // helpers that are not installed, by the host that has no credentials without them
+	warned  map[string]bool             // of these helpers
 }
 
 // Resolve implements authn.Keychain.
@@ -63,6 +66,7 @@ func (k *DockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 		}
 		found.ServerAddress = ""
 		if found != (types.AuthConfig{}) {
+			delete(k.missing, target.RegistryStr())
 			return authn.FromConfig(authn.AuthConfig{
 				Username: found.Username, Password: found.Password, Auth: found.Auth,
 				IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
@@ -140,9 +144,9 @@ func (k *DockerKeychain) lookup(key, host string) (types.AuthConfig, error) {
 	if found, ok := k.auths[key]; ok {
 		return found, nil
 	}
-	for known, found := range k.auths {
+	for _, known := range slices.Sorted(maps.Keys(k.auths)) {
 		if key == host && host == credentials.ConvertToHostname(known) {
-			return found, nil
+			return k.auths[known], nil
 		}
 	}
 	if k.file == nil {
@@ -169,15 +173,12 @@ func (k *DockerKeychain) lookup(key, host string) (types.AuthConfig, error) {
 
 // note remembers a helper that is not installed, and warns of it once.
 func (k *DockerKeychain) note(helper, host string) {
-	first := true
-	for _, h := range k.missing {
-		first = first && h != helper
-	}
 	if k.missing == nil {
-		k.missing = map[string]string{}
+		k.missing, k.warned = map[string]string{}, map[string]bool{}
 	}
 	k.missing[host] = helper
-	if first {
+	if !k.warned[helper] {
+		k.warned[helper] = true
 		k.warn(fmt.Sprintf("credential helper %s, which %s names, is not installed; going on without its credentials", helper, k.file.Filename))
 	}
 }

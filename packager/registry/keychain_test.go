@@ -107,6 +107,7 @@ var _ = Describe("DockerKeychain", func() {
 		Expect(loginOf(k, "old.example/x")).To(Equal("ann:a"), "as docker does")
 		Expect(warned).To(Equal([]string{"credential helper docker-credential-not-installed, which " + file + " names, is not installed; going on without its credentials"}))
 		Expect(k.Missing()).To(HaveKeyWithValue("r.example", And(ContainSubstring("docker-credential-not-installed"), ContainSubstring(file))))
+		Expect(k.Missing()).NotTo(HaveKey("old.example"), "there were credentials for it")
 	})
 
 	DescribeTable("says in one line that a credential helper fails",
