@@ -13,3 +13,6 @@ func (c *Cache) Has(key string) bool {
 	info, err := c.root.Stat(e.Blob.name())
 	return err == nil && info.Mode().IsRegular() && info.Size() == e.Blob.Size
 }
+
+// Unfinished makes a file of a new name, as writers do.
+func (c *Cache) Unfinished(do func(name string) error) (string, error) { return c.unfinished(do) }

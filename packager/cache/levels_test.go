@@ -188,3 +188,27 @@ var _ = Describe("unfinished files", func() {
 		Expect(content).To(Equal("content of a piece"))
 	})
 })
+
+var _ = Describe("A scratch directory that was removed", func() {
+	It("is made anew once, also where two writers of the run miss it", func() {
+		dir := GinkgoT().TempDir()
+		c := open(dir, 0)
+		makeFile := func(name string) error {
+			return os.WriteFile(filepath.Join(dir, "v1", name), nil, 0o600)
+		}
+		var other string
+		_, err := c.Unfinished(func(name string) error {
+			if other != "" {
+				return makeFile(name)
+			}
+			Expect(os.RemoveAll(filepath.Join(dir, "v1", filepath.Dir(name)))).To(Succeed())
+			failed := makeFile(name)
+			var err error
+			other, err = c.Unfinished(makeFile) // by another writer, which is faster
+			Expect(err).NotTo(HaveOccurred())
+			return failed
+		})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(filepath.Join(dir, "v1", other)).To(BeARegularFile())
+	})
+})

@@ -48,7 +48,7 @@ func (c *Cache) unfinished(do func(name string) error) (name string, err error) 
 		if _, gone := c.root.Lstat(dir); gone == nil {
 			return "", err // it is another file that is missing
 		}
-		c.dropScratch()
+		c.forgetScratch(dir)
 	}
 	return "", errGone
 }
@@ -65,6 +65,17 @@ func (c *Cache) scratchName() (string, error) {
 		c.scratch = dir
 	}
 	return path.Join(temps, c.scratch.Name), nil
+}
+
+// forgetScratch gives up a scratch directory that was removed, unless another
+// writer of this run has done so and has a new one already.
+func (c *Cache) forgetScratch(dir string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.scratch != nil && path.Join(temps, c.scratch.Name) == dir {
+		_ = c.scratch.Remove()
+		c.scratch = nil
+	}
 }
 
 // dropScratch removes this run's scratch directory. One that cannot be removed is
