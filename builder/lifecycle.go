@@ -106,6 +106,8 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 			return nil, nil, fmt.Errorf("reading tar: %w", err)
 		}
 		switch dir, base := splitLifecycle(h.Name); {
+		case layer.IsSparse(h) && isOfLifecycle(h.Name): // a few bytes may claim to be exabytes
+			return nil, nil, fmt.Errorf("%s is a sparse file, which is unsupported; pack the archive without --sparse", h.Name)
 		case dir == "/" && base == "lifecycle.toml":
 			if toml, err = io.ReadAll(io.LimitReader(tr, lifecycleTOMLLimit)); err != nil {
 				return nil, nil, fmt.Errorf("lifecycle.toml: %w", err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -67,6 +68,22 @@ var _ = Describe("a lifecycle", func() {
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/fifo is neither a file, a directory nor a link"),
 		Entry("for another machine", lifecycleFiles{binary: elfFor(aarch64)}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it is for linux/arm64, and the builder for linux/amd64"),
 	)
+
+	It("with a sparse file is refused before that is expanded", func() {
+		whole := tarOf(lifecycleFiles{}.entries()...)
+		hole := tarOf(entry{tar.Header{Name: "lifecycle/hole", Format: tar.FormatGNU}, ""})[:512]
+		hole[156] = tar.TypeGNUSparse
+		copy(hole[386:], "70000000000\x0000000000000\x00")
+		copy(hole[483:], "70000000000\x00")
+		copy(hole[148:156], "        ")
+		sum := 0
+		for _, b := range hole {
+			sum += int(b)
+		}
+		copy(hole[148:], fmt.Sprintf("%06o\x00 ", sum))
+		b.write("lifecycle.tgz", gz(append(whole[:len(whole)-1024:len(whole)-1024], append(hole, make([]byte, 1024)...)...)))
+		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:8: lifecycle lifecycle.tgz: lifecycle/hole is a sparse file, which is unsupported; pack the archive without --sparse"))
+	})
 
 	It("for the right machine is taken", func() {
 		b.write("lifecycle.tgz", gz(tarOf(lifecycleFiles{binary: elfFor(x86)}.entries()...)))

@@ -111,7 +111,7 @@ var _ = Describe("several targets", func() {
 		b.keepImage("base", baseImage{}.image(), baseImage{arch: "arm64", env: []string{"CNB_USER_ID=1"}}.image())
 		b.write("junk.cnb", "junk")
 		Expect(b.message(b.fails(b.toml(buildpacks("junk.cnb", "acme_a@1"), order("acme/a"), both)))).To(Equal(
-			"builder.toml:1: junk.cnb: it is no archive that is known here (tar, tgz, zip)\n" +
+			"builder.toml:1: junk.cnb: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip\n" +
 				"target linux/arm64: build image oci:base: environment variable CNB_GROUP_ID is missing"))
 		Expect(b.message(b.fails(b.toml(buildpacks("gone.cnb", "gone.tgz"), order("acme/a"), both)))).To(Equal(
 			`builder.toml:2: source "gone.cnb": there is no file or directory gone.cnb` + "\n" + `builder.toml:5: source "gone.tgz": there is no file or directory gone.tgz`))

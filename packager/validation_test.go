@@ -177,7 +177,7 @@ package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not
 			b.composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "README.md", "deep", "bad")
 		}, text: `
-package.toml:4: README.md: it is no archive that is known here (tar, tgz, zip)
+package.toml:4: README.md: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip
 package.toml:7: deep: it has no buildpack.toml at its root; there is one at down/buildpack.toml: name that directory, or pack it so that the file is at the root
 package.toml:10: bad/buildpack.toml:1: api must be a string, not a number
 package.toml:10: bad/buildpack.toml:2: buildpack.version is missing`}),

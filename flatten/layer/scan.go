@@ -246,7 +246,7 @@ func (s *scanner) check(h *tar.Header, name, dir string) error {
 		return fmt.Errorf("%s is of type %q, which a buildpack cannot hold", h.Name, h.Typeflag)
 	}
 	switch {
-	case isSparse(h):
+	case IsSparse(h):
 		return fmt.Errorf("%s is a sparse file, which a buildpack cannot hold", h.Name)
 	case name == dir && h.Typeflag != tar.TypeDir:
 		return fmt.Errorf("%s is no directory", h.Name)
@@ -254,9 +254,12 @@ func (s *scanner) check(h *tar.Header, name, dir string) error {
 	return nil
 }
 
-// isSparse tells whether the header is that of a file with holes: a few bytes
+// IsSparse reports whether the header is that of a file with holes: a few bytes
 // of it could claim to be exabytes of zeros, and take for ever to read.
-func isSparse(h *tar.Header) bool {
+func IsSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
 			return true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"strings"
 
@@ -19,14 +20,16 @@ type archive struct {
 	// Image archives may have such, buildpacks may not.
 	rooted string
 	limits Limits
-	bytes  int64
+	packed int64 // the size of the file
+	bytes  int64 // of all entries together, unpacked
 	census census
 	dirs   map[string]bool // that were counted
 	errs   []error
 }
 
-func newArchive(l Limits) *archive {
-	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, census: census{limits: l}}
+// newArchive returns an empty archive for a file of packed bytes.
+func newArchive(l Limits, packed int64) *archive {
+	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, packed: max(packed, 1), census: census{limits: l}}
 }
 
 // problem notes something wrong with the archive; reading goes on, to find the
@@ -66,8 +69,10 @@ func (a *archive) place(name string) (string, error) {
 	return clean, nil
 }
 
-// begin counts an entry of some bytes against the limits, and the directories
-// that it needs.
+// begin counts an entry of size bytes against the limits, and the directories
+// that it needs. The size is what the entry unpacks to, as its header has it: a
+// sparse file is a few bytes that stand for gigabytes of zeros, and entries of
+// a zip file may share their bytes. So it is checked before content is read.
 func (a *archive) begin(name, link string, size int64) error {
 	if err := a.census.add(len(name) + len(link)); err != nil {
 		return err
@@ -82,10 +87,13 @@ func (a *archive) begin(name, link string, size int64) error {
 			return err
 		}
 	}
-	if size < 0 || size > a.limits.Bytes-a.bytes {
-		return fmt.Errorf("it unpacks to more than the limit of %d bytes", a.limits.Bytes)
-	}
 	a.bytes += size
+	if size < 0 || a.bytes < 0 {
+		a.bytes = math.MaxInt64
+	}
+	if err := a.limits.check(a.bytes, a.packed); err != nil {
+		return fmt.Errorf("%w; it is reached at entry %.100q", err, name)
+	}
 	return nil
 }
 

@@ -106,6 +106,21 @@ var _ = Describe("an archive", func() {
 		}
 	})
 
+	It("may have the label and the directories of GNU tar, and a global comment, which are no files", func() {
+		comment := entry{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "a commit"}}}
+		data := tarOf(append([]entry{special("a label", 'V', ""), comment, special("./", 'D', ""), special("./bin/", 'D', "")}, component("acme/a").entries()...)...)
+		for _, c := range []layer.Compression{layer.Uncompressed, layer.Gzip} {
+			p := file("x", packed(c, data))
+			Expect(listing(open(opener(), p, flatten.Target{}).Modules[0].Piece)).To(Equal(want("acme/a")))
+		}
+	})
+
+	It("must not set what entries are in a global header, nor begin in another volume", func() {
+		global := entry{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "evil"}}}
+		Expect(openError(opener(), file("x", with(global)))).To(MatchError(ContainSubstring("unsupported global pax header: it sets path")))
+		Expect(openError(opener(), file("x", with(special("rest", 'M', ""))))).To(MatchError(ContainSubstring("rest begins in another volume")))
+	})
+
 	It("may be padded with zeros, as what was on a tape is", func() {
 		for _, data := range [][]byte{with(), packed(layer.Gzip, with())} {
 			p := file("x", append(data, make([]byte, 10_240-len(data)%10_240)...))
@@ -126,9 +141,13 @@ var _ = Describe("an archive", func() {
 			Expect(openFiles()).To(Equal(before))
 		},
 		Entry("empty", "it is empty", func() []byte { return nil }),
-		Entry("anything", "no archive that is known", func() []byte { return bytes.Repeat([]byte("anything "), 500) }),
-		Entry("short", "no archive that is known", func() []byte { return []byte("#!/bin/sh") }),
-		Entry("xz", "not supported", func() []byte { return []byte("\xfd7zXZ\x00rest") }),
+		Entry("anything", "unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip", func() []byte { return bytes.Repeat([]byte("anything "), 500) }),
+		Entry("short", "unknown kind of archive; use tar", func() []byte { return []byte("#!/bin/sh") }),
+		Entry("xz", "unsupported compression xz; use tar, plain or compressed with gzip or zstd, or zip", func() []byte { return []byte("\xfd7zXZ\x00rest") }),
+		Entry("bzip2", "unsupported compression bzip2; use tar", func() []byte { return []byte("BZh91AY&SYrest") }),
+		Entry("7z", "unsupported archive of kind 7z; use tar", func() []byte { return []byte("7z\xbc\xaf\x27\x1c\x00\x04") }),
+		Entry("rar", "unsupported archive of kind rar; use tar", func() []byte { return []byte("Rar!\x1a\x07\x01\x00") }),
+		Entry("a Debian package", "unsupported archive of kind ar (.deb, .a); use tar", func() []byte { return []byte("!<arch>\ndebian-binary   ") }),
 		Entry("gzip, cut off", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-9] }),
 		Entry("gzip, cut off in its trailer", "unexpected EOF", func() []byte { d := packed(layer.Gzip, with()); return d[:len(d)-1] }),
 		Entry("gzip, with something behind", "14 bytes after its end that are not gzip", func() []byte { return append(packed(layer.Gzip, with()), "something else"...) }),
@@ -299,6 +318,11 @@ func diskUse(dir string) (n int64) {
 // sparse is a buildpack's tar with a file of the old GNU format that begins
 // with a hole.
 func sparse(name string, hole int, data string) []byte {
+	return append(sparseHead(name, hole, data), tarOf(component("acme/a").entries()...)...)
+}
+
+// sparseHead is the entry alone.
+func sparseHead(name string, hole int, data string) []byte {
 	head := make([]byte, 512)
 	copy(head, name)
 	octal := func(at, width, n int) {
@@ -323,8 +347,7 @@ func sparse(name string, hole int, data string) []byte {
 	head[154] = 0
 	body := make([]byte, 512)
 	copy(body, data)
-	rest := tarOf(component("acme/a").entries()...)
-	return bytes.Join([][]byte{head, body, rest}, nil)
+	return append(head, body...)
 }
 
 func oct(n int) string {

@@ -197,6 +197,28 @@ func (o *Opener) archive(ctx context.Context, file, name string) (*archive, erro
 	return a, nil
 }
 
+// archiveKinds are the archives that are read.
+const archiveKinds = "tar, plain or compressed with gzip or zstd, or zip"
+
+// otherKinds are files that users take for archives that are read, by what they
+// begin with.
+var otherKinds = []struct{ magic, kind string }{
+	{"\xfd7zXZ", "compression xz"},
+	{"BZh", "compression bzip2"},
+	{"LZIP", "compression lzip"},
+	{"\x04\x22\x4d\x18", "compression lz4"},
+	{"\x5d\x00\x00", "compression lzma"},
+	{"\x1f\x9d", "compression compress (.Z)"},
+	{"7z\xbc\xaf\x27\x1c", "archive of kind 7z"},
+	{"Rar!\x1a\x07", "archive of kind rar"},
+	{"!<arch>", "archive of kind ar (.deb, .a)"},
+	{"070701", "archive of kind cpio"},
+	{"070707", "archive of kind cpio"},
+	{"\xed\xab\xee\xdb", "archive of kind rpm"},
+	{"hsqs", "archive of kind squashfs"},
+	{"PK\x07\x08", "zip in several volumes"},
+}
+
 func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive, err error) {
 	listed, err := listOriginal(file)
 	if err != nil {
@@ -208,7 +230,7 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	head := bufio.NewReaderSize(interruptible{ctx, f}, 64<<10)
-	magic, err := head.Peek(6)
+	magic, err := head.Peek(7)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -222,14 +244,22 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 		return o.readCompressed(ctx, head, layer.Zstd, name, listed.info.Size())
 	case is("PK\x03\x04"), is("PK\x05\x06"):
 		return o.readZip(ctx, listed)
-	case is("\xfd7zXZ"), is("BZh"):
-		return nil, errors.New("it is compressed with xz or bzip2, which is not supported; use gzip or zstd")
 	}
 	a, err := o.readTarFile(ctx, listed)
-	if errors.Is(err, errNoTar) || listed.info.Size() < 512 {
-		return nil, errors.New("it is no archive that is known here (tar, tgz, zip)")
+	if errors.Is(err, errNoTar) || listed.info.Size() < 512 { // only then: a tar may begin with any name
+		return nil, unsupportedKind(magic)
 	}
 	return a, err
+}
+
+// unsupportedKind returns the error for a file that is no archive that is read, by what it begins with.
+func unsupportedKind(magic []byte) error {
+	for _, other := range otherKinds {
+		if bytes.HasPrefix(magic, []byte(other.magic)) {
+			return fmt.Errorf("unsupported %s; use %s", other.kind, archiveKinds)
+		}
+	}
+	return errors.New("unknown kind of archive; use " + archiveKinds)
 }
 
 // readCompressed reads a compressed tar, to its very end.
@@ -242,7 +272,7 @@ func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compre
 		return nil, err
 	}
 	defer r.Close() // its errors come when it is read
-	return o.readTarStream(ctx, &bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()})
+	return o.readTarStream(ctx, &bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()}, size)
 }
 
 // reported tells a task of what is read.

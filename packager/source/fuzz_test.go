@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -30,6 +31,21 @@ func tarSeed(headers ...tar.Header) []byte {
 	return b.Bytes()
 }
 
+// sparseSeed is a tar with a file of the old GNU format: a hole, then "data".
+func sparseSeed(hole int) []byte {
+	b := tarSeed(tar.Header{Name: "hole", Size: 4, Format: tar.FormatGNU})
+	b[156] = tar.TypeGNUSparse
+	copy(b[386:], fmt.Sprintf("%011o\x00%011o\x00", hole, 4))
+	copy(b[483:], fmt.Sprintf("%011o\x00", hole+4))
+	copy(b[148:156], "        ")
+	sum := 0
+	for _, c := range b[:512] {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return b
+}
+
 // Whatever a tar holds, what is listed of it lies below its root, stands
 // there once, and links to what came before.
 func FuzzTar(f *testing.F) {
@@ -37,10 +53,12 @@ func FuzzTar(f *testing.F) {
 	f.Add(tarSeed(tar.Header{Name: "../x"}, tar.Header{Name: "/x"}, tar.Header{Name: "y", Typeflag: tar.TypeSymlink, Linkname: "/etc"}))
 	f.Add(tarSeed(tar.Header{Name: strings.Repeat("long/", 40) + "x", Size: 600}))
 	f.Add([]byte{})
+	f.Add(sparseSeed(7 << 30))
+	f.Add(sparseSeed(10))
 	limits := Limits{Bytes: 1 << 20, Entries: 100, Ratio: 1000}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		total := int64(0)
-		a, err := readTar(context.Background(), bytes.NewReader(data), limits, func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+		a, err := readTar(context.Background(), bytes.NewReader(data), limits, int64(len(data)), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
 			n, err := io.Copy(io.Discard, io.LimitReader(r, h.Size+1))
 			total += n
 			return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }, err

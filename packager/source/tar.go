@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,8 +71,8 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
 	end := int64(0)
-	a, err := readTar(ctx, f, o.Limits.orDefault(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
-		if isSparse(h) {
+	a, err := readTar(ctx, f, o.Limits.orDefault(), file.info.Size(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+		if layer.IsSparse(h) {
 			return spool.keep(r, h.Size)
 		}
 		// The tar reader reads no further than it has to.
@@ -88,11 +89,12 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 	return a, err
 }
 
-// readTarStream lists a tar that can be read but once. Contents are spooled.
-func (o *Opener) readTarStream(ctx context.Context, r io.Reader) (_ *archive, err error) {
+// readTarStream lists a tar that can be read but once, unpacked from a file of
+// packed bytes. Contents are spooled.
+func (o *Opener) readTarStream(ctx context.Context, r io.Reader, packed int64) (_ *archive, err error) {
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
-	a, err := readTar(ctx, r, o.Limits.orDefault(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+	a, err := readTar(ctx, r, o.Limits.orDefault(), packed, func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
 		return spool.keep(r, h.Size)
 	})
 	if err != nil {
@@ -106,10 +108,10 @@ func (o *Opener) readTarStream(ctx context.Context, r io.Reader) (_ *archive, er
 // keeper makes the content of the current entry readable later.
 type keeper func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error)
 
-// readTar lists a tar. All entries that an archive cannot have are reported
-// together.
-func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*archive, error) {
-	a := newArchive(limits)
+// readTar lists the tar of a file of packed bytes. All entries that an archive
+// cannot have are reported together.
+func readTar(ctx context.Context, r io.Reader, limits Limits, packed int64, keep keeper) (*archive, error) {
+	a := newArchive(limits, packed)
 	last := &tail{r: r}
 	tr := tar.NewReader(last)
 	if s, ok := r.(io.Seeker); ok { // what is not read gets passed by
@@ -135,7 +137,10 @@ func readTar(ctx context.Context, r io.Reader, limits Limits, keep keeper) (*arc
 			}
 			return nil, errors.Join(append(a.errs, fmt.Errorf("reading tar: %w", err))...)
 		}
-		if h.Typeflag == tar.TypeXGlobalHeader {
+		if err := globalProblem(h); err != nil {
+			return nil, err
+		}
+		if isMeta(h) {
 			continue
 		}
 		if err := a.begin(h.Name, h.Linkname, h.Size); err != nil {
@@ -171,7 +176,7 @@ func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 	f := layer.File{Path: name, Mode: fs.FileMode(h.Mode).Perm(), Size: h.Size}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
-	case tar.TypeDir:
+	case tar.TypeDir, typeDumpDir:
 		f.Mode |= fs.ModeDir
 		f.Size = 0
 	case tar.TypeSymlink:
@@ -179,6 +184,8 @@ func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 		f.Link, f.Size = h.Linkname, 0
 	case tar.TypeLink:
 		return a.hardLink(name, h.Linkname, f.Mode)
+	case typeMultiVolume:
+		return f, fmt.Errorf("%s begins in another volume, which is not supported; make one archive, without tar --multi-volume", name)
 	case tar.TypeChar, tar.TypeBlock:
 		return f, fmt.Errorf("%s is a device, which a buildpack cannot hold", name)
 	case tar.TypeFifo:
@@ -192,17 +199,34 @@ func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 	return f, nil
 }
 
-// isSparse tells whether the content of an entry is not stored as it is.
-func isSparse(h *tar.Header) bool {
-	if h.Typeflag == tar.TypeGNUSparse {
-		return true
+// Types of entries that only GNU tar writes ("Basic Tar Format" in its manual).
+const (
+	typeDumpDir     = 'D' // --listed-incremental: a directory; the content lists its names
+	typeMultiVolume = 'M' // --multi-volume: the rest of a file
+	typeVolume      = 'V' // --label: the name is the label
+)
+
+// isMeta reports whether an entry is about the archive, and no file in it.
+func isMeta(h *tar.Header) bool {
+	return h.Typeflag == tar.TypeXGlobalHeader || h.Typeflag == typeVolume
+}
+
+// globalProblem returns an error for a global header that changes which files
+// the entries after it are, which is ignored by archive/tar. Other records, such
+// as git's comment, say nothing about the files that are kept.
+func globalProblem(h *tar.Header) error {
+	if h.Typeflag != tar.TypeXGlobalHeader {
+		return nil
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return true
+	for _, key := range slices.Sorted(maps.Keys(h.PAXRecords)) {
+		switch {
+		case key == "path", key == "linkpath", key == "size", strings.HasPrefix(key, "GNU.sparse."):
+			return fmt.Errorf("unsupported global pax header: it sets %s for all entries; make the archive without it", key)
+		case key == "GNU.volume.offset":
+			return errors.New("it begins in another volume, which is not supported; make one archive, without tar --multi-volume")
 		}
 	}
-	return false
+	return nil
 }
 
 // tail remembers the last block that was read, which ends a whole tar as zeros.

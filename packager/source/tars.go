@@ -117,7 +117,7 @@ func (o *Opener) beginsWith(ctx context.Context, file string, known func(name st
 	defer r.Close()
 	tr := tar.NewReader(r)
 	h, err := tr.Next()
-	for err == nil && h.Typeflag == tar.TypeDir {
+	for err == nil && (isMeta(h) || h.Typeflag == tar.TypeDir || h.Typeflag == typeDumpDir) {
 		h, err = tr.Next()
 	}
 	return err == nil && known(h.Name)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strings"
 
 	"laminate/flatten/layer"
@@ -24,22 +25,22 @@ func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	z, err := zip.NewReader(r, file.info.Size())
+	z, err := zipDirectory(r, file.info.Size(), limits.Entries)
 	if err != nil {
+		return nil, err
+	}
+	if err := zipOverlap(ctx, z.File); err != nil {
 		return nil, err
 	}
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
-	a := newArchive(limits)
+	a := newArchive(limits, file.info.Size())
 	for _, f := range z.File {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if f.UncompressedSize64 > uint64(limits.Bytes) {
-			return nil, limits.check(limits.Bytes+1, 0)
-		}
-		if err := errors.Join(a.begin(f.Name, "", int64(f.UncompressedSize64)), limits.check(int64(f.UncompressedSize64), int64(f.CompressedSize64))); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		if err := a.begin(f.Name, "", int64(min(f.UncompressedSize64, math.MaxInt64))); err != nil {
+			return nil, err
 		}
 		if err := a.zipEntry(ctx, f, spool); err != nil {
 			if !a.problem("%w", err) {
