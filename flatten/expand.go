@@ -57,36 +57,30 @@ func (ms Modules) Find(e Entry) []Ref {
 
 // Expand walks the order of the root, which must be among the modules, down to
 // every module below it. It reports all faults at once: entries that name what
-// is not there or what is there in several versions, and cycles; the expansion
-// is whole only if none of them is more than a warning.
+// is not there or what is there in several versions, and one of the cycles; the
+// expansion is whole only if none of them is more than a warning.
 func (ms Modules) Expand(root Ref) (Expansion, []Fault) {
-	w := walk{modules: ms, visited: map[Ref]bool{}}
+	w := newWalk(ms)
 	e := Expansion{Root: root, Refs: []Ref{root}}
-	for _, r := range w.entries(root) {
-		if !slices.Contains(e.TopLevel, r) {
-			e.TopLevel = append(e.TopLevel, r)
-		}
+	if w.search([]Ref{root}); !w.hasCycle() {
+		e.own(w, w.entries(root))
 	}
-	w.enter(root)
-	e.own(&w)
 	return e, w.faults
 }
 
 // ExpandAll walks down from several top-level refs, as a builder has them.
 func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Fault) {
-	w := walk{modules: ms, visited: map[Ref]bool{}}
+	w := newWalk(ms)
 	e := Expansion{}
-	for _, r := range topLevel {
-		if !slices.Contains(e.TopLevel, r) {
-			e.TopLevel = append(e.TopLevel, r)
-		}
+	if w.search(topLevel); !w.hasCycle() {
+		e.own(w, topLevel)
 	}
-	e.own(&w)
 	return e, w.faults
 }
 
 // own collects what lies below each top-level ref, and who owns it.
-func (e *Expansion) own(w *walk) {
+func (e *Expansion) own(w *walk, topLevel []Ref) {
+	e.TopLevel = distinct(topLevel)
 	e.Owners = map[Ref][]Ref{}
 	for _, top := range e.TopLevel {
 		w.reached = nil
@@ -106,63 +100,132 @@ func (e *Expansion) own(w *walk) {
 	}
 }
 
+// distinct returns the refs in their order, each once.
+func distinct(refs []Ref) []Ref {
+	var once []Ref
+	seen := map[Ref]bool{}
+	for _, r := range refs {
+		if !seen[r] {
+			seen[r] = true
+			once = append(once, r)
+		}
+	}
+	return once
+}
+
 // walk is a descent through orders.
 type walk struct {
-	modules Modules
-	path    []Ref       // from the root to the current composite
-	at      map[Ref]int // where a ref stands in the path
-	visited map[Ref]bool
-	reached []Ref
-	looked  map[Ref][]Ref // what entries has said already
-	faults  []Fault
-	told    map[Fault]bool // the same, to look one up
+	modules  Modules
+	versions map[string][]Ref // of each id, sorted
+	visited  map[Ref]bool
+	reached  []Ref
+	looked   map[Ref][]Ref // what entries has said already
+	faults   []Fault
+	told     map[Fault]bool // the same, to look one up
+
+	// Of the search for cycles: how deep a ref is in the path, from 1; done
+	// where all below it was searched.
+	depth map[Ref]int
+	path  []Ref
+	cycle Fault // the first
+	more  int   // entries that close another cycle
+}
+
+const done = -1
+
+func newWalk(ms Modules) *walk {
+	w := &walk{modules: ms, versions: map[string][]Ref{}, visited: map[Ref]bool{}, looked: map[Ref][]Ref{}, told: map[Fault]bool{}, depth: map[Ref]int{}}
+	for r := range ms {
+		w.versions[r.ID] = append(w.versions[r.ID], r)
+	}
+	for _, refs := range w.versions {
+		slices.SortFunc(refs, Ref.Compare)
+	}
+	return w
+}
+
+// find is [Modules.Find], without a look at all modules.
+func (w *walk) find(e Entry) []Ref {
+	if e.Version != "" {
+		return w.modules.Find(e)
+	}
+	return w.versions[e.ID]
 }
 
 func (w *walk) down(r Ref) {
-	if i, on := w.at[r]; on {
-		w.cycle(i)
-		return
-	}
 	if w.visited[r] {
 		return
 	}
 	w.visited[r] = true
 	w.reached = append(w.reached, r)
-	w.enter(r)
 	for _, child := range w.entries(r) {
 		w.down(child)
 	}
-	w.path = w.path[:len(w.path)-1]
-	delete(w.at, r)
 }
 
-func (w *walk) enter(r Ref) {
-	if w.at == nil {
-		w.at = map[Ref]int{}
+// search looks for cycles below the refs, at every entry once, and reports the
+// first with the number of entries that close others. Owner sets would take
+// a walk for each top-level ref; in a cycle they mean nothing.
+func (w *walk) search(refs []Ref) {
+	for _, r := range refs {
+		w.searchBelow(r)
 	}
-	w.at[r] = len(w.path)
+	if !w.hasCycle() {
+		return
+	}
+	if w.more > 0 {
+		w.cycle.Message += fmt.Sprintf("; other entries that close a cycle: %d", w.more)
+	}
+	w.fault(w.cycle)
+}
+
+func (w *walk) hasCycle() bool { return w.cycle.Message != "" }
+
+func (w *walk) searchBelow(r Ref) {
+	if w.depth[r] != 0 {
+		return
+	}
 	w.path = append(w.path, r)
+	w.depth[r] = len(w.path)
+	closing := map[Ref]bool{}
+	for _, child := range w.entries(r) {
+		switch at := w.depth[child]; {
+		case at == 0:
+			w.searchBelow(child)
+		case at == done || closing[child]:
+		case w.hasCycle():
+			closing[child] = true
+			w.more++
+		default:
+			closing[child] = true
+			w.cycle = Fault{In: r, Entry: w.entryOf(r, child), Message: "order goes in a circle: " + circle(w.path[at-1:])}
+		}
+	}
+	w.path = w.path[:len(w.path)-1]
+	w.depth[r] = done
 }
 
-// cycle reports that the composite at the end of the path names the one at i.
-func (w *walk) cycle(i int) {
-	var names []string
-	for _, r := range append(slices.Clone(w.path[i:]), w.path[i]) {
-		names = append(names, r.String())
-	}
-	in := w.path[len(w.path)-1]
-	at := slices.IndexFunc(w.modules[in].Order.Entries(), func(e Entry) bool {
-		return slices.Contains(w.modules.Find(e), w.path[i])
+// entryOf returns the position of the entry in the order of r that means child.
+func (w *walk) entryOf(r, child Ref) int {
+	return slices.IndexFunc(w.modules[r].Order.Entries(), func(e Entry) bool {
+		found := w.find(e)
+		return len(found) == 1 && found[0] == child
 	})
-	w.fault(Fault{In: in, Entry: at, Message: "order goes in a circle: " + strings.Join(names, " -> ")})
+}
+
+// circle writes the refs of a cycle, those in the middle of a long one left out.
+func circle(refs []Ref) string {
+	const most = 20
+	first := refs[0].String()
+	if n := len(refs) - most; n > 0 {
+		return JoinRefs(refs[:most/2], " -> ") + fmt.Sprintf(" -> (%d more) -> ", n) + JoinRefs(refs[len(refs)-most/2:], " -> ") + " -> " + first
+	}
+	return JoinRefs(refs, " -> ") + " -> " + first
 }
 
 func (w *walk) fault(f Fault) {
 	if w.told[f] {
 		return
-	}
-	if w.told == nil {
-		w.told = map[Fault]bool{}
 	}
 	w.told[f] = true
 	w.faults = append(w.faults, f)
@@ -176,23 +239,20 @@ func (w *walk) entries(r Ref) []Ref {
 	}
 	var refs []Ref
 	for i, e := range w.modules[r].Order.Entries() {
-		found := w.modules.Find(e)
+		found := w.find(e)
 		if len(found) == 1 {
 			refs = append(refs, found[0])
 		}
-		if message, warning := judge(e, found, w.modules); message != "" {
+		if message, warning := w.judge(e, found); message != "" {
 			w.fault(Fault{In: r, Entry: i, Message: message, Warning: warning})
 		}
-	}
-	if w.looked == nil {
-		w.looked = map[Ref][]Ref{}
 	}
 	w.looked[r] = refs
 	return refs
 }
 
 // judge says what is wrong with an entry for which these modules were found.
-func judge(e Entry, found []Ref, at Modules) (message string, warning bool) {
+func (w *walk) judge(e Entry, found []Ref) (message string, warning bool) {
 	switch {
 	case len(found) > 1:
 		return fmt.Sprintf("buildpack %s is there in %d versions (%s), and the entry names none", e.ID, len(found), versions(found)), false
@@ -202,16 +262,21 @@ func judge(e Entry, found []Ref, at Modules) (message string, warning bool) {
 		return "", false
 	}
 	message = fmt.Sprintf("buildpack %s is not there", e.Ref())
-	if others := at.Find(Entry{ID: e.ID}); len(others) > 0 {
+	if others := w.versions[e.ID]; len(others) > 0 {
 		return message + ", only " + versions(others) + " of it", false
 	}
 	return message + ": no source provides it", false
 }
 
+// versions lists the versions of refs, the first of them where they are many.
 func versions(refs []Ref) string {
+	const most = 10
 	var vs []string
-	for _, r := range refs {
+	for _, r := range refs[:min(most, len(refs))] {
 		vs = append(vs, r.Version)
+	}
+	if n := len(refs) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(vs, ", "), n)
 	}
 	return strings.Join(vs, ", ")
 }
