@@ -57,7 +57,7 @@ func (o Options) Client() (*client.Client, error) {
 	}
 	options, err := e.options()
 	if err != nil {
-		return nil, fmt.Errorf("Docker host %s: %w", e.masked(), err)
+		return nil, fmt.Errorf("daemon host %s: %w", e.masked(), err)
 	}
 	if o.APIVersion != "" {
 		options = append(options, client.WithAPIVersion(o.APIVersion))
@@ -87,7 +87,7 @@ func (o Options) endpoint() (endpoint, error) {
 	if name == "" && o.ConfigDir != "" {
 		file, err := config.Load(o.ConfigDir)
 		if err != nil {
-			return endpoint{}, fmt.Errorf("Docker configuration: %w", err)
+			return endpoint{}, fmt.Errorf("configuration of Docker: %w", err)
 		}
 		name, from = file.CurrentContext, "currentContext in "+filepath.Join(o.ConfigDir, config.ConfigFileName)
 	}
@@ -96,7 +96,7 @@ func (o Options) endpoint() (endpoint, error) {
 	}
 	e, err := o.context(name)
 	if err != nil {
-		return endpoint{}, fmt.Errorf("Docker context %q (%s): %w", name, from, err)
+		return endpoint{}, fmt.Errorf("context %q of Docker (%s): %w", name, from, err)
 	}
 	return e, nil
 }
