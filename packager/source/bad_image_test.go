@@ -282,6 +282,24 @@ var _ = Describe("a Docker archive", func() {
 		Expect(err).To(MatchError(p + ": it has no image acme/none:1, but acme/other:2, acme/root:1"))
 	})
 
+	It("is read by its manifest.json where the OCI manifest beside it has no layers", func() {
+		p := uncompressedDocker(img(), func(e []entry) []entry { // as Docker 25.0.0 saves: moby/moby#47065
+			blob := func(body string) v1.Descriptor {
+				digest, size, err := v1.SHA256(strings.NewReader(body))
+				Expect(err).NotTo(HaveOccurred())
+				e = append(e, entry{Header: tar.Header{Name: "blobs/sha256/" + digest.Hex}, body: body})
+				return v1.Descriptor{MediaType: types.DockerConfigJSON, Digest: digest, Size: size}
+			}
+			manifest := blob(asJSON(v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: blob(e[0].body), Layers: []v1.Descriptor{}}))
+			manifest.MediaType = types.OCIManifestSchema1
+			return append(e,
+				entry{Header: tar.Header{Name: "index.json"}, body: asJSON(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{manifest}})},
+				entry{Header: tar.Header{Name: "oci-layout"}, body: `{"imageLayoutVersion":"1.0.0"}`})
+		})
+		Expect(readAll(opener(), at(location.DockerArchive, p, ""))).To(Succeed())
+		Expect(readAll(opener(), path(p))).To(Succeed())
+	})
+
 	DescribeTable("that is damaged is refused",
 		func(why string, change func([]entry) []entry) {
 			p := uncompressedDocker(img(), change)

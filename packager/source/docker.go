@@ -49,6 +49,26 @@ func (i *image) openDocker(a *archive, ref string) error {
 	return nil
 }
 
+// openSaved opens an image of what `docker save` has written since Docker 25: an OCI layout and, in
+// the same archive, a manifest.json for older readers. Docker 25.0.0 wrote OCI manifests without
+// layers (moby/moby#47065). Where the layout's image has another number of layers than its config,
+// manifest.json counts.
+func (i *image) openSaved(a *archive, target flatten.Target) error {
+	if err := i.openLayout(a, "", target); err != nil {
+		return err
+	}
+	m, err := i.Manifest()
+	if err != nil {
+		return i.wrong(err)
+	}
+	c, err := i.config()
+	if err != nil || len(m.Layers) == len(c.RootFS.DiffIDs) {
+		return err
+	}
+	i.stored = false
+	return i.openDocker(a, "")
+}
+
 func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	data, err := layout{a}.file(ctx, "manifest.json")
 	if err != nil {

@@ -174,6 +174,8 @@ func (o *Opener) openFile(ctx context.Context, img *image, loc location.Location
 	switch {
 	case err != nil:
 		return err
+	case a.isOCI() && a.isDocker():
+		return img.openSaved(a, target)
 	case a.isOCI():
 		return img.openLayout(a, "", target)
 	case a.isDocker():
