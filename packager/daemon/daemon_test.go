@@ -116,7 +116,7 @@ var _ = Describe("the daemon", func() {
 			Expect(err).To(MatchError(ContainSubstring(why)))
 			Expect(err.Error()).NotTo(ContainSubstring("secret"))
 		},
-		Entry("an unknown context in the environment", daemon.Options{Context: "acme"}, `{}`, "", `Docker context "acme" (DOCKER_CONTEXT): unknown context`),
+		Entry("an unknown context in the environment", daemon.Options{Context: "acme"}, `{}`, "", `context "acme" of Docker (DOCKER_CONTEXT): unknown context`),
 		Entry("an unknown current context", daemon.Options{}, `{"currentContext":"acme"}`, "", "config.json): unknown context"),
 		Entry("a context that is no JSON", daemon.Options{Context: "acme"}, `{}`, "{", "meta.json: "),
 		Entry("a context without a host", daemon.Options{Context: "acme"}, `{}`, "{}", "it has no Docker host"),
