@@ -66,21 +66,19 @@ func (b blob) check(ctx context.Context) error {
 }
 
 // writeTo writes the blob to w. Layers are told to the log.
-func (b blob) writeTo(ctx context.Context, w io.Writer, log progress.Log) (err error) {
+func (b blob) writeTo(ctx context.Context, w io.Writer, log progress.Log) error {
+	j := b.writing(log)
+	err := j.copyTo(ctx, w)
+	j.end(err)
+	return err
+}
+
+// writing is the blob on its way into a file. Layers are told to the log.
+func (b blob) writing(log progress.Log) *journey {
 	if b.layer == nil {
 		log = progress.Discard
 	}
-	j := &journey{blob: b, verb: progress.Writing, log: log}
-	r, err := j.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, r.Close())
-		j.end(err)
-	}()
-	_, err = io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 256<<10))
-	return err
+	return &journey{blob: b, verb: progress.Writing, log: log}
 }
 
 type checked struct {
@@ -174,6 +172,16 @@ func (j *journey) open(ctx context.Context) (io.ReadCloser, error) {
 		j.task = j.log.Start(j.verb, j.blob.subject(), j.blob.size)
 	}
 	return &attempt{ReadCloser: r, of: j}, nil
+}
+
+// copyTo is an attempt that writes the blob to w.
+func (j *journey) copyTo(ctx context.Context, w io.Writer) error {
+	r, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 256<<10))
+	return errors.Join(err, r.Close())
 }
 
 // end tells the log how it came out; a blob that nobody asked for was there already.

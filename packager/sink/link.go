@@ -17,33 +17,43 @@ import (
 // path: a second name of the file that holds the blob in another layout, where
 // only this user can write to that file, or else a copy. A file that another
 // user can write to would let that user change the output afterwards.
-func (b blob) linkOrWrite(ctx context.Context, dir *scratch.Dir, path string, log progress.Log) (*newFile, error) {
-	if from, ok := b.layer.(interface{ File() string }); ok && from.File() != "" && isPrivate(filepath.Dir(from.File())) {
-		f := &newFile{dest: path, temp: tempIn(dir)}
-		if os.Link(from.File(), f.temp) == nil {
-			if isPrivate(f.temp) {
-				err := b.writeTo(ctx, io.Discard, log) // to check it
-				if err == nil && isOne(from.File(), f.temp) {
-					return f, nil
-				}
-				if err != nil {
-					return nil, errors.Join(err, f.discard())
-				}
-			}
-			if err := f.discard(); err != nil {
-				return nil, err
-			}
-		}
+func (b blob) linkOrWrite(ctx context.Context, dir *scratch.Dir, path string, log progress.Log) (f *newFile, err error) {
+	j := b.writing(log)
+	defer func() { j.end(err) }()
+	if f, err := b.link(ctx, dir, path, j); f != nil || err != nil {
+		return f, err
 	}
-	f, err := createIn(dir, path)
-	if err != nil {
+	if f, err = createIn(dir, path); err != nil {
 		return nil, err
 	}
-	if err = b.writeTo(ctx, f, log); err == nil {
+	if err = j.copyTo(ctx, f); err == nil {
 		err = f.finish()
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.discard())
+	}
+	return f, nil
+}
+
+// link gives the file of a blob a second name, and reads it to check it. It
+// returns nil where the blob has to be copied.
+func (b blob) link(ctx context.Context, dir *scratch.Dir, path string, j *journey) (*newFile, error) {
+	from, ok := b.layer.(interface{ File() string })
+	if !ok || from.File() == "" || !isPrivate(filepath.Dir(from.File())) {
+		return nil, nil
+	}
+	f := &newFile{dest: path, temp: tempIn(dir)}
+	if os.Link(from.File(), f.temp) != nil {
+		return nil, nil
+	}
+	if !isPrivate(f.temp) {
+		return nil, f.discard()
+	}
+	if err := j.copyTo(ctx, io.Discard); err != nil {
+		return nil, errors.Join(err, f.discard())
+	}
+	if !isOne(from.File(), f.temp) { // another file took its place, and was read
+		return nil, f.discard()
 	}
 	return f, nil
 }

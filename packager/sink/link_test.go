@@ -25,6 +25,14 @@ func (l lying) File() string { return l.file }
 
 func (l lying) Compressed() (io.ReadCloser, error) { return os.Open(l.file) }
 
+// reopened is a layer with a file of its own that is read another way.
+type reopened struct {
+	lying
+	open func() (io.ReadCloser, error)
+}
+
+func (r reopened) Compressed() (io.ReadCloser, error) { return r.open() }
+
 var _ = Describe("a blob that lies in another layout", func() {
 	var dir, file string
 	var l v1.Layer
@@ -91,6 +99,24 @@ var _ = Describe("a blob that lies in another layout", func() {
 		Entry("a directory of another user", func(file string) error { return os.Chown(filepath.Dir(file), 1, 1) }, true),
 		Entry("a directory that every user can write to", func(file string) error { return os.Chmod(filepath.Dir(file), 0o777) }, false),
 	)
+
+	It("counts once where another file takes its place while it is read", func(ctx SpecContext) {
+		replaced := 0
+		l := reopened{lying{l, file}, func() (io.ReadCloser, error) {
+			if replaced++; replaced == 1 {
+				Expect(os.WriteFile(file+".new", content, 0o644)).To(Succeed())
+				Expect(os.Rename(file+".new", file)).To(Succeed())
+			}
+			return os.Open(file)
+		}}
+		log := &recorded{}
+		_, err := sink.Write(ctx, ociLayout(dir, "1"), []sink.Image{imageOf(amd64, l)}, sink.Options{Log: log})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(replaced).To(Equal(2))
+		Expect(log.lines).To(Equal([]string{"writing layer " + digest.Hex[:12], "done"}))
+		Expect(log.bytes).To(BeEquivalentTo(len(content)))
+		whole(dir)
+	})
 
 	It("is read all the same, and refused where it is not what it should be", func(ctx SpecContext) {
 		spoilt := bytes.Clone(content)
