@@ -26,7 +26,13 @@ func (p tempPlace) Mkdir(name string, perm fs.FileMode) error {
 	return p.root.Mkdir(path.Join(temps, name), perm)
 }
 
-func (p tempPlace) Open(name string) (*os.File, error) { return p.root.Open(path.Join(temps, name)) }
+func (p tempPlace) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	return p.root.OpenFile(path.Join(temps, name), flag, perm)
+}
+
+func (p tempPlace) Lstat(name string) (fs.FileInfo, error) {
+	return p.root.Lstat(path.Join(temps, name))
+}
 
 func (p tempPlace) RemoveAll(name string) error { return p.root.RemoveAll(path.Join(temps, name)) }
 

@@ -51,7 +51,8 @@ func Swept(name string) bool { return abandonable.MatchString(name) }
 // one, and so is an [At].
 type Place interface {
 	Mkdir(name string, perm fs.FileMode) error
-	Open(name string) (*os.File, error)
+	OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error)
+	Lstat(name string) (fs.FileInfo, error)
 	RemoveAll(name string) error
 }
 
@@ -63,8 +64,13 @@ func (d At) Mkdir(name string, perm fs.FileMode) error {
 	return os.Mkdir(filepath.Join(string(d), name), perm)
 }
 
-// Open implements Place.
-func (d At) Open(name string) (*os.File, error) { return os.Open(filepath.Join(string(d), name)) }
+// OpenFile implements Place.
+func (d At) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(filepath.Join(string(d), name), flag, perm)
+}
+
+// Lstat implements Place.
+func (d At) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(filepath.Join(string(d), name)) }
 
 // RemoveAll implements Place.
 func (d At) RemoveAll(name string) error { return os.RemoveAll(filepath.Join(string(d), name)) }
@@ -123,18 +129,22 @@ type state int
 
 const (
 	held   state = iota // this process has locked it
-	taken               // another process has locked it, or has removed it
+	taken               // another process has locked it, removed it, or replaced it
 	unsure              // no lock there can be relied on
 )
+
+// asDirectory opens a directory and nothing else: what has taken its place may be
+// a named pipe, which blocks whoever opens it, or lead elsewhere.
+const asDirectory = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 // acquire locks a directory, unless another process holds it. The file, which
 // may be nil, holds the lock until it is closed.
 func acquire(in Place, name string) (*os.File, state) {
-	f, err := in.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := in.OpenFile(name, asDirectory, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP):
 		return nil, taken
-	}
-	if err != nil {
+	case err != nil:
 		return nil, unsure
 	}
 	if isNetwork(f) {
@@ -159,12 +169,7 @@ func acquire(in Place, name string) (*os.File, state) {
 
 // isStill reports whether a name is still that of an open directory.
 func isStill(in Place, name string, f *os.File) bool {
-	again, err := in.Open(name)
-	if err != nil {
-		return false
-	}
-	defer again.Close()
-	now, errNow := again.Stat()
+	now, errNow := in.Lstat(name)
 	then, errThen := f.Stat()
 	return errNow == nil && errThen == nil && os.SameFile(now, then)
 }

@@ -2,11 +2,14 @@ package scratch_test
 
 import (
 	"bufio"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -43,6 +46,21 @@ func names(dir string) []string {
 		all = append(all, e.Name())
 	}
 	return all
+}
+
+// spoiling is a directory in which another process replaces the first directory
+// before it is locked.
+type spoiling struct {
+	scratch.At
+	replace func(path string) error
+}
+
+func (s *spoiling) Mkdir(name string, perm fs.FileMode) error {
+	replace := s.replace
+	if s.replace = nil; replace == nil {
+		return s.At.Mkdir(name, perm)
+	}
+	return replace(filepath.Join(string(s.At), name))
 }
 
 var _ = Describe("a scratch directory", func() {
@@ -152,6 +170,21 @@ var _ = Describe("a scratch directory", func() {
 		Expect(names(place)).To(BeEmpty())
 		Expect(names(other)).To(Equal([]string{"mine"}))
 	})
+
+	DescribeTable("is made anew where something else has taken its place",
+		func(ctx SpecContext, replace func(path string) error) {
+			dir, err := scratch.Make(&spoiling{At: scratch.At(place), replace: replace})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(scratch.Swept(dir.Name)).To(BeTrue())
+			Expect(filepath.Join(place, dir.Name)).To(BeADirectory())
+			Expect(scratch.Sweep(place)).To(BeZero())
+			Expect(dir.Remove()).To(Succeed())
+			Expect(names(place)).To(BeEmpty())
+		},
+		Entry("a named pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, NodeTimeout(5*time.Second)),
+		Entry("a file", func(path string) error { return os.WriteFile(path, nil, 0o600) }),
+		Entry("a link to a directory", func(path string) error { return os.Symlink(os.TempDir(), path) }),
+	)
 
 	It("is not made where none can be", func() {
 		_, err := scratch.Make(scratch.At(filepath.Join(place, "nowhere")))
