@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -20,7 +21,7 @@ const maxLinks = 40
 // Above the cache directory a symbolic link of such an owner is followed; at it
 // and below it none is.
 func openLevels(dir string) (*os.Root, string, error) {
-	above, err := checkAbove(filepath.Dir(dir), 0)
+	above, err := checkAbove(filepath.Dir(dir))
 	if err != nil {
 		return nil, "", err
 	}
@@ -29,7 +30,7 @@ func openLevels(dir string) (*os.Root, string, error) {
 		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
 	}
 	// Once more: missing levels are there now.
-	if _, err := checkAbove(filepath.Dir(dir), 0); err != nil {
+	if _, err := checkAbove(filepath.Dir(dir)); err != nil {
 		return nil, "", err
 	}
 	info, err := os.Lstat(dir)
@@ -91,20 +92,27 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 }
 
 // checkAbove checks every level down to a directory, as far as it is there, and
-// returns its path without symbolic links.
-func checkAbove(dir string, links int) (string, error) {
-	at := string(filepath.Separator)
-	rest := strings.Split(strings.Trim(filepath.Clean(dir), at), at)
-	for i, name := range append([]string{""}, rest...) {
-		next := filepath.Join(at, name)
+// returns its path without symbolic links. Links are followed one by one, as the
+// system does it: a .. leads out of the directory that a link before it points to.
+func checkAbove(dir string) (string, error) {
+	at, rest, links := "", append([]string{""}, levelsOf(dir)...), 0
+	for len(rest) > 0 {
+		next := filepath.Join("/", at, rest[0])
+		rest = rest[1:]
 		info, err := os.Lstat(next)
-		if errors.Is(err, fs.ErrNotExist) {
-			return filepath.Join(append([]string{at}, rest[max(i-1, 0):]...)...), nil
-		}
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return followLink(next, info, rest[i:], links)
-		}
-		if err == nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !slices.Contains(rest, ".."):
+			return filepath.Join(append([]string{next}, rest...)...), nil
+		case err == nil && info.Mode()&fs.ModeSymlink != 0:
+			var target string
+			if target, err = readLink(next, info, links); err == nil {
+				if filepath.IsAbs(target) {
+					at = ""
+				}
+				rest, links = append(levelsOf(target), rest...), links+1
+				continue
+			}
+		case err == nil:
 			err = checkLevel(info, false)
 		}
 		if err != nil {
@@ -115,22 +123,20 @@ func checkAbove(dir string, links int) (string, error) {
 	return at, nil
 }
 
-// followLink goes on with the target of a symbolic link and what lies below it.
-func followLink(link string, info fs.FileInfo, rest []string, links int) (string, error) {
-	target, err := os.Readlink(link)
+// levelsOf splits a path, and keeps its .. elements.
+func levelsOf(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(name string) bool { return name == "" || name == "." })
+}
+
+// readLink reads a symbolic link that may be followed after so many others.
+func readLink(link string, info fs.FileInfo, links int) (string, error) {
 	switch {
 	case links == maxLinks:
-		err = errors.New("too many symbolic links")
-	case err == nil && !isTrusted(info):
-		err = errForeign
+		return "", errors.New("too many symbolic links")
+	case !isTrusted(info):
+		return "", errForeign
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", link, reasonOf(err))
-	}
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(filepath.Dir(link), target)
-	}
-	return checkAbove(filepath.Join(append([]string{target}, rest...)...), links+1)
+	return os.Readlink(link)
 }
 
 // ErrNotOwn is the error of a cache directory that other users can write to, or

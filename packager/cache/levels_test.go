@@ -152,6 +152,12 @@ var _ = Describe("the levels of a cache directory", func() {
 			Expect(os.Rename(l.parent, l.top+"/away")).To(Succeed())
 			Expect(os.Symlink("../"+filepath.Base(l.top)+"/away", l.parent)).To(Succeed())
 		}),
+		Entry("behind a link that leads up out of where another link points to", func(l levels) {
+			Expect(os.MkdirAll(l.top+"/elsewhere/deep", 0o755)).To(Succeed())
+			Expect(os.Symlink("elsewhere/deep", l.top+"/there")).To(Succeed())
+			Expect(os.Rename(l.parent, l.top+"/elsewhere/away")).To(Succeed())
+			Expect(os.Symlink("there/../away", l.parent)).To(Succeed())
+		}),
 	)
 
 	It("end where links lead nowhere", func() {
