@@ -10,10 +10,11 @@ import (
 )
 
 // MediaType returns the media type of a manifest or an index. The document's
-// own mediaType decides, as for containerd; without one its shape does, and
-// the Content-Type that it was answered with (parameters aside) only tells
-// OCI's types from Docker's. Registries and the file servers behind them
-// answer with "application/json" or "text/plain", or add a charset.
+// own mediaType decides, as in containerd. Without one its fields decide
+// whether it is a manifest or an index, and the Content-Type of the response,
+// parameters aside, whether the type is OCI's or Docker's. Registries and the
+// file servers behind them respond with "application/json" or "text/plain", or
+// add a charset.
 func MediaType(document []byte, contentType types.MediaType) (types.MediaType, error) {
 	var d struct {
 		MediaType types.MediaType `json:"mediaType"`

@@ -66,9 +66,9 @@ func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) 
 
 type unasked struct{}
 
-// Unasked gives a context under which nobody asks a registry whether it has a
-// blob: the library's question is answered with no, and so it goes on to mount
-// or send the blob at once.
+// Unasked returns a context under which no registry is asked whether it has a
+// blob: the library's HEAD request is answered with 404 at once, so that it
+// mounts or uploads the blob without a round trip.
 func Unasked(ctx context.Context) context.Context { return context.WithValue(ctx, unasked{}, true) }
 
 // retrying repeats requests that broke, or that the registry has no time for.
@@ -96,7 +96,8 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		case err != nil:
 			worth = isBroken(err) && !body.failed.Load()
 		case n > 1 && isCommit(req) && lostUpload(resp.StatusCode):
-			// The attempt before may have done it: nobody but the registry knows.
+			// The attempt before may have been carried out without its response
+			// arriving.
 			return nil, &AgainError{Err: refusal(resp)}
 		default:
 			after, worth = mayPass(resp)

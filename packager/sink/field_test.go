@@ -9,6 +9,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -78,6 +79,36 @@ var _ = DescribeTable("a push that replaces a tag succeeds where the registry sh
 	Entry("not at all", int32(0), false),
 	Entry("for a moment", int32(3), false),
 	Entry("for long", int32(1000), true),
+)
+
+// What is read of the destination only says what need not be sent.
+var _ = DescribeTable("a push believes nothing that is at the destination of very many entries", func(ctx SpecContext, list, mediaType string) {
+	reg := fixtures.CountedRegistry(GinkgoT())
+	img := imageOf(amd64, layerOf(1, 1000))
+	layer := must(layerOf(1, 1000).Digest())
+	named := fmt.Sprintf(`{"digest":%q}`, map[string]string{"layers": layer.String(), "manifests": digestOf(img).String()}[list])
+	crowded := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,%q:[%s%s]}`, mediaType, list, named, strings.Repeat(",{}", 100_000))
+	var uploads, puts atomic.Int32
+	reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == http.MethodPost:
+			uploads.Add(1)
+		case r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/"):
+			puts.Add(1)
+		case r.Method == http.MethodGet && puts.Load() == 0 && strings.HasSuffix(r.URL.Path, "/manifests/1"):
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = io.WriteString(w, crowded)
+			return true
+		}
+		return false
+	})
+	_, err := sink.Write(ctx, inRegistry(reg.Host+"/a:1"), []sink.Image{img}, sink.Options{Pause: time.Millisecond})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(uploads.Load()).To(Equal(int32(2)), "the layer and the config")
+	Expect(puts.Load()).To(Equal(int32(2)), "by digest and by tag")
+},
+	Entry("in an image", "layers", string(types.DockerManifestSchema2)),
+	Entry("in an index", "manifests", string(types.DockerManifestList)),
 )
 
 var _ = DescribeTable("a mount falls back to an upload where the token server refuses the right to read the other repository", func(ctx SpecContext, status int) {

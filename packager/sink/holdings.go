@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -59,14 +58,14 @@ func (h *holdings) add(ref name.Reference, d *remote.Descriptor) {
 	h.refs[ref.Identifier()] = d.Digest
 	h.manifests[d.Digest] = true
 	if is, err := registry.MediaType(d.Manifest, d.MediaType); err == nil && is.IsIndex() {
-		if index, err := v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
+		if index, err := registry.ParseIndex(d.Manifest); err == nil {
 			for _, m := range index.Manifests {
 				h.manifests[m.Digest] = true
 			}
 		}
 		return
 	}
-	if m, err := v1.ParseManifest(bytes.NewReader(d.Manifest)); err == nil {
+	if m, err := registry.ParseManifest(d.Manifest); err == nil {
 		for _, b := range append(m.Layers, m.Config) {
 			h.blobs[b.Digest] = true
 		}

@@ -79,6 +79,9 @@ func readIndex(dir string) (v1.IndexManifest, error) {
 	}
 	var index v1.IndexManifest
 	if err == nil {
+		err = registry.CheckDocument(raw)
+	}
+	if err == nil {
 		err = json.Unmarshal(raw, &index)
 	}
 	if err != nil {

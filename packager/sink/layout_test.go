@@ -266,4 +266,14 @@ var _ = Describe("a layout that is there", func() {
 			Expect(write(dir)).NotTo(Succeed())
 		}
 	}, NodeTimeout(20*time.Second))
+
+	It("with an index.json of very many entries is refused", func() {
+		dir := GinkgoT().TempDir()
+		Expect(write(dir)).To(Succeed())
+		file := filepath.Join(dir, "index.json")
+		crowded := `{"schemaVersion":2,"manifests":[` + strings.Repeat("{},", 100_000) + `{}]}`
+		Expect(os.WriteFile(file, []byte(crowded), 0o600)).To(Succeed())
+		Expect(write(dir)).To(MatchError("output " + file + ": its JSON has 100003 entries, more than the limit of 100000"))
+		Expect(contentOf(file)).To(Equal(crowded))
+	})
 })

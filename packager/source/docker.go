@@ -20,6 +20,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/registry"
 )
 
 func (o *Opener) openOCIArchive(ctx context.Context, img *image, file, tag string, target flatten.Target) error {
@@ -74,6 +75,9 @@ func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is no Docker archive: %w", err)
 	}
+	if err := registry.CheckDocument(data); err != nil {
+		return nil, fmt.Errorf("manifest.json: %w", err)
+	}
 	var all tarball.Manifest
 	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
@@ -91,7 +95,11 @@ func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	if named := strings.TrimSuffix(path.Base(one.Config), ".json"); len(named) == 64 && named != digest.Hex {
 		return nil, fmt.Errorf("config %s: its digest is %s", one.Config, digest)
 	}
-	return partial.UncompressedToImage(&dockerImage{ctx: ctx, archive: a, Descriptor: one, config: config})
+	parsed, err := registry.ParseConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("config %s: %w", one.Config, err)
+	}
+	return partial.UncompressedToImage(&dockerImage{ctx: ctx, archive: a, Descriptor: one, config: config, diffIDs: parsed.RootFS.DiffIDs})
 }
 
 // chooseDocker finds the image of a reference, or the only one.
@@ -132,20 +140,17 @@ type dockerImage struct {
 	ctx     context.Context
 	archive *archive
 	config  []byte
+	diffIDs []v1.Hash // of the config, which is parsed once
 }
 
 func (i *dockerImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
 func (i *dockerImage) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
 
 func (i *dockerImage) LayerByDiffID(h v1.Hash) (partial.UncompressedLayer, error) {
-	c, err := partial.ConfigFile(i)
-	if err != nil {
-		return nil, err
+	if len(i.diffIDs) != len(i.Layers) {
+		return nil, fmt.Errorf("manifest.json lists %d layers, the config %d diffIDs", len(i.Layers), len(i.diffIDs))
 	}
-	if len(c.RootFS.DiffIDs) != len(i.Layers) {
-		return nil, fmt.Errorf("manifest.json lists %d layers, the config %d diffIDs", len(i.Layers), len(c.RootFS.DiffIDs))
-	}
-	at := slices.Index(c.RootFS.DiffIDs, h)
+	at := slices.Index(i.diffIDs, h)
 	if at < 0 {
 		return nil, fmt.Errorf("layer %s: not in the image", h)
 	}

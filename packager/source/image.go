@@ -35,20 +35,34 @@ type image struct {
 // answer in time.
 func IsTimeout(err error) bool { return registry.IsTimeout(err) }
 
-// config gives the image's config, once it is known to be small enough.
+// config returns the image's config, once it is known to be small enough.
 func (i *image) config() (*v1.ConfigFile, error) {
-	if i.stored {
-		m, err := i.Manifest()
-		if err != nil {
-			return nil, i.wrong(err)
-		}
-		if m.Config.Size < 0 || m.Config.Size > documentLimit {
-			return nil, fmt.Errorf("%s: config of the image has %d bytes, more than the limit of %d", i.name, m.Config.Size, documentLimit)
-		}
-	}
-	c, err := i.ConfigFile()
+	c, err := configOf(i.Image, i.stored)
 	if err != nil {
 		return nil, i.wrong(err)
+	}
+	return c, nil
+}
+
+// configOf returns the config of an image, once it is known to be small
+// enough; its size is in the manifest of one that is stored.
+func configOf(img v1.Image, stored bool) (*v1.ConfigFile, error) {
+	if stored {
+		m, err := img.Manifest()
+		if err != nil {
+			return nil, err
+		}
+		if m.Config.Size < 0 || m.Config.Size > documentLimit {
+			return nil, fmt.Errorf("config of the image has %d bytes, more than the limit of %d", m.Config.Size, documentLimit)
+		}
+	}
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	c, err := registry.ParseConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("config of the image: %w", err)
 	}
 	return c, nil
 }

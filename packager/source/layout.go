@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/localfile"
+	"laminate/packager/registry"
 )
 
 // refNameKey is the annotation that holds a tag (OCI image layout).
@@ -97,7 +97,7 @@ func (l layout) index(ctx context.Context) (*v1.IndexManifest, error) {
 	if data, err = l.file(ctx, "index.json"); err != nil {
 		return nil, err
 	}
-	index, err := v1.ParseIndexManifest(bytes.NewReader(data))
+	index, err := registry.ParseIndex(data)
 	if err != nil {
 		return nil, fmt.Errorf("index.json: %w", err)
 	}
@@ -174,7 +174,7 @@ func (l layout) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifes
 	if err != nil {
 		return nil, err
 	}
-	return v1.ParseIndexManifest(bytes.NewReader(data))
+	return registry.ParseIndex(data)
 }
 
 // image implements catalog.
@@ -183,7 +183,7 @@ func (l layout) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := v1.ParseManifest(bytes.NewReader(manifest))
+	m, err := registry.ParseManifest(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}

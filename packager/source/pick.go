@@ -178,16 +178,9 @@ func newCandidate(ctx context.Context, c catalog, d v1.Descriptor) (candidate, e
 	if err != nil {
 		return candidate{}, err
 	}
-	m, err := img.Manifest()
+	config, err := configOf(img, true)
 	if err != nil {
-		return candidate{}, err
-	}
-	if m.Config.Size > documentLimit {
-		return candidate{}, fmt.Errorf("manifest %s: config is larger than %d MiB", d.Digest, documentLimit>>20)
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return candidate{}, fmt.Errorf("manifest %s: config: %w", d.Digest, err)
+		return candidate{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
 	if config.OS == "unknown" {
 		return candidate{}, errAttachment

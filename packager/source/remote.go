@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	case err != nil:
 	case d.MediaType.IsIndex():
 		var index *v1.IndexManifest
-		if index, err = v1.ParseIndexManifest(bytes.NewReader(d.Manifest)); err == nil {
+		if index, err = registry.ParseIndex(d.Manifest); err == nil {
 			i.Image, err = pick(i.ctx, c, index, oneName, target)
 		}
 	case d.MediaType.IsImage():
@@ -63,6 +62,9 @@ func (c remoteCatalog) get(ctx context.Context, ref name.Reference) (*remote.Des
 	if err != nil {
 		return nil, err
 	}
+	if err := registry.CheckDocument(d.Manifest); err != nil {
+		return nil, err
+	}
 	d.MediaType, err = registry.MediaType(d.Manifest, d.MediaType)
 	return d, err
 }
@@ -73,7 +75,7 @@ func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.Index
 	if err != nil {
 		return nil, err
 	}
-	return v1.ParseIndexManifest(bytes.NewReader(got.Manifest))
+	return registry.ParseIndex(got.Manifest)
 }
 
 // image implements catalog.
