@@ -219,7 +219,7 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	o.cache = o.openCache()
 	o.open = &source.Opener{
 		Keychain: o.openKeychain(o.say.Warn), Insecure: o.list("insecure-registry"),
-		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(),
+		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(), DryRun: o.c.Bool("dry-run"),
 		Cache: o.cache, WorkDir: o.workDir, Log: o.say, LeaveOut: o.isOutput(),
 	}
 	if o.dest.Kind == location.Daemon {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/source"
@@ -37,17 +39,18 @@ type Collection struct {
 	// warning for each conflict that was settled.
 	Problems config.Problems
 
-	on     OnConflict
-	byDir  map[string]*source.Module
-	unused map[*source.Layer]bool // they hold a content that does not count
+	on    OnConflict
+	byDir map[string]*source.Module
+	// unused are the refs whose content in a layer, by its diffID, does not count.
+	unused map[v1.Hash]map[flatten.Ref]bool
 }
 
 // Collect takes the modules of all packages together. The same ref may come
 // from several of them. If it has the same content in each, the first counts,
 // with the words of whichever has more of them; else on decides.
-// The error tells of all that clash. Modules are complete in spite of it.
+// The error names every conflict. Modules are complete in spite of it.
 func Collect(ctx context.Context, packages []*source.Package, on OnConflict) (*Collection, error) {
-	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*source.Module{}, unused: map[*source.Layer]bool{}}
+	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*source.Module{}, unused: map[v1.Hash]map[flatten.Ref]bool{}}
 	var errs []error
 	for _, p := range packages {
 		c.Problems = append(c.Problems, p.Problems...)
@@ -92,8 +95,14 @@ func (c *Collection) settle(before, m *source.Module) error {
 			m.Kind, m.Ref(), before.Source, m.Source)
 	}
 	c.byDir[m.Kind.Dir(m.Ref())], c.Modules[m.Ref()] = used, used
-	if left.Layer != nil {
-		c.unused[left.Layer] = true
+	if l := left.Layer; l != nil {
+		if c.unused[l.Diff] == nil {
+			c.unused[l.Diff] = map[flatten.Ref]bool{}
+		}
+		c.unused[l.Diff][m.Ref()] = true
+	}
+	if l := used.Layer; l != nil { // which may have the content that did not count before
+		delete(c.unused[l.Diff], m.Ref())
 	}
 	c.Problems = append(c.Problems, config.Problem{Warning: true, Message: fmt.Sprintf(
 		"%s %s is not the same in %s and in %s: that of %s is used (--on-conflict %s)", m.Kind, m.Ref(), before.Source, m.Source, used.Source, c.on)})
@@ -105,14 +114,14 @@ func (c *Collection) settle(before, m *source.Module) error {
 // with a content that does not count cannot stay as it is, and is not among them.
 func (c *Collection) Packed(packages []*source.Package) [][]flatten.Ref {
 	var packed [][]flatten.Ref
-	seen := map[string]bool{}
-	for l := range c.unused {
-		seen[l.Diff.String()] = true
+	seen := map[v1.Hash]bool{}
+	for diffID, refs := range c.unused {
+		seen[diffID] = len(refs) > 0
 	}
 	for _, p := range packages {
 		for _, m := range p.Modules {
-			if m.Layer != nil && !seen[m.Layer.Diff.String()] {
-				seen[m.Layer.Diff.String()] = true
+			if m.Layer != nil && !seen[m.Layer.Diff] {
+				seen[m.Layer.Diff] = true
 				packed = append(packed, slices.Clone(m.Layer.Refs))
 			}
 		}

@@ -161,6 +161,19 @@ var _ = Describe("Packed", func() {
 	)
 })
 
+var _ = Describe("Packed, where a content counts that did not before", func() {
+	It("lists the layer that holds it", func() {
+		a, _ := module("a", "one", "x")
+		b, _ := module("a", "two", "y")
+		c, _ := module("a", "three", "x")
+		packages := []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('2'))), pkg(in(c, hash('1')))}
+		all, err := assembly.Collect(context.Background(), packages, assembly.UseLast)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(all.Modules[a.Ref()].Source).To(Equal("three"))
+		Expect(all.Packed(packages)).To(Equal([][]flatten.Ref{{a.Ref()}}))
+	})
+})
+
 var _ = Describe("EntryPath", func() {
 	order := flatten.Order{{Entries: make([]flatten.Entry, 2)}, {Entries: make([]flatten.Entry, 1)}}
 	DescribeTable("finds the group of an entry", func(entry int, want ...any) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/moby/moby/api/pkg/authconfig"
 	apiregistry "github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
@@ -53,6 +55,9 @@ func (o *Opener) daemonHas(ctx context.Context, ref string) bool {
 // openDaemon opens an image of the Docker daemon, which is pulled before where
 // the policy says so, and saved into the work directory.
 func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, policy PullPolicy, target flatten.Target) error {
+	if o.DryRun && policy != Never {
+		return o.openUnpulled(ctx, img, ref, policy, target)
+	}
 	key := fmt.Sprintf("docker-daemon:%s %s %s", ref, policy, target)
 	file, err := o.files.get(key, func() (string, error) { return o.save(ctx, ref, policy, target) })
 	if err != nil {
@@ -60,6 +65,32 @@ func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, policy 
 	}
 	img.saved = true
 	return o.openDockerArchive(ctx, img, file, "")
+}
+
+// openUnpulled opens what the daemon would have after a pull, without the pull:
+// the image in the registry, or, where the policy or the registry's answer leads
+// there, the one that the daemon has.
+func (o *Opener) openUnpulled(ctx context.Context, img *image, ref string, policy PullPolicy, target flatten.Target) error {
+	there := o.daemonHas(ctx, ref)
+	if there && policy == IfNotPresent {
+		return o.openDaemon(ctx, img, ref, Never, target)
+	}
+	inRegistry := *img
+	err := inRegistry.openRegistry(ref, target)
+	switch {
+	case err == nil:
+		*img = inRegistry
+		return nil
+	case there && isNotFound(err):
+		return o.openDaemon(ctx, img, ref, Never, target)
+	}
+	return err
+}
+
+// isNotFound reports whether a registry answered that it has no such image.
+func isNotFound(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
 // save writes an image of the daemon into a file of the work directory.

@@ -150,6 +150,30 @@ var _ = Describe("the Docker daemon", func() {
 		Entry("never, what is there", source.Never, "acme/old:1", "save"),
 	)
 
+	DescribeTable("pulls nothing in a dry run, which reads what it would pull",
+		func(kind location.Kind, policy source.PullPolicy, name, want string, log ...string) {
+			host := serve()
+			push(host+"/acme/both:1", sample{compression: layer.Gzip, target: flatten.Target{OS: "linux", Arch: "arm64"}}.image())
+			d := startDaemon()
+			d.has[host+"/acme/both:1"], d.has[host+"/acme/local:1"] = archive(amd64), archive(amd64)
+			o := opener()
+			o.PullPolicy, o.Daemon, o.FromDaemon, o.DryRun = policy, d.at, true, true
+			p, err := o.Package(context.Background(), at(kind, "", host+name), flatten.Buildpack, flatten.Target{OS: "linux"})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(p.Target.Arch).To(Equal(want))
+			Expect(strings.Join(d.log, " ")).To(Equal(strings.Join(log, " ")))
+			config, err := o.Config(context.Background(), at(kind, "", host+name), flatten.Target{OS: "linux"})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(config.Architecture).To(Equal(want))
+			Expect(strings.Join(d.log, " ")).To(Equal(strings.Join(log, " ")))
+		},
+		Entry("always, what both have", location.Listed, source.Always, "/acme/both:1", "arm64"),
+		Entry("always, by default, what both have", location.Listed, source.PullPolicy(""), "/acme/both:1", "arm64"),
+		Entry("always, what is there alone", location.Listed, source.Always, "/acme/local:1", "amd64", "save"),
+		Entry("if not present, what both have", location.Daemon, source.IfNotPresent, "/acme/both:1", "amd64", "save"),
+		Entry("never, what both have", location.Daemon, source.Never, "/acme/both:1", "amd64", "save"),
+	)
+
 	It("and no registry is asked under never", func() {
 		for _, kind := range []location.Kind{location.Listed, location.Daemon, location.Name} {
 			asked := 0

@@ -58,6 +58,9 @@ type Opener struct {
 	// line the daemon's where it has one of this name. Without it, all of them
 	// are in registries.
 	FromDaemon bool
+	// DryRun leaves the Docker daemon as it is: what would be pulled is read from
+	// its registry instead.
+	DryRun bool
 	// Cache keeps files from web servers between runs; nil keeps none.
 	Cache *cache.Cache
 	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
@@ -172,7 +175,15 @@ func (o *Opener) Config(ctx context.Context, loc location.Location, target flatt
 		}
 		return img.config()
 	}
-	config, err := o.daemonConfig(ctx, loc.Ref, cmp.Or(o.PullPolicy, Always), target)
+	policy := cmp.Or(o.PullPolicy, Always)
+	if o.DryRun && policy != Never {
+		img := o.image(ctx, loc.String())
+		if err := o.openUnpulled(ctx, img, loc.Ref, policy, target); err != nil {
+			return nil, err
+		}
+		return img.config()
+	}
+	config, err := o.daemonConfig(ctx, loc.Ref, policy, target)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", loc, err)
 	}
