@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// references are the schemes before an image reference, and before a path with
-// one. A path itself is never secret.
+// references are the schemes before an image reference, archives those before a
+// path with one, and buildpacks those before an id and its version. Paths and
+// ids are never secret.
 var (
 	references = regexp.MustCompile(`^(?:docker:/{1,3}|docker-daemon:)`)
+	buildpacks = regexp.MustCompile(`^(?:urn:cnb:(?:registry|builder)|from=builder):`)
 	archives   = regexp.MustCompile(`^(?:oci|oci-archive|docker-archive):[^:]*:?`)
 	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/+`)
 	// digest matches one of a usual algorithm also where it is too short.
@@ -27,7 +29,7 @@ const hidden = "…"
 // Other strings, paths among them, are returned as they are.
 func Redact(s string) string {
 	switch {
-	case strings.HasPrefix(s, "file:"):
+	case strings.HasPrefix(s, "file:"), buildpacks.MatchString(s):
 		return s
 	case references.MatchString(s):
 		scheme := references.FindString(s)
