@@ -11,12 +11,17 @@
 // still there, and makes another one where it is not. The process that sweeps
 // removes only what it has locked.
 //
+// [Claim] makes the scratch directory of one name, so that processes that claim
+// the same name wait for each other and for no one else.
+//
 // On a network file system a lock may be seen on one machine only. Directories
 // there have the suffix .unlocked.tmp, and are never swept.
 package scratch
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"io/fs"
 	"os"
@@ -106,6 +111,30 @@ func Make(in Place) (*Dir, error) {
 	return nil, errors.New("other processes removed the directory again and again")
 }
 
+// Claim makes the empty scratch directory that belongs to key, or takes over that
+// of a process that has ended. It returns nil where another process holds it. On a
+// network file system, and where there are no locks, it holds against processes
+// of this machine at most.
+func Claim(in Place, key string) (*Dir, error) {
+	sum := sha256.Sum256([]byte(key))
+	name := prefix + base32.StdEncoding.EncodeToString(sum[:])[:26] + locked
+	// Other users may have to wait for it as well, for which they open it.
+	if err := in.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	f, err := in.OpenFile(name, asDirectory, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // its process has just removed it
+	}
+	if err != nil {
+		return nil, err
+	}
+	if flock(f) == taken || !isStill(in, name, f) {
+		return nil, f.Close()
+	}
+	return &Dir{Name: name, in: in, lock: f}, nil
+}
+
 // Path is the path of a directory whose place is an [At].
 func (d *Dir) Path() string {
 	at, _ := d.in.(At)
@@ -150,21 +179,25 @@ func acquire(in Place, name string) (*os.File, state) {
 	if isNetwork(f) {
 		return f, unsure
 	}
+	state := flock(f)
+	if state == held && !isStill(in, name, f) {
+		state = taken
+	}
+	return f, state
+}
+
+// flock locks an open directory, unless another process holds it.
+func flock(f *os.File) state {
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		case err == nil:
+			return held
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return taken
+		case !errors.Is(err, syscall.EINTR):
+			return unsure
 		}
 	}
-	switch {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		return f, taken
-	case err != nil:
-		return f, unsure
-	case !isStill(in, name, f):
-		return f, taken
-	}
-	return f, held
 }
 
 // isStill reports whether a name is still that of an open directory.

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -192,4 +194,94 @@ var _ = Describe("a scratch directory", func() {
 		n, _ := scratch.Sweep(filepath.Join(place, "nowhere"))
 		Expect(n).To(BeZero())
 	})
+})
+
+var _ = Describe("a claim", func() {
+	var place scratch.At
+	BeforeEach(func() { place = scratch.At(GinkgoT().TempDir()) })
+	claim := func(key string) *scratch.Dir {
+		GinkgoHelper()
+		dir, err := scratch.Claim(place, key)
+		Expect(err).NotTo(HaveOccurred())
+		return dir
+	}
+
+	It("is one process's at a time, and keeps no other name from being claimed", func() {
+		one := claim("one")
+		Expect(claim("one")).To(BeNil())
+		another := claim("another")
+		Expect(scratch.Sweep(string(place))).To(BeZero())
+		Expect(names(string(place))).To(ConsistOf(one.Name, another.Name))
+		Expect(scratch.Swept(one.Name)).To(BeTrue())
+		Expect(one.Remove()).To(Succeed())
+		one = claim("one")
+		Expect(claim("one")).To(BeNil())
+		Expect(one.Remove()).To(Succeed())
+		Expect(another.Remove()).To(Succeed())
+		Expect(names(string(place))).To(BeEmpty())
+	})
+
+	It("of a killed process is taken over, or swept", func() {
+		name := claim("one").Name
+		for _, next := range []func(){
+			func() { Expect(claim("one").Remove()).To(Succeed()) },
+			func() {
+				n, _ := scratch.Sweep(string(place))
+				Expect(n).To(Equal(1))
+			},
+		} {
+			Expect(os.RemoveAll(filepath.Join(string(place), name))).To(Succeed())
+			Expect(os.Mkdir(filepath.Join(string(place), name), 0o755)).To(Succeed())
+			next()
+			Expect(names(string(place))).To(BeEmpty())
+		}
+	})
+
+	It("is never two processes' at a time, whatever is swept meanwhile", func() {
+		var holders, most atomic.Int32
+		done := make(chan struct{})
+		var sweeper, claimers sync.WaitGroup
+		sweeper.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					scratch.Sweep(string(place))
+				}
+			}
+		})
+		for range 4 {
+			claimers.Go(func() {
+				defer GinkgoRecover()
+				for n := 0; n < 100; {
+					dir := claim("one")
+					if dir == nil {
+						runtime.Gosched()
+						continue
+					}
+					n++
+					most.Store(max(most.Load(), holders.Add(1)))
+					runtime.Gosched()
+					holders.Add(-1)
+					Expect(dir.Remove()).To(Succeed())
+				}
+			})
+		}
+		claimers.Wait()
+		close(done)
+		sweeper.Wait()
+		Expect(most.Load()).To(BeEquivalentTo(1))
+		Expect(names(string(place))).To(BeEmpty())
+	})
+
+	It("fails where something else has its name", func(SpecContext) {
+		dir := claim("one")
+		Expect(dir.Remove()).To(Succeed())
+		Expect(syscall.Mkfifo(dir.Path(), 0o600)).To(Succeed())
+		_, err := scratch.Claim(place, "one")
+		Expect(err).To(MatchError(syscall.ENOTDIR))
+		_, err = scratch.Claim(place+"/nowhere", "one")
+		Expect(err).To(MatchError(os.ErrNotExist))
+	}, NodeTimeout(5*time.Second))
 })

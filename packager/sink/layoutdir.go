@@ -50,20 +50,19 @@ func openLayout(ctx context.Context, path string, log progress.Log) (*layoutDir,
 	return l, nil
 }
 
-// lock locks the layout's directory or, where there is none, the directory that
-// it will be in: two runs must not both read index.json before either has
-// written it.
+// lock locks the layout's directory or, where there is none, its name: two runs
+// must not both read index.json before either has written it.
 func (l *layoutDir) lock(ctx context.Context, path string) error {
 	for {
 		dir, exists, err := inspectLayout(path)
 		if err != nil {
 			return err
 		}
-		at := dir
-		if !exists {
-			at = filepath.Dir(dir)
+		lock := lockName
+		if exists {
+			lock = lockDir
 		}
-		unlock, err := lockDir(ctx, at, l.log)
+		unlock, err := lock(ctx, dir, l.log)
 		if exists && errors.Is(err, fs.ErrNotExist) {
 			continue // the run that had made it failed, and has removed it
 		}

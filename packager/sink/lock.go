@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"laminate/packager/progress"
+	"laminate/packager/scratch"
 )
 
 const (
@@ -19,12 +21,10 @@ const (
 )
 
 // lockDir waits until no other process holds the directory, and holds it until
-// unlock is called or the process ends. After a second it says what it waits
-// for. Where the file system has no locks it holds nothing.
+// unlock is called or the process ends. Where the file system has no locks it
+// holds nothing.
 func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() error, err error) {
-	patience := time.NewTimer(lockPatience)
-	defer patience.Stop()
-	for {
+	return wait(ctx, dir, log, func() (func() error, error) {
 		f, err := os.Open(dir)
 		if err != nil {
 			return nil, err
@@ -36,8 +36,34 @@ func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() e
 		if locked && isAt(f, dir) {
 			return f.Close, nil // closing it unlocks
 		}
-		if err := f.Close(); err != nil {
+		return nil, f.Close()
+	})
+}
+
+// lockName is lockDir for a directory that is not there yet. It does not keep
+// other processes from making other things beside it.
+func lockName(ctx context.Context, path string, log progress.Log) (unlock func() error, err error) {
+	beside := scratch.At(filepath.Dir(path))
+	return wait(ctx, path, log, func() (func() error, error) {
+		dir, err := scratch.Claim(beside, filepath.Base(path))
+		if dir == nil || err != nil {
 			return nil, err
+		}
+		return func() error {
+			_ = dir.Remove() // what stays of it is empty, and in no one's way
+			return nil
+		}, nil
+	})
+}
+
+// wait tries to lock what will be written until it succeeds. After a second it
+// logs what it waits for.
+func wait(ctx context.Context, what string, log progress.Log, try func() (unlock func() error, err error)) (func() error, error) {
+	patience := time.NewTimer(lockPatience)
+	defer patience.Stop()
+	for {
+		if unlock, err := try(); unlock != nil || err != nil {
+			return unlock, err
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -45,7 +71,7 @@ func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() e
 		select {
 		case <-ctx.Done():
 		case <-patience.C:
-			log.Warn(fmt.Sprintf("waiting for another process to finish writing %s", dir))
+			log.Warn(fmt.Sprintf("waiting for another process to finish writing %s", what))
 		case <-time.After(lockPause):
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
+	"laminate/packager/scratch"
 	"laminate/packager/sink"
 )
 
@@ -43,16 +44,25 @@ var _ = Describe("runs beside each other", func() {
 		Expect(syscall.Flock(int(f.Fd()), syscall.LOCK_EX)).To(Succeed())
 	}
 
+	// claim takes the name of a new layout as another process does.
+	claim := func(dir string) {
+		GinkgoHelper()
+		claimed, err := scratch.Claim(scratch.At(filepath.Dir(dir)), filepath.Base(dir))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).NotTo(BeNil())
+		DeferCleanup(claimed.Remove)
+	}
+
 	DescribeTable("say what they wait for, once, and end at once when they are told to",
 		func(ctx SpecContext, exists bool) {
 			parent := GinkgoT().TempDir()
 			dir := filepath.Join(parent, "layout")
-			locked := parent
 			if exists {
 				Expect(os.Mkdir(dir, 0o755)).To(Succeed())
-				locked = dir
+				hold(dir)
+			} else {
+				claim(dir)
 			}
-			hold(locked)
 			log := &recorded{}
 			cctx, cancel, soon := interruptible(ctx)
 			ended := make(chan error, 1)
@@ -65,7 +75,7 @@ var _ = Describe("runs beside each other", func() {
 				defer log.mu.Unlock()
 				return slices.Clone(log.lines)
 			}
-			Eventually(lines).WithTimeout(5 * time.Second).Should(Equal([]string{"warning waiting for another process to finish writing " + locked}))
+			Eventually(lines).WithTimeout(5 * time.Second).Should(Equal([]string{"warning waiting for another process to finish writing " + dir}))
 			Consistently(ended).WithTimeout(500 * time.Millisecond).ShouldNot(Receive())
 			cancel()
 			var err error
@@ -73,18 +83,39 @@ var _ = Describe("runs beside each other", func() {
 			soon()
 			Expect(err).To(MatchError(context.Canceled))
 			Expect(lines()).To(HaveLen(1))
-			Expect(leftovers(parent)).To(BeEmpty())
+			Expect(filepath.Join(dir, "index.json")).NotTo(BeAnExistingFile())
 		},
 		Entry("for a new layout", false),
 		Entry("for a directory that is there", true),
 	)
 
-	It("do not wait for layouts that are written beside theirs", func(ctx SpecContext) {
+	DescribeTable("do not wait for layouts that are written beside theirs",
+		func(ctx SpecContext, exists bool) {
+			parent := GinkgoT().TempDir()
+			dir := filepath.Join(parent, "layout")
+			if exists {
+				Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+			}
+			hold(parent)
+			claim(filepath.Join(parent, "another"))
+			_, err := sink.Write(ctx, ociLayout(dir, "v1"), []sink.Image{imageOf(amd64, layerOf(1, 1000))}, sink.Options{})
+			Expect(err).NotTo(HaveOccurred())
+			whole(dir)
+			Expect(leftovers(parent)).To(HaveLen(1), "the claim to the other")
+		},
+		Entry("with a new one", false, NodeTimeout(5*time.Second)),
+		Entry("in a directory that is there", true, NodeTimeout(5*time.Second)),
+	)
+
+	It("wait for no process that was killed", func(ctx SpecContext) {
 		parent := GinkgoT().TempDir()
 		dir := filepath.Join(parent, "layout")
-		Expect(os.Mkdir(dir, 0o755)).To(Succeed())
-		hold(parent)
-		_, err := sink.Write(ctx, ociLayout(dir, "v1"), []sink.Image{imageOf(amd64, layerOf(1, 1000))}, sink.Options{})
+		dead, err := scratch.Claim(scratch.At(parent), "layout")
 		Expect(err).NotTo(HaveOccurred())
-	})
+		Expect(dead.Remove()).To(Succeed())
+		Expect(os.Mkdir(dead.Path(), 0o755)).To(Succeed())
+		_, err = sink.Write(ctx, ociLayout(dir, "v1"), []sink.Image{imageOf(amd64, layerOf(1, 1000))}, sink.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(names(parent)).To(Equal([]string{"layout"}))
+	}, NodeTimeout(5*time.Second))
 })
