@@ -15,30 +15,31 @@ import (
 	"laminate/fixtures"
 )
 
-// UPDATE_README=1 writes the output into README.md instead of comparing it.
+// UPDATE_README=1 writes the output into the pages instead of comparing it.
 const update = "UPDATE_README"
 
 var console = regexp.MustCompile("(?s)```console\n(.*?)```")
 
-// took is how long a run took, which the README gives as 0.1 s.
+// took is how long a run took, which the pages give as 0.1 s.
 var took = regexp.MustCompile(`(?m)^done in [0-9.]+ s:`)
 
-var _ = Describe("the README", func() {
-	It("shows what its commands print", func() {
-		file := filepath.Join(fixtures.Root(), "..", "README.md")
-		readme, err := os.ReadFile(file)
-		Expect(err).NotTo(HaveOccurred())
-		host := fixtures.Registry(GinkgoT())
-		enterPackages("offline")
-		now := console.ReplaceAllStringFunc(string(readme), func(block string) string {
-			return "```console\n" + replay(console.FindStringSubmatch(block)[1], host) + "```"
-		})
-		if os.Getenv(update) != "" {
-			Expect(os.WriteFile(file, []byte(now), 0o644)).To(Succeed())
-		}
-		Expect(now).To(Equal(string(readme)))
+var _ = DescribeTable("a page shows what its commands print", func(page string) {
+	file := filepath.Join(fixtures.Root(), "..", filepath.FromSlash(page))
+	text, err := os.ReadFile(file)
+	Expect(err).NotTo(HaveOccurred())
+	host := fixtures.Registry(GinkgoT())
+	enterPackages("offline")
+	now := console.ReplaceAllStringFunc(string(text), func(block string) string {
+		return "```console\n" + replay(console.FindStringSubmatch(block)[1], host) + "```"
 	})
-})
+	if os.Getenv(update) != "" {
+		Expect(os.WriteFile(file, []byte(now), 0o644)).To(Succeed())
+	}
+	Expect(now).To(Equal(string(text)))
+},
+	Entry(nil, "README.md"),
+	Entry(nil, "docs/coming-from-pack.md"),
+)
 
 // enterPackages copies the samples and makes the folder of one of the
 // package.toml files the working directory, until the spec ends.
