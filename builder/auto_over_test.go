@@ -10,7 +10,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/sink"
 )
@@ -60,7 +60,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 			at := location.Location{Kind: location.DockerArchive, Path: b.at("previous.tar"), Ref: "acme/builder:1", Written: "docker-archive:previous.tar"}
 			_, err := sink.Write(context.Background(), at, []sink.Image{{Image: first}}, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
-			overIt := func(o *builder.Options) { o.Previous = &assembly.PreviousImage{Location: at, Named: true} }
+			overIt := func(o *builder.Options) { o.Previous = &engine.PreviousImage{Location: at, Named: true} }
 			Expect(digestOf(b.build(file, auto(n), overIt).Image)).To(Equal(digestOf(first)))
 			o, err := b.plan(file, auto(n), overIt).Outlook(context.Background())
 			Expect(err).NotTo(HaveOccurred())

@@ -14,7 +14,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/mediatype"
 )
 
@@ -28,7 +28,7 @@ type Image struct {
 // are, the others are written to the work directory. From below, they are the
 // build image's, the lifecycle, what hides the build image's overridden
 // buildpacks, buildpacks, extensions, and the configuration. An error of which
-// [assembly.IsFault] is true is a bug in laminate.
+// [engine.IsFault] is true is a bug in laminate.
 func (j *Job) Build(ctx context.Context) (*Image, error) {
 	lifecycle, err := j.maker.Tar(ctx, "lifecycle "+j.lifecycle.Version, j.lifecycle.diffID, j.lifecycle.writeTo)
 	if err != nil {
@@ -42,7 +42,7 @@ func (j *Job) Build(ctx context.Context) (*Image, error) {
 		}
 		adds = append(adds, j.addendum(hidden, "whiteouts of "+strings.Join(j.whiteouts, ", ")))
 	}
-	layers := map[flatten.Kind][]assembly.Layer{}
+	layers := map[flatten.Kind][]engine.Layer{}
 	for _, kind := range kinds {
 		plan := j.Plan
 		if kind == flatten.Extension {
@@ -94,7 +94,7 @@ func (j *Job) writeWhiteouts(_ context.Context, tw *tar.Writer) error {
 
 // assemble puts the image together: the build image's layers and config, with
 // ours on top. The media types of all of it are of one family.
-func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]assembly.Layer) (v1.Image, error) {
+func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]engine.Layer) (v1.Image, error) {
 	family, err := j.family()
 	if err != nil {
 		return nil, err
@@ -183,20 +183,20 @@ func (j *Job) family() (mediatype.Family, error) {
 }
 
 // verify checks that the image is what was planned.
-func (j *Job) verify(img v1.Image, layers map[flatten.Kind][]assembly.Layer) error {
+func (j *Job) verify(img v1.Image, layers map[flatten.Kind][]engine.Layer) error {
 	config, err := img.ConfigFile()
 	if err != nil {
 		return err
 	}
 	if have := len(config.RootFS.DiffIDs); have != j.Layers.Total() {
-		return &assembly.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers, planned were %d", have, j.Layers.Total())}}
+		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers, planned were %d", have, j.Layers.Total())}}
 	}
 	for _, kind := range kinds {
 		label, err := flatten.ParseLayersLabel(config.Config.Labels[kind.LayersLabelKey()])
 		if err != nil {
 			return err
 		}
-		if err := assembly.Verify(config, layers[kind], label); err != nil {
+		if err := engine.Verify(config, layers[kind], label); err != nil {
 			return err
 		}
 	}

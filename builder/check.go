@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -47,15 +47,15 @@ func (j *Job) check() config.Problems {
 			m := j.modules[kind][r]
 			ok, deprecated := j.lifecycle.supports(m.Module)
 			if !ok {
-				problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, j.lifecycle.Version, strings.Join(j.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
+				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, j.lifecycle.Version, strings.Join(j.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
 			}
 			if deprecated {
-				p := assembly.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s calls deprecated", kind, r, m.API, j.lifecycle.Version), "api")
+				p := engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s calls deprecated", kind, r, m.API, j.lifecycle.Version), "api")
 				p.Warning = true
 				problems = append(problems, p)
 			}
 			if why := j.base.runs(m.Module); why != "" {
-				problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("buildpack %s %s", r, why)))
+				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("buildpack %s %s", r, why)))
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -19,9 +19,9 @@ var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 // collect takes together what the sources and the build image hold. Where both
 // have a ref, that of the source counts for now.
 func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.Package) (problems config.Problems, conflicts error) {
-	j.modules, j.added = map[flatten.Kind]assembly.Modules{}, map[flatten.Kind][]flatten.Ref{}
+	j.modules, j.added = map[flatten.Kind]engine.Modules{}, map[flatten.Kind][]flatten.Ref{}
 	for _, kind := range kinds {
-		collected, err := assembly.Collect(ctx, packages[kind], j.options.OnConflict)
+		collected, err := engine.Collect(ctx, packages[kind], j.options.OnConflict)
 		problems = append(problems, collected.Problems...)
 		conflicts = errors.Join(conflicts, err)
 		if kind == flatten.Buildpack {
@@ -150,7 +150,7 @@ func (j *Job) override(ctx context.Context) error {
 			if m == old || !slices.Contains(j.added[kind], r) {
 				continue
 			}
-			same, err := assembly.SameContent(ctx, old, m)
+			same, err := engine.SameContent(ctx, old, m)
 			switch {
 			case err != nil:
 				errs = append(errs, err)

@@ -9,7 +9,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 var _ = Describe("flattened composites", func() {
@@ -96,7 +96,7 @@ var _ = Describe("flattened composites", func() {
 			Expect(doubled).To(HaveLen(1))
 			Expect(doubled[0].Bytes).To(BeNumerically(">", 1000))
 			doubled[0].Bytes = 0
-			Expect(doubled[0]).To(Equal(assembly.Double{Ref: flatten.Ref{ID: "acme/shared", Version: "1"}, Layer: 2, First: 1}))
+			Expect(doubled[0]).To(Equal(engine.Double{Ref: flatten.Ref{ID: "acme/shared", Version: "1"}, Layer: 2, First: 1}))
 
 			img := b.build(b.at("builder.toml"), flat(flatten.AsPackaged)).Image // exact but for this child:
 			var in []int
@@ -111,7 +111,7 @@ var _ = Describe("flattened composites", func() {
 		})
 
 		It("have what no label tells of doubled without a size", func() {
-			Expect(assembly.Modules{}.Doubled(nil)).To(BeEmpty())
+			Expect(engine.Modules{}.Doubled(nil)).To(BeEmpty())
 		})
 
 		It("must agree on a shared child: that they do not is an error that names both", func() {
@@ -125,7 +125,7 @@ var _ = Describe("flattened composites", func() {
 		})
 	})
 
-	DescribeTable("of which two have other contents of one buildpack give the one that is asked for, under every plan", func(on assembly.OnConflict, used string) {
+	DescribeTable("of which two have other contents of one buildpack give the one that is asked for, under every plan", func(on engine.OnConflict, used string) {
 		b.write("acme_shared@1/lib/data", "one")
 		pack()
 		b.write("acme_shared@1/lib/data", "another")
@@ -153,8 +153,8 @@ var _ = Describe("flattened composites", func() {
 			}
 		}
 	},
-		Entry("the first", assembly.UseFirst, "left.cnb"),
-		Entry("the last", assembly.UseLast, "right.cnb"),
+		Entry("the first", engine.UseFirst, "left.cnb"),
+		Entry("the last", engine.UseLast, "right.cnb"),
 	)
 
 	It("reuse a source's layer by digest under every plan that wants just its refs", func() {

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // The labels of a builder (platform spec, "Builder"), besides those of layers.
@@ -41,7 +41,7 @@ type metadata struct {
 
 // labels gives all labels of the image: those of the build image, those of the
 // user, and ours.
-func (j *Job) labels(layers map[flatten.Kind][]assembly.Layer) (map[string]string, error) {
+func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string, error) {
 	c := j.options.Config
 	labels := maps.Clone(j.base.Config.Config.Labels)
 	if labels == nil {

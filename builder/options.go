@@ -6,8 +6,8 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/assembly"
 	"laminate/packager/cache"
+	"laminate/packager/engine"
 	"laminate/packager/mediatype"
 	"laminate/packager/progress"
 )
@@ -27,7 +27,7 @@ type Options struct {
 	MaxLayers int
 	// OnConflict says which content of a buildpack or extension is used where
 	// sources have different ones; the zero value refuses them.
-	OnConflict assembly.OnConflict
+	OnConflict engine.OnConflict
 	// Labels are added to the image.
 	Labels map[string]string
 	// Created is the time of the images; the zero time is [layer.Epoch].
@@ -49,7 +49,7 @@ type Options struct {
 	Version string
 	// Previous, where it is set, is where the image is that this one replaces:
 	// what it has is not built again.
-	Previous *assembly.PreviousImage
+	Previous *engine.PreviousImage
 	// Cache keeps between runs what was made before; nil keeps nothing.
 	Cache *cache.Cache
 	// WorkDir takes the layers that are built. It belongs to the caller, and

@@ -8,13 +8,13 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // Outlook is what a builder means for those who have the previous image.
 type Outlook struct {
 	// Outlook is about the layers of buildpacks.
-	assembly.Outlook
+	engine.Outlook
 	// Besides names the other layers that the previous image does not have;
 	// where there is none, it names nothing.
 	Besides []string
@@ -52,7 +52,7 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	}
 	for i, isNew := range extensions.New {
 		if isNew {
-			o.Besides = append(o.Besides, assembly.Title(j.Extensions[i]))
+			o.Besides = append(o.Besides, engine.Title(j.Extensions[i]))
 		}
 	}
 	configured, err := layer.DiffIDOf(ctx, j.writeConfiguration)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // Count says where a builder's layers come from.
@@ -102,7 +102,7 @@ func (j *Job) planAs(wishes flatten.Wishes) (flatten.LayerPlan, error) {
 }
 
 // Doubled tells what layers that are used as they are hold for nothing.
-func (j *Job) Doubled() []assembly.Double { return j.modules[flatten.Buildpack].Doubled(j.Plan) }
+func (j *Job) Doubled() []engine.Double { return j.modules[flatten.Buildpack].Doubled(j.Plan) }
 
 func (j *Job) count(plan flatten.LayerPlan) Count {
 	c := Count{Base: j.base.layers, Lifecycle: 1, Configuration: 1, Budget: j.options.MaxLayers}

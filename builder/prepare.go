@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -34,14 +34,14 @@ type Job struct {
 
 	base      base
 	lifecycle *lifecycle
-	modules   map[flatten.Kind]assembly.Modules // with those of the build image
-	added     map[flatten.Kind][]flatten.Ref    // not those of the build image
-	packed    [][]flatten.Ref                   // the refs of each layer that a source has
-	order     orders                            // every entry with its version
-	system    System                            // likewise
-	whiteouts []string                          // names of entries
+	modules   map[flatten.Kind]engine.Modules // with those of the build image
+	added     map[flatten.Kind][]flatten.Ref  // not those of the build image
+	packed    [][]flatten.Ref                 // the refs of each layer that a source has
+	order     orders                          // every entry with its version
+	system    System                          // likewise
+	whiteouts []string                        // names of entries
 	options   Options
-	maker     *assembly.Maker
+	maker     *engine.Maker
 }
 
 // Prepare opens the build image, the lifecycle and the sources, for each
@@ -51,7 +51,7 @@ type Job struct {
 // once.
 func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error) {
 	p := &preparation{open: open, options: o.orDefaults(), warned: map[string]bool{}}
-	p.maker = assembly.NewMaker(p.options.WorkDir, p.options.Compression, p.options.Cache, p.options.Log)
+	p.maker = engine.NewMaker(p.options.WorkDir, p.options.Compression, p.options.Cache, p.options.Log)
 	if err := errors.Join(p.locations().Err(), p.options.checkLabels()); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	for i, t := range targets {
 		jobs[i], errs[i] = p.job(ctx, t)
 	}
-	if err := assembly.Together(targets, errs); err != nil {
+	if err := engine.Together(targets, errs); err != nil {
 		return nil, err
 	}
 	return jobs, nil
@@ -73,7 +73,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 type preparation struct {
 	open       *source.Opener
 	options    Options
-	maker      *assembly.Maker
+	maker      *engine.Maker
 	warned     map[string]bool
 	buildImage location.Location
 	sources    map[flatten.Kind][]location.Location
@@ -166,7 +166,7 @@ func (p *preparation) targets() ([]flatten.Target, error) {
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
 	img, err := p.open.Base(ctx, p.buildImage, target)
 	if err != nil {
-		return nil, assembly.Prefixed(p.at("build image ", p.options.Config.buildImagePath()...), err)
+		return nil, engine.Prefixed(p.at("build image ", p.options.Config.buildImagePath()...), err)
 	}
 	j := &Job{options: p.options, maker: p.maker, Target: img.Target}
 	j.Target.Distros = target.Distros
@@ -228,7 +228,7 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 			group.Go(func() error {
 				var err error
 				if opened[i], err = p.open.Package(ctx, loc, kind, target); err != nil {
-					failed[i] = assembly.Prefixed(p.at("", string(kind)+"s", i), err)
+					failed[i] = engine.Prefixed(p.at("", string(kind)+"s", i), err)
 				}
 				return nil // all of them are tried
 			})
@@ -264,11 +264,11 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 		err = fmt.Errorf("%w; --lifecycle FILE takes one from elsewhere, and LAMINATE_LIFECYCLE_URL names a mirror", err)
 	}
 	if err != nil {
-		return nil, assembly.Prefixed(words, err)
+		return nil, engine.Prefixed(words, err)
 	}
 	l, err := openLifecycle(ctx, loc.String(), tars, target.Arch)
 	if err == nil && version != "" && strings.TrimPrefix(l.Version, "v") != strings.TrimPrefix(version, "v") {
 		err = fmt.Errorf("it is version %s, and %s is wanted", l.Version, version)
 	}
-	return l, assembly.Prefixed(words+loc.String()+": ", err)
+	return l, engine.Prefixed(words+loc.String()+": ", err)
 }

@@ -23,8 +23,8 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/assembly"
 	"laminate/packager/cache"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 )
 
@@ -40,13 +40,13 @@ func (b *bench) cached() change {
 // over makes a layout on the bench, or an image in a registry, the previous image.
 func (b *bench) over(layout string) change {
 	return func(o *builder.Options) {
-		o.Previous = &assembly.PreviousImage{Location: location.Location{Kind: location.OCILayout, Path: b.at(layout), Written: layout}}
+		o.Previous = &engine.PreviousImage{Location: location.Location{Kind: location.OCILayout, Path: b.at(layout), Written: layout}}
 	}
 }
 
 func overRegistry(ref string) change {
 	return func(o *builder.Options) {
-		o.Previous = &assembly.PreviousImage{Location: location.Location{Kind: location.Registry, Ref: ref, Written: ref}}
+		o.Previous = &engine.PreviousImage{Location: location.Location{Kind: location.Registry, Ref: ref, Written: ref}}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"laminate/builder"
 	"laminate/fixtures"
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/sink"
 )
@@ -106,7 +106,7 @@ func (w *works) create() v1.Hash {
 	GinkgoHelper()
 	w.Reset()
 	at := location.Location{Kind: location.Registry, Ref: w.Host + "/builder:1", Written: "docker://" + w.Host + "/builder:1"}
-	job := w.plan(w.file, flat(w.mode), func(o *builder.Options) { o.Previous = &assembly.PreviousImage{Location: at} })
+	job := w.plan(w.file, flat(w.mode), func(o *builder.Options) { o.Previous = &engine.PreviousImage{Location: at} })
 	img, err := job.Build(context.Background()) // which is nobody's but laminate's own look at it
 	Expect(err).NotTo(HaveOccurred())
 	written, err := sink.Write(context.Background(), at, []sink.Image{{Image: img.Image, Target: img.Target}}, sink.Options{})

@@ -14,7 +14,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/sink"
@@ -223,7 +223,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) 
 	jobs, err := builder.Prepare(context.Background(), b.opener(work), o)
 	if err != nil {
 		Expect(jobs).To(BeNil())
-		Expect(assembly.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
+		Expect(engine.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
 	}
 	return jobs, err
 }

@@ -12,7 +12,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/sink"
 )
 
@@ -129,7 +129,7 @@ func (b *builderRun) make(ctx context.Context, jobs []*builder.Job) error {
 			b.say.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
 		}
 		img, err := job.Build(ctx)
-		if assembly.IsFault(err) {
+		if engine.IsFault(err) {
 			return &bugError{err: err, plan: func(w io.Writer) error { return printBuilders(ctx, w, jobs) }}
 		}
 		if err != nil {
@@ -211,7 +211,7 @@ func printBuilder(ctx context.Context, w io.Writer, j *builder.Job) error {
 	errs = append(errs, err, printLayers(w, j.Plan, o.Outlook), printOutlook(w, o.Outlook, o.Besides), printDoubled(w, j.Doubled()))
 	if len(j.Extensions) > 0 {
 		_, err = fmt.Fprintf(w, "%s:\n", count(len(j.Extensions), "extension"))
-		errs = append(errs, err, printLayers(w, j.Extensions, assembly.Outlook{}))
+		errs = append(errs, err, printLayers(w, j.Extensions, engine.Outlook{}))
 	}
 	for _, r := range j.Overridden {
 		_, err = fmt.Fprintf(w, "replaced: %s of the build image\n", r)

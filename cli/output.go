@@ -13,8 +13,8 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/assembly"
 	"laminate/packager/cache"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 	"laminate/packager/scratch"
@@ -37,10 +37,10 @@ type output struct {
 	labels      map[string]string
 	compression layer.Compression
 	mediaTypes  mediatype.Family // "" where the command line does not say
-	onConflict  assembly.OnConflict
+	onConflict  engine.OnConflict
 	created     time.Time
 	policy      source.PullPolicy
-	previous    *assembly.PreviousImage
+	previous    *engine.PreviousImage
 
 	workDir string
 	say     *say
@@ -91,7 +91,7 @@ func (o *output) read() (errs []error) {
 	o.compression, err = layer.ParseCompression(o.c.String("compression"))
 	note(err)
 	if o.c.IsSet("on-conflict") {
-		if o.onConflict, err = assembly.ParseOnConflict(o.c.String("on-conflict")); err != nil {
+		if o.onConflict, err = engine.ParseOnConflict(o.c.String("on-conflict")); err != nil {
 			note(fmt.Errorf("--on-conflict: %w", err))
 		}
 	}
@@ -132,7 +132,7 @@ func (o *output) readMediaTypes() (mediatype.Family, error) {
 }
 
 // readPrevious finds out where the image is that this one replaces; nil is nowhere.
-func (o *output) readPrevious() (*assembly.PreviousImage, error) {
+func (o *output) readPrevious() (*engine.PreviousImage, error) {
 	switch previous := o.c.String("previous"); {
 	case previous == "none":
 		return nil, nil
@@ -141,11 +141,11 @@ func (o *output) readPrevious() (*assembly.PreviousImage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--previous: %w", err)
 		}
-		return &assembly.PreviousImage{Location: loc, Named: true}, nil
+		return &engine.PreviousImage{Location: loc, Named: true}, nil
 	}
 	at := o.dest
 	if at.Kind == location.Registry || at.Kind == location.OCILayout {
-		return &assembly.PreviousImage{Location: at}, nil
+		return &engine.PreviousImage{Location: at}, nil
 	}
 	return nil, nil
 }

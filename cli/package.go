@@ -16,8 +16,8 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 	"laminate/packager/sink"
@@ -126,7 +126,7 @@ func (p *packageRun) make(ctx context.Context, jobs []*packager.Job) error {
 	var images []sink.Image
 	for _, job := range jobs {
 		img, err := job.Build(ctx)
-		if assembly.IsFault(err) {
+		if engine.IsFault(err) {
 			return &bugError{err: err, plan: func(w io.Writer) error { return printPlans(ctx, w, jobs) }}
 		}
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // printPlans prints what each image would be made of.
@@ -46,7 +46,7 @@ func printPlan(ctx context.Context, w io.Writer, j *packager.Job) error {
 // printLayers prints a layer plan: one line for each ref; beside the first of
 // them the layer's number, its size if that is known, and the reason. A plus
 // stands before the size of a layer that the previous image does not have.
-func printLayers(w io.Writer, plan flatten.LayerPlan, o assembly.Outlook) error {
+func printLayers(w io.Writer, plan flatten.LayerPlan, o engine.Outlook) error {
 	var table strings.Builder
 	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for i, l := range plan {
@@ -75,7 +75,7 @@ func printLayers(w io.Writer, plan flatten.LayerPlan, o assembly.Outlook) error 
 	return nil
 }
 
-func layerSize(o assembly.Outlook, i int) string {
+func layerSize(o engine.Outlook, i int) string {
 	if o.Previous != "" && o.New[i] {
 		return "+" + bytes(o.Bytes[i])
 	}
@@ -84,7 +84,7 @@ func layerSize(o assembly.Outlook, i int) string {
 
 // printOutlook prints what the layers come to, and what is new to those who have
 // the previous image; besides are other layers that are.
-func printOutlook(w io.Writer, o assembly.Outlook, besides []string) error {
+func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 	all, fresh, layers := int64(0), int64(0), 0
 	above := int64(0)
 	for i, n := range o.Bytes {
@@ -117,7 +117,7 @@ func printOutlook(w io.Writer, o assembly.Outlook, besides []string) error {
 }
 
 // printDoubled prints what layers hold for nothing.
-func printDoubled(w io.Writer, doubled []assembly.Double) error {
+func printDoubled(w io.Writer, doubled []engine.Double) error {
 	for _, d := range doubled {
 		size := "of a size that nobody tells"
 		if d.Bytes >= 0 {
@@ -164,7 +164,7 @@ func explain(err error) string {
 	if errors.As(err, &many) {
 		var s strings.Builder
 		fmt.Fprintf(&s, "%v. The plan:\n", err)
-		if err := printLayers(&s, many.Plan, assembly.Outlook{}); err != nil {
+		if err := printLayers(&s, many.Plan, engine.Outlook{}); err != nil {
 			fmt.Fprintln(&s, err)
 		}
 		if many.Mode == flatten.All {

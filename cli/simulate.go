@@ -12,7 +12,7 @@ import (
 
 	"laminate/builder/history"
 	"laminate/builder/simulate"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/localfile"
 )
 
@@ -149,7 +149,7 @@ func readHistory(name string) (f *history.File, err error) {
 	defer func() { err = errors.Join(err, in.Close()) }()
 	f, err = history.Read(in)
 	if err != nil {
-		return nil, assembly.Prefixed(name+": ", err)
+		return nil, engine.Prefixed(name+": ", err)
 	}
 	return f, nil
 }

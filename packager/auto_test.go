@@ -15,7 +15,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 )
 
@@ -24,7 +24,7 @@ func auto(n int) change {
 	return func(o *packager.Options) { o.Wishes.Mode, o.MaxLayers = flatten.Auto, n }
 }
 
-func (b *bench) outlook(file string, changes ...change) (assembly.Outlook, *packager.Job) {
+func (b *bench) outlook(file string, changes ...change) (engine.Outlook, *packager.Job) {
 	GinkgoHelper()
 	jobs, err := b.prepare(file, changes...)
 	Expect(err).NotTo(HaveOccurred())

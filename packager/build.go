@@ -7,7 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // Image is a buildpackage: whole, checked, and not written anywhere yet. Its
@@ -15,12 +15,12 @@ import (
 type Image struct {
 	v1.Image
 	Target flatten.Target
-	Layers []assembly.Layer
+	Layers []engine.Layer
 }
 
 // Build builds the image: layers that a source has already are taken as they
 // are, the others are written to the work directory. An error of which
-// [assembly.IsFault] is true is a bug in laminate.
+// [engine.IsFault] is true is a bug in laminate.
 func (j *Job) Build(ctx context.Context) (*Image, error) {
 	img := &Image{Target: j.Target}
 	var err error
@@ -44,10 +44,10 @@ func (j *Job) verify(img *Image) error {
 		return err
 	}
 	if have, want := len(label.Refs()), len(j.Expansion.Refs); have != want {
-		return &assembly.FaultyImageError{Faults: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
+		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
 	}
 	if have, says, want := len(img.Layers), len(config.RootFS.DiffIDs), len(j.Plan); have != want || says != want {
-		return &assembly.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
+		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
 	}
-	return assembly.Verify(config, img.Layers, label)
+	return engine.Verify(config, img.Layers, label)
 }

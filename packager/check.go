@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -30,7 +30,7 @@ func (j *Job) check() config.Problems {
 	for _, r := range j.Expansion.Refs {
 		m := j.modules[r]
 		if !supports(m.Module, j.Target) {
-			problems = append(problems, assembly.ProblemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target), "targets"))
+			problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target), "targets"))
 		}
 	}
 	components := slices.DeleteFunc(j.plain(), func(m flatten.Module) bool { return m.IsComposite() || m.Kind == flatten.Extension })

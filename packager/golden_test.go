@@ -10,7 +10,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 var _ = Describe("an exploded package of the samples", func() {
@@ -70,7 +70,7 @@ var _ = Describe("an exploded package of the samples", func() {
 })
 
 // layerOf is the layer that holds just this ref.
-func layerOf(img *packager.Image, ref string) assembly.Layer {
+func layerOf(img *packager.Image, ref string) engine.Layer {
 	GinkgoHelper()
 	for _, l := range img.Layers {
 		if len(l.Plan.Refs) == 1 && l.Plan.Refs[0].String() == ref {
@@ -78,5 +78,5 @@ func layerOf(img *packager.Image, ref string) assembly.Layer {
 		}
 	}
 	Fail("no layer of " + ref + " alone")
-	return assembly.Layer{}
+	return engine.Layer{}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 // assemble puts the layers together. The config does not depend on how they
 // are compressed, so that the image ID does not either.
-func (j *Job) assemble(layers []assembly.Layer) (v1.Image, error) {
+func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 	labels, err := j.labels(layers)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (j *Job) assemble(layers []assembly.Layer) (v1.Image, error) {
 	return mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config()), nil
 }
 
-func (j *Job) labels(layers []assembly.Layer) (map[string]string, error) {
+func (j *Job) labels(layers []engine.Layer) (map[string]string, error) {
 	byRef := flatten.LayersLabel{}
 	recipes := flatten.RecipesLabel{}
 	for _, l := range layers {

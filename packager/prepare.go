@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -30,10 +30,10 @@ type Job struct {
 	// MaxLayers is how many layers the image may have, 0 if that is not limited.
 	MaxLayers int
 
-	modules assembly.Modules
+	modules engine.Modules
 	stacks  []flatten.Stack
 	options Options
-	maker   *assembly.Maker
+	maker   *engine.Maker
 }
 
 // Prepare opens the sources, for each target on its own, and decides what
@@ -47,7 +47,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	if err := errors.Join(problems.Err(), o.checkLabels(), unsupported); err != nil {
 		return nil, err
 	}
-	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, maker: assembly.NewMaker(o.WorkDir, o.Compression, o.Cache, o.Log)}
+	p := &preparation{open: open, options: o, root: root, deps: deps, warned: map[string]bool{}, maker: engine.NewMaker(o.WorkDir, o.Compression, o.Cache, o.Log)}
 	targets, err := p.targets(ctx)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	for i, t := range targets {
 		jobs[i], errs[i] = p.job(ctx, t)
 	}
-	if err := assembly.Together(targets, errs); err != nil {
+	if err := engine.Together(targets, errs); err != nil {
 		return nil, err
 	}
 	p.warnOffSpec(jobs)
@@ -70,7 +70,7 @@ type preparation struct {
 	root    location.Location
 	deps    []location.Location
 	warned  map[string]bool
-	maker   *assembly.Maker
+	maker   *engine.Maker
 }
 
 func (p *preparation) warn(message string) {
@@ -98,7 +98,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	j := &Job{Target: target, MaxLayers: max(p.options.MaxLayers, 0), options: p.options, maker: p.maker}
 	var mixed error
 	j.Target.Arch, j.Target.Variant, mixed = p.architecture(target, packages)
-	all, conflicts := assembly.Collect(ctx, packages, p.options.OnConflict)
+	all, conflicts := engine.Collect(ctx, packages, p.options.OnConflict)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -178,7 +178,7 @@ func (j *Job) planAuto(ctx context.Context, wishes flatten.Wishes) error {
 }
 
 // Outlook tells what the plan means for those who have the previous image.
-func (j *Job) Outlook(ctx context.Context) (assembly.Outlook, error) {
+func (j *Job) Outlook(ctx context.Context) (engine.Outlook, error) {
 	return j.maker.Outlook(ctx, j.modules, j.Plan, nil)
 }
 
@@ -193,7 +193,7 @@ func (p *preparation) openAll(ctx context.Context, target flatten.Target) ([]*so
 		group.Go(func() (err error) {
 			packages[i], err = p.open.Package(ctx, loc, p.options.Config.Kind, target)
 			if err != nil && i > 0 {
-				err = assembly.Prefixed(p.at(i-1), err)
+				err = engine.Prefixed(p.at(i-1), err)
 			}
 			errs[i] = err
 			return nil // all of them are tried
@@ -233,7 +233,7 @@ func (e *TooManyLayersError) Error() string {
 }
 
 // Doubled tells what layers that are used as they are hold for nothing.
-func (j *Job) Doubled() []assembly.Double { return j.modules.Doubled(j.Plan) }
+func (j *Job) Doubled() []engine.Double { return j.modules.Doubled(j.Plan) }
 
 // Kind tells whether the job is about buildpacks or extensions.
 func (j *Job) Kind() flatten.Kind { return j.options.Config.Kind }

@@ -15,7 +15,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -23,7 +23,7 @@ import (
 // over makes the image at the location the previous one.
 func over(kind location.Kind, path, ref string) change {
 	return func(o *packager.Options) {
-		o.Previous = &assembly.PreviousImage{Location: location.Location{Kind: kind, Path: path, Ref: ref, Written: path + ref}}
+		o.Previous = &engine.PreviousImage{Location: location.Location{Kind: kind, Path: path, Ref: ref, Written: path + ref}}
 	}
 }
 
@@ -68,7 +68,7 @@ var _ = Describe("the previous image", func() {
 			{Kind: location.Registry, Ref: newCountingRegistry().host + "/acme/lfet:1", Written: "docker://acme/lfet:1"},
 		} {
 			for _, named := range []bool{false, true} {
-				_, err := b.prepare(file, func(o *packager.Options) { o.Previous = &assembly.PreviousImage{Location: at, Named: named} })
+				_, err := b.prepare(file, func(o *packager.Options) { o.Previous = &engine.PreviousImage{Location: at, Named: named} })
 				if named {
 					Expect(err).To(MatchError(And(HavePrefix("previous image "+at.Written), HaveSuffix("; --previous none does without one"))))
 				} else {

@@ -14,7 +14,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/sink"
@@ -174,7 +174,7 @@ func (b *bench) fails(file string, changes ...change) error {
 	GinkgoHelper()
 	_, err := b.run(file, changes...)
 	Expect(err).To(HaveOccurred())
-	Expect(assembly.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
+	Expect(engine.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
 	return err
 }
 

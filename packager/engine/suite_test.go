@@ -1,4 +1,4 @@
-package assembly_test
+package engine_test
 
 import (
 	"testing"
@@ -9,5 +9,5 @@ import (
 
 func TestAssembly(t *testing.T) {
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "packager/assembly")
+	RunSpecs(t, "packager/engine")
 }

@@ -1,4 +1,4 @@
-package assembly_test
+package engine_test
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -53,7 +53,7 @@ var _ = Describe("Collect", func() {
 	It("takes the first of equal contents, and reads none where facts suffice", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		all, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))}, "")
+		all, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))}, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules).To(HaveLen(1))
 		Expect(all.Modules[a.Ref()]).To(BeIdenticalTo(a))
@@ -63,7 +63,7 @@ var _ = Describe("Collect", func() {
 	It("reads none where both lie in the same layer", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))}, "")
+		_, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))}, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.reads + q.reads).To(BeZero())
 	})
@@ -71,11 +71,11 @@ var _ = Describe("Collect", func() {
 	It("reads where it has to, and only there", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, err := assembly.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
+		_, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
 		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
 		Expect([]int{p.reads, q.reads}).To(Equal([]int{0, 1}))
 		q.err = errors.New("unreadable")
-		_, err = assembly.Collect(ctx, []*source.Package{pkg(a), pkg(b)}, "")
+		_, err = engine.Collect(ctx, []*source.Package{pkg(a), pkg(b)}, "")
 		Expect(err).To(MatchError(ContainSubstring("unreadable")))
 	})
 
@@ -88,7 +88,7 @@ var _ = Describe("Collect", func() {
 			if first {
 				packages = []*source.Package{pkg(long), pkg(short)}
 			}
-			all, err := assembly.Collect(ctx, packages, "")
+			all, err := engine.Collect(ctx, packages, "")
 			Expect(err).NotTo(HaveOccurred())
 			Expect(all.Modules[short.Ref()].Info.Description).To(Equal("all about it"))
 		}
@@ -99,7 +99,7 @@ var _ = Describe("Collect", func() {
 		b, _ := module("a_b", "two", "y")
 		doubtful := pkg(a)
 		doubtful.Problems = config.Problems{{Message: "hm", Warning: true}}
-		all, err := assembly.Collect(ctx, []*source.Package{doubtful, pkg(b)}, "")
+		all, err := engine.Collect(ctx, []*source.Package{doubtful, pkg(b)}, "")
 		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) would both be /cnb/buildpacks/a_b/1; one of them needs another id or version"))
 		Expect(all.Modules).To(HaveLen(2))
 		Expect(all.Problems).To(HaveLen(1))
@@ -114,13 +114,13 @@ var _ = Describe("Doubled", func() {
 		in(a, hash('1'), hash('a'))
 		a.Layer.Facts = append(a.Layer.Facts, flatten.Facts{Ref: c.Ref(), Length: 512})
 		in(b, hash('2'))
-		ms := assembly.Modules{a.Ref(): a, b.Ref(): b}
+		ms := engine.Modules{a.Ref(): a, b.Ref(): b}
 		gone := flatten.Ref{ID: "gone", Version: "1"}
 		Expect(ms.Doubled(flatten.LayerPlan{
 			{Refs: []flatten.Ref{c.Ref()}},
 			{Refs: []flatten.Ref{a.Ref()}, AsIs: true, Also: []flatten.Ref{c.Ref()}},
 			{Refs: []flatten.Ref{b.Ref()}, AsIs: true, Also: []flatten.Ref{a.Ref(), gone}},
-		})).To(Equal([]assembly.Double{
+		})).To(Equal([]engine.Double{
 			{Ref: c.Ref(), Layer: 2, First: 1, Bytes: 512},
 			{Ref: a.Ref(), Layer: 3, First: 2, Bytes: -1},
 			{Ref: gone, Layer: 3, First: 0, Bytes: -1},
@@ -135,18 +135,18 @@ var _ = Describe("Packed", func() {
 		again, _ := module("a", "two", "x")
 		loose, _ := module("c", "three", "x")
 		packages := []*source.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)}
-		c, err := assembly.Collect(context.Background(), packages, "")
+		c, err := engine.Collect(context.Background(), packages, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(c.Packed(packages)).To(Equal([][]flatten.Ref{{b.Ref()}, {a.Ref()}}))
 	})
 
-	DescribeTable("leaves out layers with a content that does not count", func(on assembly.OnConflict, used string, want ...string) {
+	DescribeTable("leaves out layers with a content that does not count", func(on engine.OnConflict, used string, want ...string) {
 		a, _ := module("a", "one", "x")
 		b, _ := module("b", "one", "x")
 		other, _ := module("a", "two", "y")
 		c, _ := module("c", "two", "x")
 		packages := []*source.Package{pkg(in(a, hash('1')), in(b, hash('1'))), pkg(in(other, hash('2')), in(c, hash('3')))}
-		all, err := assembly.Collect(context.Background(), packages, on)
+		all, err := engine.Collect(context.Background(), packages, on)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules[a.Ref()].Source).To(Equal(used))
 		Expect(all.Problems).To(Equal(config.Problems{{Warning: true, Message: "buildpack a@1 is not the same in one and in two: that of " + used + " is used (--on-conflict " + string(on) + ")"}}))
@@ -156,8 +156,8 @@ var _ = Describe("Packed", func() {
 		}
 		Expect(packed).To(Equal(want))
 	},
-		Entry("the first", assembly.UseFirst, "one", "a@1", "c@1"),
-		Entry("the last", assembly.UseLast, "two", "a@1", "c@1"),
+		Entry("the first", engine.UseFirst, "one", "a@1", "c@1"),
+		Entry("the last", engine.UseLast, "two", "a@1", "c@1"),
 	)
 })
 
@@ -167,7 +167,7 @@ var _ = Describe("Packed, where a content counts that did not before", func() {
 		b, _ := module("a", "two", "y")
 		c, _ := module("a", "three", "x")
 		packages := []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('2'))), pkg(in(c, hash('1')))}
-		all, err := assembly.Collect(context.Background(), packages, assembly.UseLast)
+		all, err := engine.Collect(context.Background(), packages, engine.UseLast)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules[a.Ref()].Source).To(Equal("three"))
 		Expect(all.Packed(packages)).To(Equal([][]flatten.Ref{{a.Ref()}}))
@@ -177,7 +177,7 @@ var _ = Describe("Packed, where a content counts that did not before", func() {
 var _ = Describe("EntryPath", func() {
 	order := flatten.Order{{Entries: make([]flatten.Entry, 2)}, {Entries: make([]flatten.Entry, 1)}}
 	DescribeTable("finds the group of an entry", func(entry int, want ...any) {
-		Expect(assembly.EntryPath("order", order, entry)).To(Equal(want))
+		Expect(engine.EntryPath("order", order, entry)).To(Equal(want))
 	},
 		Entry("first", 0, "order", 0, "group", 0),
 		Entry("second", 1, "order", 0, "group", 1),
@@ -190,8 +190,8 @@ var _ = Describe("EntryPath", func() {
 var _ = Describe("Verify", func() {
 	a, b := flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"}
 	config := func(hs ...v1.Hash) *v1.ConfigFile { return &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: hs}} }
-	layer := func(h v1.Hash, refs ...flatten.Ref) assembly.Layer {
-		return assembly.Layer{Layer: &source.Layer{Diff: h}, Plan: flatten.PlannedLayer{Refs: refs}}
+	layer := func(h v1.Hash, refs ...flatten.Ref) engine.Layer {
+		return engine.Layer{Layer: &source.Layer{Diff: h}, Plan: flatten.PlannedLayer{Refs: refs}}
 	}
 	label := func(hs map[flatten.Ref]v1.Hash) flatten.LayersLabel {
 		l := flatten.LayersLabel{}
@@ -203,19 +203,19 @@ var _ = Describe("Verify", func() {
 	right := label(map[flatten.Ref]v1.Hash{a: hash('1'), b: hash('2')})
 
 	It("finds nothing wrong with what is right, more layers around or not", func() {
-		Expect(assembly.Verify(config(hash('0'), hash('1'), hash('2'), hash('3')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right)).To(Succeed())
+		Expect(engine.Verify(config(hash('0'), hash('1'), hash('2'), hash('3')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right)).To(Succeed())
 	})
 
-	DescribeTable("finds what is wrong, and that it is a bug", func(c *v1.ConfigFile, layers []assembly.Layer, l flatten.LayersLabel, want string) {
-		err := assembly.Verify(c, layers, l)
+	DescribeTable("finds what is wrong, and that it is a bug", func(c *v1.ConfigFile, layers []engine.Layer, l flatten.LayersLabel, want string) {
+		err := engine.Verify(c, layers, l)
 		Expect(err).To(MatchError(ContainSubstring(want)))
-		Expect(assembly.IsFault(err)).To(BeTrue())
+		Expect(engine.IsFault(err)).To(BeTrue())
 	},
-		Entry("layers in another order", config(hash('2'), hash('1')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is not where it should be"),
-		Entry("a label that leads elsewhere", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)},
+		Entry("layers in another order", config(hash('2'), hash('1')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is not where it should be"),
+		Entry("a label that leads elsewhere", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)},
 			label(map[flatten.Ref]v1.Hash{a: hash('2'), b: hash('2')}), "its label has a@1 in layer "+hash('2').String()),
-		Entry("a label that leads nowhere", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), b)},
+		Entry("a label that leads nowhere", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)},
 			label(map[flatten.Ref]v1.Hash{a: hash('1')}), "its label has b@1 in layer , but it is in "+hash('2').String()),
-		Entry("a ref in two layers", config(hash('1'), hash('2')), []assembly.Layer{layer(hash('1'), a), layer(hash('2'), a, b)}, right, "a@1 is in two layers"),
+		Entry("a ref in two layers", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), a, b)}, right, "a@1 is in two layers"),
 	)
 })

@@ -1,4 +1,4 @@
-package assembly_test
+package engine_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/flatten"
-	"laminate/packager/assembly"
+	"laminate/packager/engine"
 )
 
 var _ = Describe("Together", func() {
@@ -16,7 +16,7 @@ var _ = Describe("Together", func() {
 	one, two, three := errors.New("one"), errors.New("two"), errors.New("three")
 
 	DescribeTable("says once what is wrong with all, and else with whom", func(want string, errs ...error) {
-		err := assembly.Together([]flatten.Target{amd, arm}[:len(errs)], errs)
+		err := engine.Together([]flatten.Target{amd, arm}[:len(errs)], errs)
 		if want == "" {
 			Expect(err).NotTo(HaveOccurred())
 			return
@@ -38,9 +38,9 @@ var _ = Describe("Together", func() {
 var _ = Describe("Prefixed", func() {
 	It("puts words before each error", func() {
 		one, two := errors.New("one"), errors.New("two")
-		err := assembly.Prefixed("at: ", errors.Join(one, errors.Join(two)))
+		err := engine.Prefixed("at: ", errors.Join(one, errors.Join(two)))
 		Expect(err).To(MatchError("at: one\nat: two"))
 		Expect(errors.Is(err, two)).To(BeTrue())
-		Expect(assembly.Prefixed("at: ", nil)).To(Succeed())
+		Expect(engine.Prefixed("at: ", nil)).To(Succeed())
 	})
 })
