@@ -69,7 +69,7 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 	c := p.options.Config
 	var problems config.Problems
 	for _, loc := range p.runImages {
-		path := c.runImagePath(loc.index)
+		path := c.RunImagePath(loc.index)
 		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
 		if err != nil {
 			problem := c.Problem(fmt.Sprintf("run image %v; --skip-run-image-check leaves it unseen", err), path...)

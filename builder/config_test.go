@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"laminate/builder"
 	"laminate/packager/config"
 )
 
@@ -34,7 +33,7 @@ func said(problems config.Problems) []string {
 var _ = Describe("a builder.toml", func() {
 	DescribeTable("is refused, or doubted, where it is wrong, with the line",
 		func(toml string, want ...string) {
-			_, problems := builder.ParseConfig("builder.toml", []byte(toml))
+			_, problems := config.ParseBuilder("builder.toml", []byte(toml))
 			Expect(said(problems)).To(Equal(want))
 		},
 		Entry("nothing in it", "",
@@ -78,7 +77,7 @@ var _ = Describe("a builder.toml", func() {
 
 	DescribeTable("has its environment read",
 		func(entries string, files map[string]string, want ...string) {
-			c, problems := builder.ParseConfig("builder.toml", []byte(images+entries))
+			c, problems := config.ParseBuilder("builder.toml", []byte(images+entries))
 			if want == nil {
 				want = []string{}
 			}
@@ -101,23 +100,23 @@ var _ = Describe("a builder.toml", func() {
 	)
 
 	DescribeTable("names its images in the older way or the newer one",
-		func(toml string, build, stack string, run ...builder.RunImage) {
-			c, problems := builder.ParseConfig("builder.toml", []byte(toml))
+		func(toml string, build, stack string, run ...config.RunImage) {
+			c, problems := config.ParseBuilder("builder.toml", []byte(toml))
 			Expect(problems.Err()).NotTo(HaveOccurred())
 			Expect(c.BuildImage).To(Equal(build))
 			Expect(c.StackID).To(Equal(stack))
 			Expect(c.RunImages).To(Equal(run))
 		},
 		Entry("newer", "[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m', 'n']\n[[run.images]]\nimage = 's'", "b", "",
-			builder.RunImage{Image: "r", Mirrors: []string{"m", "n"}}, builder.RunImage{Image: "s"}),
-		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", builder.RunImage{Image: "r", Mirrors: []string{"m"}}),
+			config.RunImage{Image: "r", Mirrors: []string{"m", "n"}}, config.RunImage{Image: "s"}),
+		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", config.RunImage{Image: "r", Mirrors: []string{"m"}}),
 		Entry("both, in agreement", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['old']\n[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m']", "b", "s",
-			builder.RunImage{Image: "r", Mirrors: []string{"m"}}),
-		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", builder.RunImage{Image: "r"}),
+			config.RunImage{Image: "r", Mirrors: []string{"m"}}),
+		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", config.RunImage{Image: "r"}),
 	)
 
 	DescribeTable("is taken as others write it", func(toml string, sources, groups int) {
-		c, problems := builder.ParseConfig("builder.toml", []byte(toml))
+		c, problems := config.ParseBuilder("builder.toml", []byte(toml))
 		Expect(said(problems)).To(BeEmpty())
 		Expect(c.Buildpacks).To(HaveLen(sources))
 		Expect(c.Order).To(HaveLen(groups))
@@ -129,7 +128,7 @@ var _ = Describe("a builder.toml", func() {
 	)
 
 	It("can be used without its buildpacks", func() {
-		c, problems := builder.ParseConfig("builder.toml", []byte(heroku+system))
+		c, problems := config.ParseBuilder("builder.toml", []byte(heroku+system))
 		Expect(problems).To(BeEmpty())
 		less := c.WithoutBuildpacks()
 		Expect(less.System.Empty()).To(BeTrue())
@@ -329,17 +328,17 @@ var _ = Describe("ReadConfig", func() {
 	It("reads no more of a file than could be one", func() {
 		b := newBench()
 		b.write("builder.toml", strings.Repeat("#", config.MaxSize+100))
-		_, problems, err := builder.ReadConfig(b.at("builder.toml"))
+		_, problems, err := config.ReadBuilder(b.at("builder.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problems.Err()).To(MatchError(ContainSubstring("the file is larger than 1024 KiB")))
-		_, _, err = builder.ReadConfig(b.at("nowhere.toml"))
+		_, _, err = config.ReadBuilder(b.at("nowhere.toml"))
 		Expect(err).To(MatchError(ContainSubstring("no such file")))
 	})
 
 	It("refuses a named pipe, which could block for ever", func(SpecContext) {
 		b := newBench()
 		Expect(syscall.Mkfifo(b.at("builder.toml"), 0o600)).To(Succeed())
-		_, _, err := builder.ReadConfig(b.at("builder.toml"))
+		_, _, err := config.ReadBuilder(b.at("builder.toml"))
 		Expect(err).To(MatchError(ContainSubstring("builder.toml: it is a named pipe")))
 	}, NodeTimeout(10*time.Second))
 })

@@ -5,12 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"laminate/packager/config"
+
 	"github.com/pelletier/go-toml/v2"
 )
-
-// DefaultLifecycle is the version of the lifecycle that a builder gets whose
-// builder.toml names none.
-const DefaultLifecycle = "0.21.0"
 
 // DefaultLifecycleURL is where the lifecycle's release archives are. {version}
 // and {arch} stand for what changes; {arch} is written as the archives' names
@@ -65,7 +63,7 @@ func (d *descriptor) describe(data []byte) error {
 	}
 	*d = file.descriptor
 	d.Version = file.Lifecycle.Version
-	if !semver.MatchString(d.Version) {
+	if !config.IsSemver(d.Version) {
 		return fmt.Errorf("lifecycle.toml: version %q is no semantic version", d.Version)
 	}
 	for _, kind := range []struct {

@@ -10,6 +10,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/config"
 )
 
 // directory is the entry of a directory that belongs to root.
@@ -32,9 +33,9 @@ type configuration struct {
 	order    orders
 	// system is left out where there are no system buildpacks, unless hideSystem
 	// says that the build image has some: then the file is there, and empty.
-	system     System
+	system     config.System
 	hideSystem bool
-	runImages  []RunImage
+	runImages  []config.RunImage
 	env        map[string]string
 }
 
@@ -101,15 +102,15 @@ func (c configuration) files() (map[string][]byte, error) {
 
 // stackFile is a stack.toml, which older lifecycles read (platform spec).
 type stackFile struct {
-	RunImage RunImage `toml:"run-image"`
+	RunImage config.RunImage `toml:"run-image"`
 }
 
 // runFile is a run.toml (platform spec).
 type runFile struct {
-	Images []RunImage `toml:"images"`
+	Images []config.RunImage `toml:"images"`
 }
 
 // systemFile is a system.toml.
 type systemFile struct {
-	System System `toml:"system"`
+	System config.System `toml:"system"`
 }

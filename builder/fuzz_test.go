@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"laminate/builder"
+	"laminate/packager/config"
 )
 
 // FuzzParseConfig: whatever stands in a builder.toml, its problems have places
@@ -17,7 +17,7 @@ func FuzzParseConfig(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, problems := builder.ParseConfig("dir/builder.toml", data)
+		c, problems := config.ParseBuilder("dir/builder.toml", data)
 		lines := strings.Count(string(data), "\n") + 1
 		for _, p := range problems {
 			if p.Message == "" || p.Line < 0 || p.Line > lines {
@@ -35,7 +35,7 @@ func FuzzParseConfig(f *testing.F) {
 				t.Errorf("environment variable %q is no name of a file", name)
 			}
 		}
-		if again, _ := builder.ParseConfig("dir/builder.toml", data); len(again.Env) != len(c.Env) || again.Dir != "dir" {
+		if again, _ := config.ParseBuilder("dir/builder.toml", data); len(again.Env) != len(c.Env) || again.Dir != "dir" {
 			t.Errorf("the same file gives %+v, and then %+v", c, again)
 		}
 	})

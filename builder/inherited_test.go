@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder"
+	"laminate/packager/config"
 )
 
 var _ = Describe("a builder over a builder", func() {
@@ -40,10 +41,10 @@ var _ = Describe("a lifecycle for another machine", func() {
 
 var _ = Describe("mirrors of the older form", func() {
 	It("count where the newer form names none", func() {
-		c, problems := builder.ParseConfig("builder.toml", []byte(strings.Join([]string{
+		c, problems := config.ParseBuilder("builder.toml", []byte(strings.Join([]string{
 			"[build]", "image = 'b'", "[stack]", "id = 's'", "run-image = 'r'", "run-image-mirrors = ['m']", "[[run.images]]", "image = 'r'", "",
 		}, "\n")))
 		Expect(problems.Err()).NotTo(HaveOccurred())
-		Expect(c.RunImages).To(Equal([]builder.RunImage{{Image: "r", Mirrors: []string{"m"}}}))
+		Expect(c.RunImages).To(Equal([]config.RunImage{{Image: "r", Mirrors: []string{"m"}}}))
 	})
 })

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"laminate/flatten"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 )
 
@@ -29,14 +30,14 @@ type metadata struct {
 	Extensions  []flatten.Info `json:"extensions"`
 	// Stack is filled only where builder.toml names a stack.
 	Stack struct {
-		RunImage RunImage `json:"runImage"`
+		RunImage config.RunImage `json:"runImage"`
 	} `json:"stack"`
 	Lifecycle descriptor `json:"lifecycle"`
 	CreatedBy struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
 	} `json:"createdBy"`
-	RunImages []RunImage `json:"images"`
+	RunImages []config.RunImage `json:"images"`
 }
 
 // labels gives all labels of the image: those of the build image, those of the

@@ -7,6 +7,7 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/cache"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/mediatype"
 	"laminate/packager/progress"
@@ -14,7 +15,7 @@ import (
 
 // Options say what builder to make, and how.
 type Options struct {
-	Config Config
+	Config config.Builder
 	// Targets, where there are any, are used instead of those in builder.toml.
 	Targets []flatten.Target
 	// Fits, where it is set, tells which of the targets are wanted. It is an

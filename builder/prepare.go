@@ -38,7 +38,7 @@ type Job struct {
 	added     map[flatten.Kind][]flatten.Ref  // not those of the build image
 	packed    [][]flatten.Ref                 // the refs of each layer that a source has
 	order     orders                          // every entry with its version
-	system    System                          // likewise
+	system    config.System                   // likewise
 	whiteouts []string                        // names of entries
 	options   Options
 	maker     *engine.Maker
@@ -109,9 +109,9 @@ func (p *preparation) locations() config.Problems {
 		}
 		return loc
 	}
-	p.buildImage = parse(c.BuildImage, false, c.buildImagePath()...)
+	p.buildImage = parse(c.BuildImage, false, c.BuildImagePath()...)
 	p.sources = map[flatten.Kind][]location.Location{}
-	for kind, list := range map[flatten.Kind][]Source{flatten.Buildpack: c.Buildpacks, flatten.Extension: c.Extensions} {
+	for kind, list := range map[flatten.Kind][]config.BuilderSource{flatten.Buildpack: c.Buildpacks, flatten.Extension: c.Extensions} {
 		for i, s := range list {
 			written, key := s.URI, "uri"
 			if written == "" {
@@ -123,7 +123,7 @@ func (p *preparation) locations() config.Problems {
 	if !p.options.SkipRunImages {
 		for i, r := range c.RunImages {
 			for _, ref := range append([]string{r.Image}, r.Mirrors...) {
-				p.runImages = append(p.runImages, runImage{parse(ref, true, c.runImagePath(i)...), i})
+				p.runImages = append(p.runImages, runImage{parse(ref, true, c.RunImagePath(i)...), i})
 			}
 		}
 	}
@@ -166,7 +166,7 @@ func (p *preparation) targets() ([]flatten.Target, error) {
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
 	img, err := p.open.Base(ctx, p.buildImage, target)
 	if err != nil {
-		return nil, engine.Prefixed(p.at("build image ", p.options.Config.buildImagePath()...), err)
+		return nil, engine.Prefixed(p.at("build image ", p.options.Config.BuildImagePath()...), err)
 	}
 	j := &Job{options: p.options, maker: p.maker, Target: img.Target}
 	j.Target.Distros = target.Distros
@@ -249,7 +249,7 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	}
 	version := ""
 	if from == "" {
-		version = cmp.Or(p.options.Config.Lifecycle.Version, DefaultLifecycle)
+		version = cmp.Or(p.options.Config.Lifecycle.Version, config.DefaultLifecycle)
 		var err error
 		if from, err = lifecycleURL(p.options.LifecycleURL, version, target.Arch); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"laminate/builder"
 	"laminate/fixtures"
 	"laminate/flatten"
+	"laminate/packager/config"
 )
 
 var _ = Describe("a run", func() {
@@ -47,7 +48,7 @@ var _ = Describe("a run", func() {
 		started := time.Now()
 		_, err := job.Build(ctx)
 		Expect(errors.Is(err, context.Canceled)).To(BeTrue(), "%v", err)
-		config, _, err := builder.ReadConfig(b.at("builder.toml"))
+		config, _, err := config.ReadBuilder(b.at("builder.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		work := GinkgoT().TempDir()
 		jobs, err := builder.Prepare(ctx, b.opener(work), builder.Options{Config: config, WorkDir: work})

@@ -19,6 +19,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
+	"laminate/packager/config"
 	"laminate/packager/source"
 )
 
@@ -201,7 +202,7 @@ var _ = Describe("run images", func() {
 
 	It("are left unseen where that is asked for: nobody is called, by name or address", func() {
 		dials := 0
-		config, problems, err := builder.ReadConfig(b.toml("[[run.images]]\nimage = 'docker://127.0.0.1:1/run'\nmirrors = ['example.invalid/run']\n"))
+		config, problems, err := config.ReadBuilder(b.toml("[[run.images]]\nimage = 'docker://127.0.0.1:1/run'\nmirrors = ['example.invalid/run']\n"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problems).To(BeEmpty())
 		work := GinkgoT().TempDir()

@@ -14,6 +14,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/progress"
@@ -114,7 +115,7 @@ func (b *bench) pack(dest string, mode flatten.Mode, root string, dependencies .
 		toml += fmt.Sprintf("\n[[dependencies]]\nuri = %q\n", d)
 	}
 	b.write("package.toml", toml)
-	config, err := packager.ReadConfig(b.at("package.toml"))
+	config, err := config.ReadPackage(b.at("package.toml"))
 	Expect(err).NotTo(HaveOccurred())
 	work := GinkgoT().TempDir()
 	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, WorkDir: work, Wishes: flatten.Wishes{Mode: mode}})
@@ -210,7 +211,7 @@ func target(s string) change {
 // prepare does the first half of a run, in a work directory of its own.
 func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) {
 	GinkgoHelper()
-	config, problems, err := builder.ReadConfig(file)
+	config, problems, err := config.ReadBuilder(file)
 	Expect(err).NotTo(HaveOccurred())
 	if err := problems.Err(); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/sink"
 )
@@ -44,7 +45,7 @@ new tag or something else, --previous names it.
 A builder may have as many layers as platforms can still build with: 125 less
 those that a build itself puts on top, 6, or 7 with system buildpacks.
 
-Without [lifecycle] in builder.toml, the builder gets lifecycle ` + builder.DefaultLifecycle + `. A
+Without [lifecycle] in builder.toml, the builder gets lifecycle ` + config.DefaultLifecycle + `. A
 version is fetched as a release archive from GitHub, or from the address in
 LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are filled in.
 
@@ -87,7 +88,7 @@ func (b *builderRun) do(ctx context.Context) error {
 		return wrongUse(b.c, "%w", err)
 	}
 	file := b.c.String("config")
-	cfg, problems, err := builder.ReadConfig(file)
+	cfg, problems, err := config.ReadBuilder(file)
 	err = configError(err, file, "builder.toml", false)
 	if err = errors.Join(err, problems.Err()); err != nil {
 		return err

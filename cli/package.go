@@ -177,7 +177,7 @@ func (p *packageRun) config() (config.Package, error) {
 		}
 		file = "package.toml"
 	}
-	cfg, err := packager.ReadConfig(file)
+	cfg, err := config.ReadPackage(file)
 	err = configError(err, file, "package.toml", p.c.String("config") == "")
 	if err == nil && cfg.Kind != p.kind {
 		other := map[flatten.Kind]string{flatten.Buildpack: "laminate package", flatten.Extension: "laminate extension package"}

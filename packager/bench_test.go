@@ -11,6 +11,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/location"
 	"laminate/packager/sink"
 	"laminate/packager/source"
@@ -40,7 +41,7 @@ func BenchmarkPackage(b *testing.B) {
 func packageOnce(b *testing.B, file string, mode flatten.Mode) {
 	workDir := b.TempDir()
 	defer os.RemoveAll(workDir)
-	config, err := packager.ReadConfig(file)
+	config, err := config.ReadPackage(file)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/source"
 )
 
@@ -19,7 +20,7 @@ func ExamplePrepare() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(workDir)
-	config, err := packager.ReadConfig(filepath.Join(fixtures.Root(), "packages", "my-programming-lang", "package.toml"))
+	config, err := config.ReadPackage(filepath.Join(fixtures.Root(), "packages", "my-programming-lang", "package.toml"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 )
 
@@ -197,7 +198,7 @@ var _ = Describe("a run that is cancelled", func() {
 		b.component("acme/a@1")
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		config, err := packager.ReadConfig(b.toml("acme_a@1"))
+		config, err := config.ReadPackage(b.toml("acme_a@1"))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = packager.Prepare(ctx, b.opener(GinkgoT().TempDir()), packager.Options{Config: config})
 		Expect(err).To(MatchError(context.Canceled))

@@ -3,7 +3,6 @@ package packager
 import (
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"laminate/flatten"
@@ -11,7 +10,6 @@ import (
 	"laminate/packager/cache"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/localfile"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 	"laminate/packager/progress"
@@ -19,7 +17,7 @@ import (
 
 // Options say what to package, and how.
 type Options struct {
-	// Config names the sources; see [ReadConfig] and [ForBuildpack].
+	// Config names the sources; see [config.ReadPackage] and [ForBuildpack].
 	Config config.Package
 	// Targets, where there are any, are used instead of those in the files.
 	Targets []flatten.Target
@@ -82,21 +80,6 @@ func (o Options) checkLabels() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// ReadConfig reads a package.toml.
-func ReadConfig(file string) (config.Package, error) {
-	f, err := localfile.Open(file)
-	if err != nil {
-		return config.Package{}, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, config.MaxSize+1)) // ParsePackage refuses what is larger
-	if err != nil {
-		return config.Package{}, err
-	}
-	p, problems := config.ParsePackage(file, data)
-	return p, problems.Err()
 }
 
 // ForBuildpack is the package.toml of somebody who has none: the module that

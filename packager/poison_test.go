@@ -26,6 +26,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/cache"
+	"laminate/packager/config"
 	"laminate/packager/source"
 )
 
@@ -195,7 +196,7 @@ const besideFile, besideCache, besideWork = "LAMINATE_TEST_FILE", "LAMINATE_TEST
 
 // beside packages what a package.toml says, and prints the digest.
 func beside() error {
-	config, err := packager.ReadConfig(os.Getenv(besideFile))
+	config, err := config.ReadPackage(os.Getenv(besideFile))
 	if err != nil {
 		return err
 	}

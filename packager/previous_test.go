@@ -15,6 +15,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/source"
@@ -115,7 +116,7 @@ var _ = Describe("the previous image", func() {
 	It("at the destination ends the run where the registry is silent, which is not asked again", func(ctx SpecContext) {
 		b := newBench()
 		b.pair(flatten.None)
-		config, err := packager.ReadConfig(b.toml("acme_left@1", "acme_a@1", "acme_b@1"))
+		config, err := config.ReadPackage(b.toml("acme_left@1", "acme_a@1", "acme_b@1"))
 		Expect(err).NotTo(HaveOccurred())
 		var asked atomic.Int32
 		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

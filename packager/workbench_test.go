@@ -14,6 +14,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/progress"
@@ -126,7 +127,7 @@ func target(s string) change {
 // prepare does the first half of a run, in a work directory of its own.
 func (b *bench) prepare(file string, changes ...change) ([]*packager.Job, error) {
 	GinkgoHelper()
-	config, err := packager.ReadConfig(file)
+	config, err := config.ReadPackage(file)
 	if err != nil {
 		return nil, err
 	}

@@ -31,3 +31,9 @@ func canonicalAPI(version string) (string, error) {
 	}
 	return major + "." + minor, nil
 }
+
+// semver is a semantic version (semver.org), with or without the "v" of tags.
+var semver = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+
+// IsSemver reports whether s is a semantic version, with or without a leading "v".
+func IsSemver(s string) bool { return semver.MatchString(s) }

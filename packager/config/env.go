@@ -1,10 +1,8 @@
-package builder
+package config
 
 import (
 	"fmt"
 	"regexp"
-
-	"laminate/packager/config"
 )
 
 // envEntry is one of [[build.env]] (RFC 0109).
@@ -22,7 +20,7 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 // readEnv makes the files of /cnb/build-config/env: NAME or NAME.SUFFIX with
 // the value, NAME.delim with the delimiter. A later entry of the same name and
 // suffix replaces the earlier one.
-func (c *Config) readEnv(f builderFile) (problems config.Problems) {
+func (c *Builder) readEnv(f builderFile) (problems Problems) {
 	c.Env = map[string]string{}
 	for i, e := range f.Build.Env {
 		warn := func(message string) {
@@ -75,7 +73,7 @@ func (e envEntry) check() string {
 
 // checkDelims reports what is put before or behind a value with nothing
 // between: the lifecycle needs a delimiter, of this entry or another.
-func (c *Config) checkDelims(entries []envEntry) (problems config.Problems) {
+func (c *Builder) checkDelims(entries []envEntry) (problems Problems) {
 	for i, e := range entries {
 		if _, has := c.Env[e.Name+".delim"]; !has && (e.Suffix == "append" || e.Suffix == "prepend") {
 			problems = append(problems, c.Problem(fmt.Sprintf("build.env %s: suffix %s needs a delim", e.Name, e.Suffix), "build", "env", i))

@@ -1,29 +1,25 @@
-package builder
+package config
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"laminate/flatten"
-	"laminate/packager/config"
-	"laminate/packager/localfile"
 )
 
-// Config is a builder.toml: what it says, with the stack form and the
+// Builder is a builder.toml: what it says, with the stack form and the
 // build/run form taken together.
-type Config struct {
-	config.Doc
+type Builder struct {
+	Doc
 	File string
 	// Dir is the directory that relative locations are relative to.
 	Dir string
 
 	Description     string
-	Buildpacks      []Source
-	Extensions      []Source
+	Buildpacks      []BuilderSource
+	Extensions      []BuilderSource
 	Order           flatten.Order
 	OrderExtensions flatten.Order
 	System          System
@@ -37,9 +33,9 @@ type Config struct {
 	Targets   []flatten.Target
 }
 
-// Source is one of [[buildpacks]] or [[extensions]]. ID and Version, where
+// BuilderSource is one of [[buildpacks]] or [[extensions]]. ID and Version, where
 // they are given, are what the source has to say of itself.
-type Source struct {
+type BuilderSource struct {
 	flatten.Info
 	URI   string `toml:"uri"`
 	Image string `toml:"image"` // the older key: always an image
@@ -72,13 +68,17 @@ type LifecycleSource struct {
 	Version string `toml:"version"`
 }
 
+// DefaultLifecycle is the version of the lifecycle that a builder gets whose
+// builder.toml names none.
+const DefaultLifecycle = "0.21.0"
+
 // builderFile is the form of builder.toml.
 type builderFile struct {
-	Description     string        `toml:"description"`
-	Buildpacks      []Source      `toml:"buildpacks"`
-	Extensions      []Source      `toml:"extensions"`
-	Order           flatten.Order `toml:"order"`
-	OrderExtensions flatten.Order `toml:"order-extensions"`
+	Description     string          `toml:"description"`
+	Buildpacks      []BuilderSource `toml:"buildpacks"`
+	Extensions      []BuilderSource `toml:"extensions"`
+	Order           flatten.Order   `toml:"order"`
+	OrderExtensions flatten.Order   `toml:"order-extensions"`
 	Stack           struct {
 		ID              string   `toml:"id"`
 		BuildImage      string   `toml:"build-image"`
@@ -97,48 +97,32 @@ type builderFile struct {
 	System    System           `toml:"system"`
 }
 
-// buildImagePath is where the file names the build image.
-func (c *Config) buildImagePath() []any {
+// BuildImagePath is where the file names the build image.
+func (c *Builder) BuildImagePath() []any {
 	if c.Has("build", "image") {
 		return []any{"build", "image"}
 	}
 	return []any{"stack", "build-image"}
 }
 
-// runImagePath is where the file names a run image and its mirrors.
-func (c *Config) runImagePath(i int) []any {
+// RunImagePath is where the file names a run image and its mirrors.
+func (c *Builder) RunImagePath(i int) []any {
 	if c.Has("run", "images") {
 		return []any{"run", "images", i}
 	}
 	return []any{"stack", "run-image"}
 }
 
-// ReadConfig reads a builder.toml. The problems may be warnings only; where
-// they are not, the Config is as complete as they let it be.
-func ReadConfig(file string) (Config, config.Problems, error) {
-	f, err := localfile.Open(file)
-	if err != nil {
-		return Config{}, nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, config.MaxSize+1)) // ParseConfig refuses what is larger
-	if err != nil {
-		return Config{}, nil, err
-	}
-	c, problems := ParseConfig(file, data)
-	return c, problems, nil
-}
-
-// ParseConfig reads a builder.toml from where file is.
-func ParseConfig(file string, data []byte) (Config, config.Problems) {
-	c := Config{File: file, Dir: filepath.Dir(file)}
-	doc, problems := config.Parse(file, data)
+// ParseBuilder reads a builder.toml from where file is.
+func ParseBuilder(file string, data []byte) (Builder, Problems) {
+	c := Builder{File: file, Dir: filepath.Dir(file)}
+	doc, problems := Parse(file, data)
 	c.Doc = doc
 	if len(problems) > 0 {
 		return c, problems
 	}
 	var f builderFile
-	problems = doc.Decode(&f, config.RefuseUnknown)
+	problems = doc.Decode(&f, RefuseUnknown)
 	c.Description, c.Buildpacks, c.Extensions = f.Description, f.Buildpacks, f.Extensions
 	c.Order, c.OrderExtensions, c.System = f.Order, f.OrderExtensions, f.System
 	for _, g := range c.OrderExtensions {
@@ -147,7 +131,7 @@ func ParseConfig(file string, data []byte) (Config, config.Problems) {
 		}
 	}
 	c.Lifecycle, c.Targets, c.StackID = f.Lifecycle, f.Targets, f.Stack.ID
-	for _, check := range []func(builderFile) config.Problems{c.mergeImages, c.checkSources, c.checkOrders, c.checkLifecycle, c.checkTargets, c.readEnv} {
+	for _, check := range []func(builderFile) Problems{c.mergeImages, c.checkSources, c.checkOrders, c.checkLifecycle, c.checkTargets, c.readEnv} {
 		problems = append(problems, check(f)...)
 	}
 	return c, problems.InOrder()
@@ -156,7 +140,7 @@ func ParseConfig(file string, data []byte) (Config, config.Problems) {
 // mergeImages takes the two forms in which build and run images can be named
 // together, as RFC 0096 has it: the newer one wins, and the two must not
 // contradict each other.
-func (c *Config) mergeImages(f builderFile) (problems config.Problems) {
+func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 	wrong := func(message string, path ...any) { problems = append(problems, c.Problem(message, path...)) }
 	c.BuildImage, c.RunImages = f.Build.Image, f.Run.Images
 	switch old := f.Stack.BuildImage; {
@@ -189,10 +173,10 @@ func (c *Config) mergeImages(f builderFile) (problems config.Problems) {
 	return problems
 }
 
-func (c *Config) checkSources(f builderFile) (problems config.Problems) {
+func (c *Builder) checkSources(f builderFile) (problems Problems) {
 	for _, list := range []struct {
 		key     string
-		sources []Source
+		sources []BuilderSource
 	}{{"buildpacks", f.Buildpacks}, {"extensions", f.Extensions}} {
 		for i, s := range list.sources {
 			switch {
@@ -206,7 +190,7 @@ func (c *Config) checkSources(f builderFile) (problems config.Problems) {
 	return problems
 }
 
-func (c *Config) checkOrders(f builderFile) (problems config.Problems) {
+func (c *Builder) checkOrders(f builderFile) (problems Problems) {
 	for _, o := range []struct {
 		key   string
 		order flatten.Order
@@ -235,23 +219,19 @@ func (c *Config) checkOrders(f builderFile) (problems config.Problems) {
 	return problems
 }
 
-// semver is what a lifecycle's version looks like (semver.org), with or
-// without the "v" of its tags.
-var semver = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-
-func (c *Config) checkLifecycle(f builderFile) config.Problems {
+func (c *Builder) checkLifecycle(f builderFile) Problems {
 	switch l := f.Lifecycle; {
 	case l.URI != "" && l.Version != "":
-		return config.Problems{c.Problem("the lifecycle cannot have both uri and version; leave one out", "lifecycle")}
-	case l.Version != "" && !semver.MatchString(l.Version):
-		return config.Problems{c.Problem(fmt.Sprintf("lifecycle.version %q is no semantic version, such as %s", l.Version, DefaultLifecycle), "lifecycle", "version")}
+		return Problems{c.Problem("the lifecycle cannot have both uri and version; leave one out", "lifecycle")}
+	case l.Version != "" && !IsSemver(l.Version):
+		return Problems{c.Problem(fmt.Sprintf("lifecycle.version %q is no semantic version, such as %s", l.Version, DefaultLifecycle), "lifecycle", "version")}
 	}
 	return nil
 }
 
 // checkTargets checks the targets. Those of other systems are skipped, with one
 // warning, where there are some for linux.
-func (c *Config) checkTargets(f builderFile) (problems config.Problems) {
+func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 	isOther := func(t flatten.Target) bool { return t.OS != "linux" && t.OS != "" }
 	onLinux := slices.ContainsFunc(f.Targets, func(t flatten.Target) bool { return t.OS == "linux" })
 	var skipped []string
@@ -278,7 +258,7 @@ func (c *Config) checkTargets(f builderFile) (problems config.Problems) {
 
 // WithoutBuildpacks gives the configuration of the buildpackless builder: no
 // buildpacks, no extensions, no orders and no system buildpacks.
-func (c Config) WithoutBuildpacks() Config {
+func (c Builder) WithoutBuildpacks() Builder {
 	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, System{}
 	return c
 }
