@@ -2,16 +2,20 @@ package sink_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	. "github.com/onsi/ginkgo/v2"
@@ -21,13 +25,17 @@ import (
 	"laminate/packager/sink"
 )
 
-// writeThere names, in the environment of a process beside the tests, where that
-// process writes an image to.
-const writeThere = "SINK_TEST_DESTINATION"
+const (
+	// writeThere names, in the environment of a process beside the tests, where
+	// that process writes an image to.
+	writeThere = "SINK_TEST_DESTINATION"
+	// killAt is after how many bytes of layers that process kills itself.
+	killAt = "SINK_TEST_KILL_AT"
+)
 
 func TestMain(m *testing.M) {
 	if dest := os.Getenv(writeThere); dest != "" {
-		if err := writeBeside(dest); err != nil {
+		if err := writeBeside(dest, 1); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -36,12 +44,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func writeBeside(dest string) error {
+// layerBytes is how long each of four layers is, at least.
+const layerBytes = 100_000
+
+// writeBeside writes an image of four layers.
+func writeBeside(dest string, seed int64) error {
 	loc, err := location.ParseDest(dest, location.DestOptions{})
 	if err != nil {
 		return err
 	}
-	img, err := random.Image(200_000, 4, random.WithSource(rand.NewSource(1)))
+	img, err := random.Image(layerBytes, 4, random.WithSource(rand.NewSource(seed)))
 	if err != nil {
 		return err
 	}
@@ -54,16 +66,76 @@ func writeBeside(dest string) error {
 	if img, err = mutate.ConfigFile(img, config); err != nil {
 		return err
 	}
-	_, err = sink.Write(context.Background(), loc, []sink.Image{{Image: img}}, sink.Options{Jobs: 2})
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	if at, err := strconv.ParseInt(os.Getenv(killAt), 10, 64); err == nil {
+		left := &atomic.Int64{}
+		left.Store(at)
+		for i := range layers {
+			layers[i] = deadly{layers[i], left}
+		}
+	}
+	_, err = sink.Write(context.Background(), loc, []sink.Image{{Image: altered{img, layers}}}, sink.Options{Jobs: 2})
 	return err
 }
 
+// deadly is a layer that kills the process once so many bytes were read of all
+// that share the count.
+type deadly struct {
+	v1.Layer
+	left *atomic.Int64
+}
+
+func (d deadly) Compressed() (io.ReadCloser, error)   { return d.through(d.Layer.Compressed()) }
+func (d deadly) Uncompressed() (io.ReadCloser, error) { return d.through(d.Layer.Uncompressed()) }
+
+func (d deadly) through(r io.ReadCloser, err error) (io.ReadCloser, error) {
+	return deadlyReader{r, d.left}, err
+}
+
+type deadlyReader struct {
+	io.ReadCloser
+	left *atomic.Int64
+}
+
+func (r deadlyReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if r.left.Add(-int64(n)) < 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return n, err
+}
+
 // beside starts a process that writes an image.
-func beside(dest string) *exec.Cmd {
+func beside(dest string, env ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), writeThere+"="+dest)
+	cmd.Env = append(append(os.Environ(), writeThere+"="+dest), env...)
 	cmd.Stderr = &strings.Builder{}
 	return cmd
+}
+
+// visible is what readers see below a directory: the content of each file,
+// without scratch directories and the blobs of layouts.
+func visible(dir string) map[string]string {
+	GinkgoHelper()
+	all := map[string]string{}
+	Expect(filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "blobs" || strings.HasPrefix(d.Name(), ".laminate-")):
+			return filepath.SkipDir
+		case d.IsDir() || d.Name() == "oci-layout":
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		all[path[len(dir):]] = string(content)
+		return err
+	})).To(Succeed())
+	return all
 }
 
 // leftovers are the scratch directories below a directory.
@@ -104,39 +176,35 @@ var _ = Describe("processes that write beside each other", func() {
 })
 
 var _ = Describe("a process that is killed while it writes", func() {
-	DescribeTable("leaves what the next one goes on with, and cleans up",
+	DescribeTable("changes nothing that is seen, and the next one goes on and cleans up",
 		func(dest string, prepare func(dir string) error, check func(dir string)) {
 			at := func(dir string) string { return strings.Replace(dest, "DIR", dir, 1) }
-			const rounds = 5
-			long := GinkgoT().TempDir()
-			Expect(prepare(long)).To(Succeed())
-			begun := time.Now()
-			undisturbed := beside(at(long))
-			Expect(undisturbed.Run()).To(Succeed(), "%s", undisturbed.Stderr)
-			took := time.Since(begun)
-
-			instants := rand.New(rand.NewSource(GinkgoRandomSeed()))
-			killed, left := 0, 0
-			for range rounds {
-				dir := GinkgoT().TempDir()
-				Expect(prepare(dir)).To(Succeed())
+			run := func(dir string) {
+				GinkgoHelper()
 				cmd := beside(at(dir))
-				Expect(cmd.Start()).To(Succeed())
-				time.Sleep(took/3 + time.Duration(instants.Int63n(int64(took*2/3))))
-				_ = cmd.Process.Kill()
-				_ = cmd.Wait()
-				if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-					killed++
-				}
-				left += len(leftovers(dir))
-				again := beside(at(dir))
-				Expect(again.Run()).To(Succeed(), "%s", again.Stderr)
-				Expect(leftovers(dir)).To(BeEmpty())
+				Expect(cmd.Run()).To(Succeed(), "%s", cmd.Stderr)
 				check(dir)
 			}
-			AddReportEntry("killed", fmt.Sprintf("%d of %d, which left %d scratch directories", killed, rounds, left))
+			undisturbed := GinkgoT().TempDir()
+			Expect(prepare(undisturbed)).To(Succeed())
+			run(undisturbed)
+			for _, bytes := range []int{0, layerBytes * 3 / 2, layerBytes*4 - 1} {
+				dir := GinkgoT().TempDir()
+				Expect(prepare(dir)).To(Succeed())
+				before := visible(dir)
+				killed := beside(at(dir), fmt.Sprintf("%s=%d", killAt, bytes))
+				Expect(killed.Run()).To(MatchError("signal: killed"), "%s", killed.Stderr)
+				Expect(visible(dir)).To(Equal(before))
+				Expect(leftovers(dir)).NotTo(BeEmpty(), "it was killed too early")
+				run(dir)
+				Expect(visible(dir)).To(Equal(visible(undisturbed)))
+				Expect(leftovers(dir)).To(BeEmpty())
+			}
 		},
 		Entry("a .cnb file", "DIR/out.cnb", nothing, hasFile("out.cnb")),
+		Entry("a .cnb file that is there", "DIR/out.cnb", func(dir string) error {
+			return writeBeside(filepath.Join(dir, "out.cnb"), 2)
+		}, hasFile("out.cnb")),
 		Entry("an OCI archive", "oci-archive:DIR/out.tar", nothing, hasFile("out.tar")),
 		Entry("a Docker archive", "docker-archive:DIR/out.tar", nothing, hasFile("out.tar")),
 		Entry("a new layout", "oci:DIR/layout:v1", nothing, hasLayout),
@@ -144,10 +212,12 @@ var _ = Describe("a process that is killed while it writes", func() {
 			return os.Mkdir(filepath.Join(dir, "layout"), 0o755)
 		}, hasLayout),
 		Entry("a layout that is there", "oci:DIR/layout:v1", func(dir string) error {
-			return writeBeside("oci:" + filepath.Join(dir, "layout") + ":v0")
+			return errors.Join(
+				writeBeside("oci:"+filepath.Join(dir, "layout")+":v0", 2),
+				writeBeside("oci:"+filepath.Join(dir, "layout")+":v1", 3))
 		}, func(dir string) {
 			GinkgoHelper()
-			whole(filepath.Join(dir, "layout"))
+			hasLayout(dir)
 			Expect(held(filepath.Join(dir, "layout"))).To(HaveLen(2))
 		}),
 	)

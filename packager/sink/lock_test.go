@@ -76,7 +76,7 @@ var _ = Describe("runs beside each other", func() {
 				return slices.Clone(log.lines)
 			}
 			Eventually(lines).WithTimeout(5 * time.Second).Should(Equal([]string{"warning waiting for another process to finish writing " + dir}))
-			Consistently(ended).WithTimeout(500 * time.Millisecond).ShouldNot(Receive())
+			Consistently(ended).WithTimeout(100 * time.Millisecond).ShouldNot(Receive())
 			cancel()
 			var err error
 			Eventually(ended).Should(Receive(&err))
