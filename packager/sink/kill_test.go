@@ -223,6 +223,27 @@ var _ = Describe("a process that is killed while it writes", func() {
 	)
 })
 
+var _ = DescribeTable("a process that reads meanwhile sees the old output or the new one, whole",
+	func(dest, file string) {
+		dir := GinkgoT().TempDir()
+		dest = strings.Replace(dest, "DIR", dir, 1)
+		Expect(writeBeside(dest, 2)).To(Succeed())
+		old := contentOf(dir, file)
+		f, err := os.Open(filepath.Join(dir, file))
+		Expect(err).NotTo(HaveOccurred())
+		defer f.Close()
+		Expect(writeBeside(dest, 1)).To(Succeed())
+		Expect(contentOf(dir, file)).NotTo(Equal(old))
+		read, err := io.ReadAll(f)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(read) == old).To(BeTrue(), "the file was written to in its place")
+	},
+	Entry("a .cnb file", "DIR/out.cnb", "out.cnb"),
+	Entry("an OCI archive", "oci-archive:DIR/out.tar", "out.tar"),
+	Entry("a Docker archive", "docker-archive:DIR/out.tar", "out.tar"),
+	Entry("a layout", "oci:DIR/layout:v1", "layout/index.json"),
+)
+
 func nothing(string) error { return nil }
 
 func hasFile(name string) func(dir string) {
