@@ -49,8 +49,8 @@ var _ = Describe("a builder.toml", func() {
 			"? 1: stack.id is missing, so nobody looks whether the images are of one stack"),
 		Entry("mirrors of nothing", "[build]\nimage = 'b'\n[stack]\nrun-image-mirrors = ['m']", `0: the run image is missing; write image = "..." below [[run.images]]`),
 
-		Entry("a source that is nowhere", images+"[[buildpacks]]\nid = 'a'\n[[order]]\n[[order.group]]\nid = 'a'", "3: it has neither uri nor image"),
-		Entry("a source that is in two places", images+"[[extensions]]\nuri = 'a'\nimage = 'b'", "3: it cannot have both uri and image; leave one out"),
+		Entry("a source that is nowhere", images+"[[buildpacks]]\nid = 'a'\n[[order]]\n[[order.group]]\nid = 'a'", "3: a buildpack has neither uri nor image; write uri = \"...\""),
+		Entry("a source that is in two places", images+"[[extensions]]\nuri = 'a'\nimage = 'b'", "3: an extension cannot have both uri and image; leave one out"),
 		Entry("buildpacks without an order", images+"[[buildpacks]]\nuri = 'a'", "? 0: there are buildpacks, but no [[order]] in which they could take part in a build"),
 		Entry("a group without entries", images+"[[order]]\n[[order-extensions]]",
 			"3: a group of the order is empty; write its [[order.group]]", "4: a group of the order is empty; write its [[order-extensions.group]]"),

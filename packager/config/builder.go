@@ -175,15 +175,15 @@ func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 
 func (c *Builder) checkSources(f builderFile) (problems Problems) {
 	for _, list := range []struct {
-		key     string
-		sources []BuilderSource
-	}{{"buildpacks", f.Buildpacks}, {"extensions", f.Extensions}} {
+		key, entry string
+		sources    []BuilderSource
+	}{{"buildpacks", "a buildpack", f.Buildpacks}, {"extensions", "an extension", f.Extensions}} {
 		for i, s := range list.sources {
 			switch {
 			case s.URI != "" && s.Image != "":
-				problems = append(problems, c.Problem("it cannot have both uri and image; leave one out", list.key, i))
+				problems = append(problems, c.Problem(list.entry+" cannot have both uri and image; leave one out", list.key, i))
 			case s.URI == "" && s.Image == "":
-				problems = append(problems, c.Problem("it has neither uri nor image", list.key, i))
+				problems = append(problems, c.Problem(list.entry+" has neither uri nor image; write uri = \"...\"", list.key, i))
 			}
 		}
 	}
