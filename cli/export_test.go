@@ -1,8 +1,29 @@
 package cli
 
-import "laminate/packager/progress"
+import (
+	"io"
+	"time"
+
+	"laminate/packager/progress"
+)
 
 // ProgressLine gives the ends of a progress line, which stand beside its bar.
 func ProgressLine(verb, name string, columns int, current, total int64) (left, right string) {
 	return label(progress.Verb(verb), name, columns, total), sizes(current, total, columns)
 }
+
+// Lines is what a run without a terminal prints.
+type Lines struct{ *say }
+
+// LinesOf prints to out, and takes every value of seconds for a second.
+func LinesOf(out io.Writer, seconds <-chan time.Time) Lines {
+	s := &say{out: out, lines: &syncWriter{w: out}, begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
+	s.startPulse(seconds)
+	return Lines{s}
+}
+
+// End ends the output.
+func (l Lines) End() { l.end() }
+
+// Sum prints what the run came to.
+func (l Lines) Sum() { l.sum() }

@@ -27,6 +27,7 @@ type say struct {
 	once    sync.Once
 	begun   time.Time
 	tally   tally
+	pulse   pulse
 }
 
 // begin starts the output of a run. The caller ends it with end.
@@ -39,6 +40,9 @@ func (r *run) begin(c *cli.Context) *say {
 	if terminal && !s.quiet {
 		s.bars = mpb.NewWithContext(c.Context, mpb.WithOutput(r.stderr), mpb.WithWidth(30))
 		s.lines.become(s.bars)
+	} else if !s.quiet {
+		ticker := time.NewTicker(pulseEvery)
+		s.startPulse(ticker.C)
 	}
 	s.tellWithoutEffect(c)
 	return s
@@ -47,6 +51,7 @@ func (r *run) begin(c *cli.Context) *say {
 // end takes the bars off the terminal. Lines may still be printed afterwards.
 func (s *say) end() {
 	s.once.Do(func() {
+		s.pulse.end()
 		if s.bars != nil {
 			s.bars.Shutdown()
 			s.lines.become(s.out)
@@ -56,6 +61,7 @@ func (s *say) end() {
 
 func (s *say) line(format string, args ...any) {
 	if !s.quiet {
+		s.pulse.printed.Store(true)
 		fmt.Fprintln(s.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error has nowhere to go
 	}
 }
@@ -69,6 +75,7 @@ func (s *say) Warn(message string) {
 	if s.colour {
 		word = "\x1b[33mwarning:\x1b[0m"
 	}
+	s.pulse.printed.Store(true)
 	fmt.Fprintln(s.lines, word, printable(message))
 }
 

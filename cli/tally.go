@@ -184,7 +184,11 @@ func (s *say) sum() {
 			parts = append(parts, p.word+" "+bytes(n))
 		}
 	}
-	s.line("done in %s: %s", seconds(time.Since(s.begun)), strings.Join(parts, ", "))
+	came := ""
+	if len(parts) > 0 {
+		came = ": " + strings.Join(parts, ", ")
+	}
+	s.line("done in %s%s", seconds(time.Since(s.begun)), came)
 }
 
 // seconds writes how long something took, for a person.
@@ -197,7 +201,8 @@ func seconds(d time.Duration) string {
 
 // Start implements progress.Log.
 func (s *say) Start(verb progress.Verb, what progress.Subject, total int64) progress.Task {
-	t := &task{say: s, verb: verb, what: what}
+	t := &task{say: s, verb: verb, what: what, total: total}
+	s.pulse.begun(t)
 	if s.bars != nil {
 		t.bar = s.bar(verb, s.name(what), total)
 	} else if s.verbose {
@@ -218,11 +223,12 @@ func (s *say) name(what progress.Subject) string {
 
 // task is a [progress.Task].
 type task struct {
-	say  *say
-	verb progress.Verb
-	what progress.Subject
-	done atomic.Int64
-	bar  *mpb.Bar
+	say   *say
+	verb  progress.Verb
+	what  progress.Subject
+	total int64 // -1 where it is not known
+	done  atomic.Int64
+	bar   *mpb.Bar
 }
 
 // Add implements progress.Task.
@@ -235,6 +241,7 @@ func (t *task) Add(n int64) {
 
 // Done implements progress.Task.
 func (t *task) Done(err error) {
+	t.say.pulse.ended(t)
 	if t.bar != nil {
 		t.bar.Abort(true)
 	}

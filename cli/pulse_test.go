@@ -1,0 +1,61 @@
+package cli_test
+
+import (
+	"bytes"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/cli"
+	"laminate/packager/progress"
+)
+
+var _ = Describe("a run without a terminal", func() {
+	It("says what is under way after every ten silent seconds, and nothing else", func(SpecContext) {
+		var out bytes.Buffer
+		seconds := make(chan time.Time)
+		log := cli.LinesOf(&out, seconds)
+		// said lets so many seconds go by, and returns what was printed meanwhile.
+		said := func(n int) string {
+			for range n {
+				seconds <- time.Time{}
+			}
+			seconds <- time.Time{} // now the one before has been dealt with
+			defer out.Reset()
+			return out.String()
+		}
+		Expect(said(30)).To(BeEmpty(), "nothing is under way")
+
+		building := log.Start(progress.Building, progress.Subject{Name: "acme/java@1.0.0 and 2 more"}, -1)
+		fetching := log.Start(progress.Downloading, progress.Subject{Name: "layer 0123", Digest: "sha256:0123"}, 3_000_000)
+		building.Add(1_500_000)
+		Expect(said(12)).To(Equal("building    acme/java@1.0.0 and 2 more (1.5 MB so far; 1 more under way)\n"))
+		building.Add(119_000_000)
+		Expect(said(8)).To(Equal("building    acme/java@1.0.0 and 2 more (120.5 MB so far; 1 more under way)\n"))
+
+		building.Done(nil)
+		fetching.Add(1_000_000)
+		Expect(said(5)).To(BeEmpty())
+		log.Warn("it is late")
+		Expect(said(8)).To(Equal("warning: it is late\n"), "the silence begins anew")
+		Expect(said(4)).To(Equal("downloading layer 0123 (1.0 MB of 3.0 MB)\n"))
+		fetching.Done(nil)
+		Expect(said(30)).To(BeEmpty())
+
+		log.Start(progress.Building, progress.Subject{Name: "acme/go@1.0.0"}, -1)
+		log.Warn("it is later")
+		Expect(said(5)).To(Equal("warning: it is later\n"))
+		log.End()
+		log.End()
+		Expect(out.String()).To(BeEmpty())
+	}, NodeTimeout(10*time.Second))
+
+	It("ends with a summary that has no colon where there is nothing to sum up", func() {
+		var out bytes.Buffer
+		log := cli.LinesOf(&out, nil)
+		log.Sum()
+		log.End()
+		Expect(out.String()).To(MatchRegexp(`^done in [0-9.]+ s\n$`))
+	})
+})
