@@ -118,10 +118,12 @@ func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]engine.
 		return nil, err
 	}
 	adds = slices.Concat(below, adds)
+	var made []v1.Layer
 	for i, a := range adds {
 		if a.Layer == nil {
 			continue
 		}
+		made = append(made, a.Layer)
 		mediaType, err := a.Layer.MediaType()
 		if err != nil {
 			return nil, err
@@ -131,7 +133,8 @@ func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]engine.
 	if img, err = mutate.Append(img, adds...); err != nil {
 		return nil, err
 	}
-	return mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config()), nil
+	img = mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config())
+	return engine.WithLayers(img, made), nil
 }
 
 // below gives the build image's layers with their history.

@@ -73,9 +73,10 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	var named []flatten.Ref
 	resolve := func(kind flatten.Kind, modules flatten.Modules, entries []flatten.Entry, path ...any) []flatten.Entry {
 		var resolved []flatten.Entry
+		finder := modules.Finder()
 		for i, e := range entries {
-			found := modules.Find(e)
-			if message := unresolved(kind, e, found, modules); message != "" {
+			found := finder.Find(e)
+			if message := unresolved(kind, e, found, modules, len(problems) < mostSuggestions); message != "" {
 				problems = append(problems, c.Problem(message, append(slices.Clone(path), i)...))
 				continue
 			}
@@ -105,8 +106,13 @@ func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problem
 	return problems
 }
 
-// unresolved returns why an entry of builder.toml stands for no module, or "".
-func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flatten.Modules) string {
+// mostSuggestions is for how many unknown entries the modules are searched for
+// what may have been meant. More problems than that are not shown.
+const mostSuggestions = 20
+
+// unresolved returns why an entry of builder.toml stands for no module, or "";
+// where it is unknown, with the modules that may have been meant if suggest is set.
+func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flatten.Modules, suggest bool) string {
 	switch {
 	case len(found) == 1:
 		return ""
@@ -114,10 +120,12 @@ func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flat
 		return fmt.Sprintf("ambiguous %s %q: it is there in %d versions; name one of %s", kind, e.ID, len(found), flatten.Few(found))
 	}
 	var names []string
-	for r := range at {
-		names = append(names, r.String())
+	if suggest {
+		for r := range at {
+			names = append(names, r.String())
+		}
+		slices.Sort(names)
 	}
-	slices.Sort(names)
 	if near := flatten.NearMisses(e.Ref().String(), names); len(near) > 0 {
 		return fmt.Sprintf("unknown %s %q; did you mean %s?", kind, e.Ref(), flatten.AnyOf(near))
 	}

@@ -2,7 +2,10 @@ package flatten_test
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -50,3 +53,48 @@ var _ = DescribeTable("an order of very many entries takes what its size warrant
 	Entry("in cycles", true),
 	Entry("without a cycle", false),
 )
+
+// all is the modules and a root that names each of them.
+func all(ms flatten.Modules) flatten.Modules {
+	root := composite("root@1")
+	for _, ref := range slices.SortedFunc(maps.Keys(ms), flatten.Ref.Compare) {
+		root.Order = append(root.Order, flatten.Group{Entries: group(ref.String())})
+	}
+	ms[root.Ref()] = root
+	return ms
+}
+
+var _ = It("an order of very many entries takes hardly more time where the root names every buildpack", func() {
+	ms := all(complete(400, false))
+	fastest := func(root string) time.Duration {
+		least := time.Hour
+		for range 3 {
+			begun := time.Now()
+			_, faults := ms.Expand(r(root))
+			Expect(faults).To(BeEmpty())
+			least = min(least, time.Since(begun))
+		}
+		return least
+	}
+	head := composite("head@1")
+	head.Order = flatten.Order{{Entries: group("b0@1")}}
+	ms[head.Ref()] = head
+	Expect(fastest("root@1")).To(BeNumerically("<", 4*fastest("head@1")), "than where it names one that names the others")
+})
+
+var _ = It("an owner set may have hundreds of members", func() {
+	const n = 300
+	var chain []flatten.Module
+	for i := range n {
+		m := composite(fmt.Sprintf("b%03d@1", i))
+		m.Order = flatten.Order{{Entries: group(fmt.Sprintf("b%03d@1", i+1))}}
+		chain = append(chain, m)
+	}
+	ms := all(modules(append(chain, component(fmt.Sprintf("b%03d@1", n)))...))
+	e, faults := ms.Expand(r("root@1"))
+	Expect(faults).To(BeEmpty())
+	for i := range n {
+		Expect(e.Owners[e.TopLevel[i]]).To(Equal(e.TopLevel[:i+1]))
+	}
+	Expect(e.Owners[e.TopLevel[n]]).To(Equal(e.TopLevel[n:]), "a top-level component owns itself alone")
+})

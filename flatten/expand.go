@@ -19,7 +19,8 @@ type Expansion struct {
 	TopLevel []Ref
 	// Owners is the owner set of each ref but the root: the top-level refs
 	// through which it is reached, in the order of TopLevel. A top-level
-	// component is owned by itself alone.
+	// component is owned by itself alone. Refs with the same owner set share one
+	// slice, which is not to be changed.
 	Owners map[Ref][]Ref
 }
 
@@ -36,23 +37,35 @@ type Fault struct {
 // Modules are the modules at hand, by ref.
 type Modules map[Ref]Module
 
-// Find gives the modules that the entry may mean: the one with its version, or
-// where it has none, every version of the id, sorted.
-func (ms Modules) Find(e Entry) []Ref {
-	if e.Version != "" {
-		if _, ok := ms[e.Ref()]; ok {
-			return []Ref{e.Ref()}
-		}
-		return nil
-	}
-	var found []Ref
+// Finder finds modules by the entries of orders.
+type Finder struct {
+	modules  Modules
+	versions map[string][]Ref // of each id, sorted
+}
+
+// Finder returns a finder for the modules, which must not change afterwards.
+func (ms Modules) Finder() Finder {
+	f := Finder{ms, map[string][]Ref{}}
 	for r := range ms {
-		if r.ID == e.ID {
-			found = append(found, r)
-		}
+		f.versions[r.ID] = append(f.versions[r.ID], r)
 	}
-	slices.SortFunc(found, Ref.Compare)
-	return found
+	for _, refs := range f.versions {
+		slices.SortFunc(refs, Ref.Compare)
+	}
+	return f
+}
+
+// Find returns the modules that the entry may mean: the one with its version,
+// or where it has none, every version of the id, sorted. The slice is not to be
+// changed.
+func (f Finder) Find(e Entry) []Ref {
+	if e.Version == "" {
+		return f.versions[e.ID]
+	}
+	if _, ok := f.modules[e.Ref()]; ok {
+		return []Ref{e.Ref()}
+	}
+	return nil
 }
 
 // Expand walks the order of the root, which must be among the modules, down to
@@ -78,28 +91,6 @@ func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Fault) {
 	return e, w.faults
 }
 
-// own collects what lies below each top-level ref, and who owns it.
-func (e *Expansion) own(w *walk, topLevel []Ref) {
-	e.TopLevel = distinct(topLevel)
-	e.Owners = map[Ref][]Ref{}
-	for _, top := range e.TopLevel {
-		w.reached = nil
-		clear(w.visited)
-		w.down(top)
-		for _, r := range w.reached {
-			if _, known := e.Owners[r]; !known {
-				e.Refs = append(e.Refs, r)
-			}
-			e.Owners[r] = append(e.Owners[r], top)
-		}
-	}
-	for _, top := range e.TopLevel {
-		if m := w.modules[top]; !m.IsComposite() {
-			e.Owners[top] = []Ref{top}
-		}
-	}
-}
-
 // distinct returns the refs in their order, each once.
 func distinct(refs []Ref) []Ref {
 	var once []Ref
@@ -115,13 +106,13 @@ func distinct(refs []Ref) []Ref {
 
 // walk is a descent through orders.
 type walk struct {
-	modules  Modules
-	versions map[string][]Ref // of each id, sorted
-	visited  map[Ref]bool
-	reached  []Ref
-	looked   map[Ref][]Ref // what entries has said already
-	faults   []Fault
-	told     map[Fault]bool // the same, to look one up
+	Finder
+	visited map[Ref]bool
+	reached []Ref         // as down comes to them
+	left    []Ref         // as down is done with them: each after all below it
+	looked  map[Ref][]Ref // what entries has said already
+	faults  []Fault
+	told    map[Fault]bool // the same, to look one up
 
 	// Of the search for cycles: how deep a ref is in the path, from 1; done
 	// where all below it was searched.
@@ -134,22 +125,7 @@ type walk struct {
 const done = -1
 
 func newWalk(ms Modules) *walk {
-	w := &walk{modules: ms, versions: map[string][]Ref{}, visited: map[Ref]bool{}, looked: map[Ref][]Ref{}, told: map[Fault]bool{}, depth: map[Ref]int{}}
-	for r := range ms {
-		w.versions[r.ID] = append(w.versions[r.ID], r)
-	}
-	for _, refs := range w.versions {
-		slices.SortFunc(refs, Ref.Compare)
-	}
-	return w
-}
-
-// find is [Modules.Find], without a look at all modules.
-func (w *walk) find(e Entry) []Ref {
-	if e.Version != "" {
-		return w.modules.Find(e)
-	}
-	return w.versions[e.ID]
+	return &walk{Finder: ms.Finder(), visited: map[Ref]bool{}, looked: map[Ref][]Ref{}, told: map[Fault]bool{}, depth: map[Ref]int{}}
 }
 
 func (w *walk) down(r Ref) {
@@ -161,11 +137,12 @@ func (w *walk) down(r Ref) {
 	for _, child := range w.entries(r) {
 		w.down(child)
 	}
+	w.left = append(w.left, r)
 }
 
 // search looks for cycles below the refs, at every entry once, and reports the
-// first with the number of entries that close others. Owner sets would take
-// a walk for each top-level ref; in a cycle they mean nothing.
+// first with the number of entries that close others. In a cycle owner sets
+// mean nothing.
 func (w *walk) search(refs []Ref) {
 	for _, r := range refs {
 		w.searchBelow(r)
@@ -208,7 +185,7 @@ func (w *walk) searchBelow(r Ref) {
 // entryOf returns the position of the entry in the order of r that means child.
 func (w *walk) entryOf(r, child Ref) int {
 	return slices.IndexFunc(w.modules[r].Order.Entries(), func(e Entry) bool {
-		found := w.find(e)
+		found := w.Find(e)
 		return len(found) == 1 && found[0] == child
 	})
 }
@@ -239,7 +216,7 @@ func (w *walk) entries(r Ref) []Ref {
 	}
 	var refs []Ref
 	for i, e := range w.modules[r].Order.Entries() {
-		found := w.find(e)
+		found := w.Find(e)
 		if len(found) == 1 {
 			refs = append(refs, found[0])
 		}

@@ -123,9 +123,9 @@ var _ = Describe("expanding", func() {
 
 	It("finds every version that an entry may mean, sorted", func() {
 		ms := modules(component("a@2"), component("a@1"), component("b@1"))
-		Expect(ms.Find(flatten.Entry{ID: "a"})).To(Equal(rs("a@1", "a@2")))
-		Expect(ms.Find(flatten.Entry{ID: "a", Version: "2"})).To(Equal(rs("a@2")))
-		Expect(ms.Find(flatten.Entry{ID: "a", Version: "3"})).To(BeEmpty())
+		Expect(ms.Finder().Find(flatten.Entry{ID: "a"})).To(Equal(rs("a@1", "a@2")))
+		Expect(ms.Finder().Find(flatten.Entry{ID: "a", Version: "2"})).To(Equal(rs("a@2")))
+		Expect(ms.Finder().Find(flatten.Entry{ID: "a", Version: "3"})).To(BeEmpty())
 	})
 
 	It("takes an order of very many faults without growing slow", func(ctx SpecContext) {

@@ -64,7 +64,7 @@ type place struct {
 	reason string
 	of     Ref    // what the layer is about, where that makes it another one
 	packed int    // 1 + index in Wishes.Packed, or 0
-	owners string // the owner set of what several share
+	owners string // the key of the owner set of what several share
 }
 
 // Plan decides on the layers of an expansion. Every ref comes to lie in just
@@ -193,7 +193,7 @@ func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
 	case r == e.Root:
 		return place{reason: "root", of: r}
 	case len(owners) > 1:
-		return place{reason: "shared by " + Few(owners), owners: JoinRefs(owners, ", ")}
+		return place{reason: "shared by " + Few(owners), owners: ownersKey(owners)}
 	case ms[owners[0]].IsComposite():
 		return place{reason: "composite " + owners[0].String()}
 	}

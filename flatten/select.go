@@ -94,15 +94,18 @@ func clip(s string) string {
 	return s
 }
 
-// NearMisses gives up to three of the names that somebody who wrote word may
-// have meant, the nearest first.
+// NearMisses returns up to three of the names that may have been meant by word,
+// the nearest first. It compares word with each of them once.
 func NearMisses(word string, names []string) []string {
 	like := func(name string) float64 {
 		return smetrics.JaroWinkler(strings.ToLower(word), strings.ToLower(name), 0.7, 4)
 	}
-	near := func(name string) float64 { return max(like(name), like(path.Base(name))) } // ids are often cited without their owner
-	close := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return near(n) < 0.8 })
-	slices.SortStableFunc(close, func(a, b string) int { return cmp.Or(cmp.Compare(near(b), near(a)), strings.Compare(a, b)) })
+	near := map[string]float64{}
+	for _, name := range names {
+		near[name] = max(like(name), like(path.Base(name))) // ids are often cited without their owner
+	}
+	close := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return near[n] < 0.8 })
+	slices.SortStableFunc(close, func(a, b string) int { return cmp.Or(cmp.Compare(near[b], near[a]), strings.Compare(a, b)) })
 	return close[:min(3, len(close))]
 }
 

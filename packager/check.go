@@ -14,8 +14,12 @@ import (
 // unused reports dependencies of which the expansion has nothing.
 func (p *preparation) unused(packages []*source.Package, e flatten.Expansion) config.Problems {
 	var problems config.Problems
+	used := map[flatten.Ref]bool{}
+	for _, r := range e.Refs {
+		used[r] = true
+	}
 	for i, pkg := range packages[1:] {
-		if !slices.ContainsFunc(pkg.Modules, func(m *source.Module) bool { return slices.Contains(e.Refs, m.Ref()) }) {
+		if !slices.ContainsFunc(pkg.Modules, func(m *source.Module) bool { return used[m.Ref()] }) {
 			problems = append(problems, p.options.Config.Problem(
 				fmt.Sprintf("dependency %s (%s) is used by nobody: neither %s nor what it is made of names it", pkg.Name, pkg.Root, e.Root),
 				"dependencies", i))

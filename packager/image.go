@@ -37,7 +37,9 @@ func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 		return nil, err
 	}
 	var adds []mutate.Addendum
+	var made []v1.Layer
 	for _, l := range layers {
+		made = append(made, l.Layer)
 		adds = append(adds, mutate.Addendum{
 			Layer: l.Layer, MediaType: family.Of(j.options.Compression.MediaType()),
 			History: v1.History{Created: created, CreatedBy: "laminate: " + flatten.JoinRefs(l.Plan.Refs, ", ")},
@@ -46,7 +48,8 @@ func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 	if img, err = mutate.Append(img, adds...); err != nil {
 		return nil, err
 	}
-	return mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config()), nil
+	img = mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config())
+	return engine.WithLayers(img, made), nil
 }
 
 func (j *Job) labels(layers []engine.Layer) (map[string]string, error) {

@@ -44,9 +44,21 @@ func (ps Problems) Err() error {
 	return errors.Join(errs...)
 }
 
-// Warnings gives the problems that are warnings.
+// mostWarnings is how many warnings are shown of one input.
+const mostWarnings = 20
+
+// Warnings returns the problems that are warnings: the first 20, and where there
+// are more one that counts the others.
 func (ps Problems) Warnings() []Problem {
-	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
+	all := slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
+	if more := len(all) - mostWarnings; more > 0 {
+		counted := "and 1 more warning"
+		if more > 1 {
+			counted = fmt.Sprintf("and %d more warnings", more)
+		}
+		all = append(all[:mostWarnings], Problem{Message: counted, Warning: true})
+	}
+	return all
 }
 
 // InOrder sorts the problems of one file by their place in it. Those with the

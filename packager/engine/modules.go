@@ -57,9 +57,9 @@ func (ms Modules) Problems(faults []flatten.Fault) config.Problems {
 		if m == nil {
 			continue
 		}
-		p := ProblemOf(m, f.Message, EntryPath("order", m.Order, f.Entry)...)
-		if m.Layer != nil {
-			p.Message = fmt.Sprintf("order of %s: %s", f.In, f.Message)
+		p := config.Problem{File: m.Source, Message: fmt.Sprintf("order of %s: %s", f.In, f.Message)}
+		if m.Layer == nil {
+			p = ProblemOf(m, f.Message, EntryPath("order", m.Order, f.Entry)...)
 		}
 		p.Warning = f.Warning
 		problems = append(problems, p)

@@ -48,8 +48,11 @@ func ParseConfig(document []byte) (*v1.ConfigFile, error) {
 // parses a document from outside, and leaves it to the parser to say what is
 // wrong with one that is no JSON.
 func CheckDocument(document []byte) error {
-	if n := entries(document); n > entryLimit {
+	switch n := entries(document); {
+	case n > entryLimit:
 		return fmt.Errorf("its JSON has %d entries, more than the limit of %d", n, entryLimit)
+	case n <= layerLimit:
+		return nil
 	}
 	var d struct {
 		Layers []json.RawMessage `json:"layers"`

@@ -93,12 +93,14 @@ func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref,
 		return nil, err
 	}
 	var top []flatten.Ref
+	finder, seen := modules.Finder(), map[flatten.Ref]bool{}
 	for _, e := range slices.Concat(order.Entries(), system.Pre.Buildpacks, system.Post.Buildpacks) {
-		found := modules.Find(e)
+		found := finder.Find(e)
 		if len(found) != 1 {
 			return nil, fmt.Errorf("its order names %s, of which it has %d", e.Ref(), len(found))
 		}
-		if !slices.Contains(top, found[0]) {
+		if !seen[found[0]] {
+			seen[found[0]] = true
 			top = append(top, found[0])
 		}
 	}
@@ -121,9 +123,10 @@ func parse(labels map[string]string, key string, value any) error {
 func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
 	reached, _ := modules.ExpandAll(top) // expand tells the faults
 	named := map[flatten.Ref]bool{}      // by an order of any composite
+	finder := modules.Finder()
 	for _, m := range modules {
 		for _, e := range m.Order.Entries() {
-			for _, r := range modules.Find(e) {
+			for _, r := range finder.Find(e) {
 				named[r] = true
 			}
 		}
@@ -148,11 +151,12 @@ func (r *reading) expand(modules flatten.Modules) error {
 		}
 	}
 	r.children = map[flatten.Ref][]flatten.Ref{}
+	finder := modules.Finder()
 	for _, ref := range e.Refs {
 		var children []flatten.Ref
 		seen := map[flatten.Ref]bool{}
 		for _, entry := range modules[ref].Order.Entries() {
-			for _, child := range modules.Find(entry) {
+			for _, child := range finder.Find(entry) {
 				if !seen[child] {
 					seen[child] = true
 					children = append(children, child)
