@@ -44,10 +44,10 @@ func (ps Problems) Err() error {
 	return errors.Join(errs...)
 }
 
-// mostWarnings is how many warnings are shown of one input.
-const mostWarnings = 20
+// mostWarnings is how many warnings are shown; one source has no more than 21.
+const mostWarnings = 100
 
-// Warnings returns the problems that are warnings: the first 20, and where there
+// Warnings returns the problems that are warnings: the first 100, and where there
 // are more one that counts the others.
 func (ps Problems) Warnings() []Problem {
 	all := slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })

@@ -14,14 +14,14 @@ var _ = Describe("Problems", func() {
 		Expect(Problems(nil).Err()).To(Succeed())
 	})
 
-	It("are the first 20 warnings, and a count", func() {
+	It("are the first 100 warnings, and a count", func() {
 		var ps Problems
 		for i := range 160_000 {
 			ps = append(ps, Problem{File: "a", Line: i, Message: "hm", Warning: true})
 		}
-		Expect(ps[:20].Warnings()).To(Equal([]Problem(ps[:20])))
-		Expect(ps[:21].Warnings()).To(Equal(append([]Problem(ps[:20:20]), Problem{Message: "and 1 more warning", Warning: true})))
-		Expect(ps.Warnings()).To(Equal(append([]Problem(ps[:20:20]), Problem{Message: "and 159980 more warnings", Warning: true})))
+		Expect(ps[:100].Warnings()).To(Equal([]Problem(ps[:100])))
+		Expect(ps[:101].Warnings()).To(Equal(append([]Problem(ps[:100:100]), Problem{Message: "and 1 more warning", Warning: true})))
+		Expect(ps.Warnings()).To(Equal(append([]Problem(ps[:100:100]), Problem{Message: "and 159900 more warnings", Warning: true})))
 	})
 
 	It("are an error with a line for each", func() {

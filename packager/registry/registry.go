@@ -69,8 +69,8 @@ func (o Options) ParseReference(s string) (name.Reference, error) {
 // Remote gives the options under which every request of package remote has to
 // be made. They end when ctx does, at once also where they wait to be tried
 // again (see [Options.Retrying]). A blob whose connection breaks while it is
-// read is resumed over another one. Every other answer (manifests, indexes, tag
-// lists) is limited to 16 MiB.
+// read is resumed over another one, with a new token where the first has
+// expired. Every other answer (manifests, indexes, tag lists) is limited to 16 MiB.
 func (o Options) Remote(ctx context.Context) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
@@ -79,7 +79,7 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(keychain),
-		remote.WithTransport(&limiting{inner: &resuming{inner: o.Retrying(), pause: o.pause()}, all: o.DocumentsOnly}),
+		remote.WithTransport(&limiting{inner: &resuming{inner: o.Retrying(), pause: o.pause(), keychain: keychain}, all: o.DocumentsOnly}),
 		remote.WithUserAgent(userAgent),
 		// The library's own attempts cannot be interrupted, and know nothing
 		// of Retry-After or of what is lost when a mount fails for a moment.

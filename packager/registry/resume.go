@@ -7,9 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -19,8 +22,9 @@ const worthwhile = 1 << 20
 
 // resuming gives blobs whose readers go on over another connection where one breaks.
 type resuming struct {
-	inner http.RoundTripper
-	pause time.Duration
+	inner    http.RoundTripper
+	pause    time.Duration
+	keychain authn.Keychain
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -31,18 +35,22 @@ func (t *resuming) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body == nil || !isBlob(first) || first.Header.Get("Range") != "" {
 		return resp, err
 	}
-	resp.Body = &resumed{inner: t.inner, pause: t.pause, ctx: req.Context(), first: first, body: resp.Body, size: resp.ContentLength}
+	resp.Body = &resumed{inner: t.inner, pause: t.pause, keychain: t.keychain, ctx: req.Context(), first: first, body: resp.Body, size: resp.ContentLength}
 	return resp, nil
 }
 
 // resumed reads a blob. Where the connection breaks, the rest is asked for;
 // whether all of it together is the blob is for the reader's reader to see.
 type resumed struct {
-	inner http.RoundTripper
-	pause time.Duration
-	ctx   context.Context
-	first *http.Request
-	size  int64 // or -1
+	inner    http.RoundTripper
+	pause    time.Duration
+	keychain authn.Keychain
+	ctx      context.Context
+	first    *http.Request
+	size     int64 // or -1
+	// fresh is inner with a login of its own, once the one that the first
+	// request came with is refused. It gets a new token whenever it needs one.
+	fresh http.RoundTripper
 
 	at     int64 // bytes that were handed out
 	begun  int64 // how many it were when this connection began
@@ -124,21 +132,22 @@ func (r *resumed) again() error {
 	return nil
 }
 
-// rest asks for what is missing. A registry that gives everything instead is
-// listened to, and what is known of it skipped.
+// rest asks for what is missing. A registry that sends everything instead is
+// listened to, and what is known of it skipped. The login of the first request
+// serves until the registry refuses it: it may have been a token that has expired.
 func (r *resumed) rest() (*http.Response, error) {
-	// It has the credentials for the host of the first request; which of the
-	// hosts that it is led to get them is for [hops] to decide.
-	req := r.first.Clone(r.ctx)
-	wanted := fmt.Sprintf("bytes=%d-", r.at)
-	if r.size >= 0 {
-		wanted += fmt.Sprint(r.size - 1) // some insist on an end
-	}
-	req.Header.Set("Range", wanted)
-	req.Response = nil
-	resp, err := (&http.Client{Transport: r.inner, CheckRedirect: checkRedirect}).Do(req)
+	resp, err := r.ask()
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusUnauthorized && r.fresh == nil {
+		discard(resp)
+		if r.fresh, err = r.login(); err == nil {
+			resp, err = r.ask()
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
@@ -153,6 +162,44 @@ func (r *resumed) rest() (*http.Response, error) {
 		return nil, errors.Join(transport.CheckError(resp), resp.Body.Close())
 	}
 	return resp, nil
+}
+
+// ask makes the first request again, for what is missing.
+func (r *resumed) ask() (*http.Response, error) {
+	// It has the credentials for the host of the first request; which of the
+	// hosts that it is led to get them is for [hops] to decide.
+	req := r.first.Clone(r.ctx)
+	wanted := fmt.Sprintf("bytes=%d-", r.at)
+	if r.size >= 0 {
+		wanted += fmt.Sprint(r.size - 1) // some insist on an end
+	}
+	req.Header.Set("Range", wanted)
+	req.Response = nil
+	via := r.inner
+	if r.fresh != nil {
+		via = r.fresh
+		req.Header.Del("Authorization")
+	}
+	return (&http.Client{Transport: via, CheckRedirect: checkRedirect}).Do(req)
+}
+
+// login logs in to the registry anew, to read from the repository of the blob.
+func (r *resumed) login() (http.RoundTripper, error) {
+	path, _, _ := strings.Cut(strings.TrimPrefix(r.first.URL.Path, "/v2/"), "/blobs/")
+	var options []name.Option
+	if r.first.URL.Scheme == "http" {
+		options = append(options, name.Insecure)
+	}
+	repo, err := name.NewRepository(r.first.URL.Host+"/"+path, options...)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := authn.Resolve(r.ctx, r.keychain, repo)
+	if err != nil {
+		return nil, err
+	}
+	agent := transport.NewUserAgent(r.inner, userAgent)
+	return transport.NewWithContext(r.ctx, repo.Registry, auth, agent, []string{repo.Scope(transport.PullScope)})
 }
 
 // checkRedirect refuses to be led to a bare address, unless it is the

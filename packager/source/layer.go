@@ -166,9 +166,6 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, l.wrong(err)
 	}
-	if l.image.remote {
-		rc = &lastingBlob{ReadCloser: rc, open: l.Layer.Compressed}
-	}
 	r := bufio.NewReaderSize(interruptible{ctx, interruptible{l.image.ctx, rc}}, 64<<10)
 	magic, err := r.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -2,15 +2,11 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
 	"laminate/packager/registry"
@@ -85,33 +81,4 @@ func (c remoteCatalog) image(ctx context.Context, d v1.Descriptor) (v1.Image, er
 		return nil, err
 	}
 	return got.Image()
-}
-
-// lastingBlob reads a layer's blob of a registry. A connection that breaks is
-// resumed below the library, with the login that it had; where that has run
-// out meanwhile, the library asks for the blob anew, and what is known of it
-// is skipped.
-type lastingBlob struct {
-	io.ReadCloser
-	open   func() (io.ReadCloser, error)
-	at     int64
-	opened bool // for the second time
-}
-
-func (b *lastingBlob) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.at += int64(n)
-	var answer *transport.Error
-	if b.opened || !errors.As(err, &answer) || answer.StatusCode != http.StatusUnauthorized {
-		return n, err
-	}
-	b.opened = true
-	again, err := b.open()
-	if err != nil {
-		return n, err
-	}
-	_ = b.ReadCloser.Close() // it is broken, which is known
-	b.ReadCloser = again
-	_, err = io.CopyN(io.Discard, again, b.at)
-	return n, err
 }

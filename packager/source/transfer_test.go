@@ -228,23 +228,22 @@ var _ = Describe("a layer that comes from a registry", func() {
 		Expect(read(ctx)).To(MatchError(ContainSubstring("checksum")))
 	})
 
-	It("comes whole where the login ran out when the connection broke", func(ctx SpecContext) {
-		token := "1"
+	It("is resumed with a new token, each time that one expires in the middle", func(ctx SpecContext) {
+		var tokens, breaks atomic.Int32
 		reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/token" {
-				_, _ = fmt.Fprintf(w, `{"token":%q}`, token)
+				Expect(r.URL.Query().Get("scope")).To(Equal("repository:acme/heavy:pull"))
+				_, _ = fmt.Fprintf(w, `{"token":"%d"}`, tokens.Add(1))
 				return true
 			}
-			if r.Header.Get("Authorization") != "Bearer "+token {
+			if r.Header.Get("Authorization") != fmt.Sprintf("Bearer %d", max(tokens.Load(), breaks.Load()+1)) {
 				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, reg.Host))
 				w.WriteHeader(http.StatusUnauthorized)
 				return true
 			}
-			if isLayer(r) && token == "1" {
-				if r.Header.Get("Range") != "" {
-					token = "2"
-				}
-				cut(w, r, 1_500_000)
+			if isLayer(r) && breaks.Load() < 3 {
+				breaks.Add(1) // the token is good for no other request
+				cut(w, r, 1_100_000)
 			}
 			return false
 		})
@@ -253,7 +252,29 @@ var _ = Describe("a layer that comes from a registry", func() {
 		for _, r := range gets() {
 			status = append(status, r.Status)
 		}
-		Expect(status).To(Equal([]int{200, 206, 401, 401, 200}), "the login is good for a range, too")
+		Expect(status).To(Equal([]int{200, 401, 206, 401, 206, 401, 206}))
+		Expect(tokens.Load()).To(Equal(int32(4)))
+	})
+
+	It("is refused where the new token is refused as well", func(ctx SpecContext) {
+		broken := false
+		reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.URL.Path == "/token":
+				_, _ = io.WriteString(w, `{"token":"x"}`)
+				return true
+			case broken || r.Header.Get("Authorization") == "":
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, reg.Host))
+				w.WriteHeader(http.StatusUnauthorized)
+				return true
+			case isLayer(r):
+				broken = true
+				cut(w, r, 1_500_000)
+			}
+			return false
+		})
+		Expect(read(ctx)).To(MatchError(ContainSubstring("401 Unauthorized")))
+		Expect(len(gets())).To(Equal(4), "with the old token, and with a new one, twice by the library")
 	})
 
 	DescribeTable("is asked for where it was asked for first, for where that leads is good for a while only",
