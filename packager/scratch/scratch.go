@@ -30,8 +30,10 @@ import (
 	"syscall"
 )
 
+// Prefix is what the names of scratch directories begin with.
+const Prefix = ".laminate-"
+
 const (
-	prefix   = ".laminate-"
 	locked   = ".tmp"
 	unlocked = ".unlocked.tmp"
 	// attempts bounds how often a directory is made anew because another
@@ -93,7 +95,7 @@ type Dir struct {
 func Make(in Place) (*Dir, error) {
 	suffix := locked
 	for range attempts {
-		name := prefix + rand.Text() + suffix
+		name := Prefix + rand.Text() + suffix
 		if err := in.Mkdir(name, 0o700); err != nil {
 			return nil, err
 		}
@@ -117,7 +119,7 @@ func Make(in Place) (*Dir, error) {
 // of this machine at most.
 func Claim(in Place, key string) (*Dir, error) {
 	sum := sha256.Sum256([]byte(key))
-	name := prefix + base32.StdEncoding.EncodeToString(sum[:])[:26] + locked
+	name := Prefix + base32.StdEncoding.EncodeToString(sum[:])[:26] + locked
 	// Other users may have to wait for it as well, for which they open it.
 	if err := in.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err

@@ -101,7 +101,7 @@ func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 		}
 		return nil
 	}
-	f, err := b.linkOrWrite(ctx, l.scratch, path, l.log)
+	f, err := l.linkOrWrite(ctx, b, path)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(l.dir, "index.json"), encoded.raw); err != nil {
+	if err := l.replaceFile("index.json", encoded.raw); err != nil {
 		return err
 	}
 	l.published = true
@@ -136,7 +136,7 @@ func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string)
 		return nil
 	}
 	if err := os.Rename(l.dir, l.place); err != nil {
-		return fmt.Errorf("output %s: %w", l.place, reasonOf(err))
+		return l.wrong(err)
 	}
 	return syncDir(filepath.Dir(l.place))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -137,7 +138,7 @@ func (l *layoutDir) prepare() (err error) {
 	mark := filepath.Join(l.dir, layoutFile)
 	if _, err := os.Lstat(mark); errors.Is(err, fs.ErrNotExist) {
 		l.made = append(l.made, mark)
-		if err := replaceFile(mark, []byte(layoutMark)); err != nil {
+		if err := l.replaceFile(layoutFile, []byte(layoutMark)); err != nil {
 			return err
 		}
 	}
@@ -159,8 +160,22 @@ func (l *layoutDir) prepare() (err error) {
 	return nil
 }
 
-func (l *layoutDir) wrong(err error) error {
-	return fmt.Errorf("output %s: %w", l.place, reasonOf(err))
+func (l *layoutDir) wrong(err error) error { return wrongOutput(l.place, err) }
+
+// replaceFile writes a small file of the layout, whole or not at all.
+func (l *layoutDir) replaceFile(name string, content []byte) error {
+	dest, err := placeFor(filepath.Join(l.dir, name))
+	if err != nil {
+		return err
+	}
+	f, err := createBeside(dest, l.place)
+	if err != nil {
+		return err
+	}
+	return f.fill(func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
 }
 
 func (l *layoutDir) writeBlobs(ctx context.Context, blobs []blob, jobs int) error {

@@ -8,22 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"laminate/packager/progress"
-	"laminate/packager/scratch"
 )
 
-// linkOrWrite makes the file of a blob in a scratch directory, to be placed at
+// linkOrWrite makes the file of a blob in the scratch directory, to be placed at
 // path: a second name of the file that holds the blob in another layout, where
 // only this user can write to that file, or else a copy. A file that another
 // user can write to would let that user change the output afterwards.
-func (b blob) linkOrWrite(ctx context.Context, dir *scratch.Dir, path string, log progress.Log) (f *newFile, err error) {
-	j := b.writing(log)
+func (l *layoutDir) linkOrWrite(ctx context.Context, b blob, path string) (f *newFile, err error) {
+	j := b.writing(l.log)
 	defer func() { j.end(err) }()
-	if f, err := b.link(ctx, dir, path, j); f != nil || err != nil {
+	if f, err := l.link(ctx, b, path, j); f != nil || err != nil {
 		return f, err
 	}
-	if f, err = createIn(dir, path); err != nil {
+	if f, err = createIn(l.scratch, path, l.place); err != nil {
 		return nil, err
 	}
 	if err = j.copyTo(ctx, f); err == nil {
@@ -37,12 +34,12 @@ func (b blob) linkOrWrite(ctx context.Context, dir *scratch.Dir, path string, lo
 
 // link gives the file of a blob a second name, and reads it to check it. It
 // returns nil where the blob has to be copied.
-func (b blob) link(ctx context.Context, dir *scratch.Dir, path string, j *journey) (*newFile, error) {
+func (l *layoutDir) link(ctx context.Context, b blob, path string, j *journey) (*newFile, error) {
 	from, ok := b.layer.(interface{ File() string })
 	if !ok || from.File() == "" || !isPrivate(filepath.Dir(from.File())) {
 		return nil, nil
 	}
-	f := &newFile{dest: path, temp: tempIn(dir)}
+	f := &newFile{dest: path, temp: tempIn(l.scratch), output: l.place}
 	if os.Link(from.File(), f.temp) != nil {
 		return nil, nil
 	}

@@ -16,11 +16,12 @@ import (
 // A newFile is a file in the making, in a scratch directory beside the place
 // that it will take.
 type newFile struct {
-	dest string
-	temp string
-	file *os.File
-	buf  *bufio.Writer
-	own  *scratch.Dir // made for this file alone; nil where it is shared
+	dest   string
+	temp   string
+	output string // what messages call it: dest, or the layout that it is a part of
+	file   *os.File
+	buf    *bufio.Writer
+	own    *scratch.Dir // made for this file alone; nil where it is shared
 }
 
 // createFile begins a file that is to stand at dest. It removes what killed
@@ -30,12 +31,17 @@ func createFile(dest string) (*newFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	return createBeside(dest, dest)
+}
+
+// createBeside begins a file in a scratch directory of its own beside dest.
+func createBeside(dest, output string) (*newFile, error) {
 	scratch.Sweep(filepath.Dir(dest))
 	dir, err := scratch.Make(scratch.At(filepath.Dir(dest)))
 	if err != nil {
-		return nil, fmt.Errorf("output %s: %w", dest, reasonOf(err))
+		return nil, wrongOutput(output, err)
 	}
-	f, err := createIn(dir, dest)
+	f, err := createIn(dir, dest, output)
 	if err != nil {
 		return nil, errors.Join(err, dir.Remove())
 	}
@@ -44,13 +50,17 @@ func createFile(dest string) (*newFile, error) {
 }
 
 // createIn begins a file in a scratch directory that the caller removes.
-func createIn(dir *scratch.Dir, dest string) (*newFile, error) {
+func createIn(dir *scratch.Dir, dest, output string) (*newFile, error) {
 	temp := tempIn(dir)
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("output %s: %w", dest, reasonOf(err))
+		return nil, wrongOutput(output, err)
 	}
-	return &newFile{dest: dest, temp: temp, file: file, buf: bufio.NewWriterSize(file, 256<<10)}, nil
+	return &newFile{dest: dest, temp: temp, output: output, file: file, buf: bufio.NewWriterSize(file, 256<<10)}, nil
+}
+
+func wrongOutput(output string, err error) error {
+	return fmt.Errorf("output %s: %w", output, reasonOf(err))
 }
 
 // tempIn is the path of a new file in a scratch directory.
@@ -74,7 +84,7 @@ func placeFor(dest string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return dest, nil
 	case err != nil:
-		return "", fmt.Errorf("output %s: %w", dest, reasonOf(err))
+		return "", wrongOutput(dest, err)
 	case info.IsDir():
 		return "", fmt.Errorf("output %s: it is a directory", dest)
 	case !info.Mode().IsRegular():
@@ -87,7 +97,7 @@ func placeFor(dest string) (string, error) {
 func (f *newFile) Write(p []byte) (int, error) {
 	n, err := f.buf.Write(p)
 	if err != nil {
-		err = fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+		err = wrongOutput(f.output, err)
 	}
 	return n, err
 }
@@ -101,7 +111,7 @@ func (f *newFile) finish() error {
 	err = errors.Join(err, f.file.Close())
 	f.file = nil
 	if err != nil {
-		return fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+		return wrongOutput(f.output, err)
 	}
 	return nil
 }
@@ -109,7 +119,7 @@ func (f *newFile) finish() error {
 // place gives the finished file its name.
 func (f *newFile) place() error {
 	if err := os.Rename(f.temp, f.dest); err != nil {
-		return fmt.Errorf("output %s: %w", f.dest, reasonOf(err))
+		return wrongOutput(f.output, err)
 	}
 	f.temp = ""
 	return syncDir(filepath.Dir(f.dest))
@@ -155,14 +165,6 @@ func reasonOf(err error) error {
 	return err
 }
 
-// replaceFile writes a small file at dest, whole or not at all.
-func replaceFile(dest string, content []byte) error {
-	return WriteFile(dest, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
-}
-
 // WriteFile makes the file at dest, or makes it anew, of what write writes:
 // whole, or not at all.
 func WriteFile(dest string, write func(io.Writer) error) (err error) {
@@ -170,6 +172,11 @@ func WriteFile(dest string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
+	return f.fill(write)
+}
+
+// fill writes the file, and places it whole or not at all.
+func (f *newFile) fill(write func(io.Writer) error) (err error) {
 	defer func() { err = errors.Join(err, f.discard()) }()
 	if err := write(f); err != nil {
 		return err
