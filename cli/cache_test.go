@@ -21,7 +21,7 @@ func laminateIn(vars map[string]string, args ...string) result {
 	GinkgoHelper()
 	var stdout, stderr bytes.Buffer
 	env := func(name string) string {
-		if name == "TMPDIR" {
+		if name == "TMPDIR" && vars[name] == "" {
 			return os.TempDir()
 		}
 		return vars[name]

@@ -17,7 +17,6 @@ import (
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
-	"laminate/packager/scratch"
 	"laminate/packager/sink"
 	"laminate/packager/source"
 )
@@ -202,14 +201,11 @@ func (o *output) doubtAuto(mode flatten.Mode) {
 // work makes the work directory, does the work, and cleans up: also after
 // earlier runs that were killed.
 func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
-	temp := o.tempDir()
-	scratch.Sweep(temp)
-	work, err := scratch.Make(scratch.At(temp))
+	work, err := o.makeWorkDir()
 	if err != nil {
-		return fmt.Errorf("work directory: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, work.Remove()) }()
-	o.workDir = work.Path()
+	defer func() { err = errors.Join(inTempDir(o.tempDir(), err), work.Remove()) }()
 	o.say = o.begin(o.c)
 	defer o.finish(ctx)
 	o.doubts()

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"laminate/packager/scratch"
+)
+
+// makeWorkDir makes the work directory, once what killed runs have left beside it
+// is removed.
+func (o *output) makeWorkDir() (*scratch.Dir, error) {
+	temp := o.tempDir()
+	scratch.Sweep(temp)
+	work, err := scratch.Make(scratch.At(temp))
+	if err != nil {
+		return nil, inTempDir(temp, err)
+	}
+	o.workDir = work.Path()
+	return work, nil
+}
+
+// inTempDir names TMPDIR in an error of a file in it: the work directory, with
+// the file, is gone when a person reads the error.
+func inTempDir(temp string, err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) || !strings.HasPrefix(at.Path, filepath.Clean(temp)+string(filepath.Separator)+scratch.Prefix) {
+		return err
+	}
+	return &workDirError{temp, at.Err, err}
+}
+
+// workDirError is the error of a work directory that takes nothing.
+type workDirError struct {
+	temp        string
+	reason, err error
+}
+
+func (e *workDirError) Error() string {
+	message := fmt.Sprintf("work directory in %s: %v", e.temp, e.reason)
+	if errors.Is(e.reason, syscall.ENOSPC) || errors.Is(e.reason, syscall.EDQUOT) {
+		message += "; free some space there, or set TMPDIR to another directory"
+	}
+	return message
+}
+
+func (e *workDirError) Unwrap() error { return e.err }
