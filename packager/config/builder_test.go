@@ -1,39 +1,23 @@
-package builder_test
+package config
 
 import (
-	"fmt"
-	"maps"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"laminate/packager/config"
 )
 
 // images is what a builder.toml needs besides, on one line.
 const images = "build.image = 'b'\nrun.images = [{image = 'r'}]\n"
 
-// said writes problems as "line: message", warnings with "? " before.
-func said(problems config.Problems) []string {
-	all := []string{}
-	for _, p := range problems {
-		s := fmt.Sprintf("%d: %s", p.Line, p.Message)
-		if p.Warning {
-			s = "? " + s
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 var _ = Describe("a builder.toml", func() {
 	DescribeTable("is refused, or doubted, where it is wrong, with the line",
 		func(toml string, want ...string) {
-			_, problems := config.ParseBuilder("builder.toml", []byte(toml))
+			_, problems := ParseBuilder("builder.toml", []byte(toml))
 			Expect(said(problems)).To(Equal(want))
 		},
 		Entry("nothing in it", "",
@@ -77,7 +61,7 @@ var _ = Describe("a builder.toml", func() {
 
 	DescribeTable("has its environment read",
 		func(entries string, files map[string]string, want ...string) {
-			c, problems := config.ParseBuilder("builder.toml", []byte(images+entries))
+			c, problems := ParseBuilder("builder.toml", []byte(images+entries))
 			if want == nil {
 				want = []string{}
 			}
@@ -100,23 +84,23 @@ var _ = Describe("a builder.toml", func() {
 	)
 
 	DescribeTable("names its images in the older way or the newer one",
-		func(toml string, build, stack string, run ...config.RunImage) {
-			c, problems := config.ParseBuilder("builder.toml", []byte(toml))
+		func(toml string, build, stack string, run ...RunImage) {
+			c, problems := ParseBuilder("builder.toml", []byte(toml))
 			Expect(problems.Err()).NotTo(HaveOccurred())
 			Expect(c.BuildImage).To(Equal(build))
 			Expect(c.StackID).To(Equal(stack))
 			Expect(c.RunImages).To(Equal(run))
 		},
 		Entry("newer", "[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m', 'n']\n[[run.images]]\nimage = 's'", "b", "",
-			config.RunImage{Image: "r", Mirrors: []string{"m", "n"}}, config.RunImage{Image: "s"}),
-		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", config.RunImage{Image: "r", Mirrors: []string{"m"}}),
+			RunImage{Image: "r", Mirrors: []string{"m", "n"}}, RunImage{Image: "s"}),
+		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", RunImage{Image: "r", Mirrors: []string{"m"}}),
 		Entry("both, in agreement", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['old']\n[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m']", "b", "s",
-			config.RunImage{Image: "r", Mirrors: []string{"m"}}),
-		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", config.RunImage{Image: "r"}),
+			RunImage{Image: "r", Mirrors: []string{"m"}}),
+		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", RunImage{Image: "r"}),
 	)
 
 	DescribeTable("is taken as others write it", func(toml string, sources, groups int) {
-		c, problems := config.ParseBuilder("builder.toml", []byte(toml))
+		c, problems := ParseBuilder("builder.toml", []byte(toml))
 		Expect(said(problems)).To(BeEmpty())
 		Expect(c.Buildpacks).To(HaveLen(sources))
 		Expect(c.Order).To(HaveLen(groups))
@@ -128,7 +112,7 @@ var _ = Describe("a builder.toml", func() {
 	)
 
 	It("can be used without its buildpacks", func() {
-		c, problems := config.ParseBuilder("builder.toml", []byte(heroku+system))
+		c, problems := ParseBuilder("builder.toml", []byte(heroku+system))
 		Expect(problems).To(BeEmpty())
 		less := c.WithoutBuildpacks()
 		Expect(less.System.Empty()).To(BeTrue())
@@ -233,8 +217,8 @@ version = "9.0.0"
 	google = `description = "Ubuntu 22.04 base image with buildpacks for .NET, Go and Java"
 
 [[buildpacks]]
-  id = "google.config.entrypoint"
-  uri = "google.config.entrypoint.tgz"
+  id = "google.entrypoint"
+  uri = "google.entrypoint.tgz"
 
 [[buildpacks]]
   id = "google.go.runtime"
@@ -248,7 +232,7 @@ version = "9.0.0"
   [[order.group]]
     id = "google.go.runtime"
   [[order.group]]
-    id = "google.config.entrypoint"
+    id = "google.entrypoint"
     optional = true
 
 [[order]]
@@ -304,41 +288,21 @@ optional = true
 `
 )
 
-var _ = Describe("build.env entries", func() {
-	It("give one digest in any order, here or in another run", func() {
-		b := newBench()
-		entries := []string{
-			"[[build.env]]\nname = 'A'\nvalue = '1'\n", "[[build.env]]\nname = 'B'\nvalue = '2'\nsuffix = 'append'\ndelim = ':'\n",
-			"[[build.env]]\nname = 'C'\nvalue = '3'\nsuffix = 'default'\n", "[[build.env]]\nname = 'D'\nvalue = '4'\n",
-		}
-		digests := map[string]bool{}
-		for _, shift := range []int{0, 1, 2, 3} {
-			for range 3 { // a map would be in another order each time
-				turned := slices.Concat(entries[shift:], entries[:shift])
-				digests[digestOf(b.build(b.toml(turned...)).Image)] = true
-				slices.Reverse(turned)
-				digests[digestOf(b.build(b.toml(turned...)).Image)] = true
-			}
-		}
-		Expect(slices.Collect(maps.Keys(digests))).To(HaveLen(1))
-	})
-})
-
-var _ = Describe("ReadConfig", func() {
+var _ = Describe("ReadBuilder", func() {
 	It("reads no more of a file than could be one", func() {
-		b := newBench()
-		b.write("builder.toml", strings.Repeat("#", config.MaxSize+100))
-		_, problems, err := config.ReadBuilder(b.at("builder.toml"))
+		file := filepath.Join(GinkgoT().TempDir(), "builder.toml")
+		Expect(os.WriteFile(file, []byte(strings.Repeat("#", MaxSize+100)), 0o600)).To(Succeed())
+		_, problems, err := ReadBuilder(file)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problems.Err()).To(MatchError(ContainSubstring("the file is larger than 1024 KiB")))
-		_, _, err = config.ReadBuilder(b.at("nowhere.toml"))
+		_, _, err = ReadBuilder(file + ".not")
 		Expect(err).To(MatchError(ContainSubstring("no such file")))
 	})
 
 	It("refuses a named pipe, which could block for ever", func(SpecContext) {
-		b := newBench()
-		Expect(syscall.Mkfifo(b.at("builder.toml"), 0o600)).To(Succeed())
-		_, _, err := config.ReadBuilder(b.at("builder.toml"))
+		file := filepath.Join(GinkgoT().TempDir(), "builder.toml")
+		Expect(syscall.Mkfifo(file, 0o600)).To(Succeed())
+		_, _, err := ReadBuilder(file)
 		Expect(err).To(MatchError(ContainSubstring("builder.toml: it is a named pipe")))
 	}, NodeTimeout(10*time.Second))
 })

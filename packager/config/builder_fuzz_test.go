@@ -1,23 +1,21 @@
-package builder_test
+package config
 
 import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"laminate/packager/config"
 )
 
-// FuzzParseConfig: whatever stands in a builder.toml, its problems have places
+// FuzzParseBuilder: whatever stands in a builder.toml, its problems have places
 // in it, and what is used of it leads nowhere.
-func FuzzParseConfig(f *testing.F) {
+func FuzzParseBuilder(f *testing.F) {
 	for _, seed := range []string{"", "[", images, paketo, heroku + system, google, samples,
 		images + "[[build.env]]\nname = 'A'\nvalue = 'b'\nsuffix = 'append'\ndelim = ':'", images + "[[targets]]\nos = 'linux'\narch = 'arm'\nvariant = 'v7'",
 		"[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "build = 1\nrun.images = [1]\nstack.id = {}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, problems := config.ParseBuilder("dir/builder.toml", data)
+		c, problems := ParseBuilder("dir/builder.toml", data)
 		lines := strings.Count(string(data), "\n") + 1
 		for _, p := range problems {
 			if p.Message == "" || p.Line < 0 || p.Line > lines {
@@ -35,7 +33,7 @@ func FuzzParseConfig(f *testing.F) {
 				t.Errorf("environment variable %q is no name of a file", name)
 			}
 		}
-		if again, _ := config.ParseBuilder("dir/builder.toml", data); len(again.Env) != len(c.Env) || again.Dir != "dir" {
+		if again, _ := ParseBuilder("dir/builder.toml", data); len(again.Env) != len(c.Env) || again.Dir != "dir" {
 			t.Errorf("the same file gives %+v, and then %+v", c, again)
 		}
 	})
