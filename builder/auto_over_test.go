@@ -64,7 +64,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 			Expect(digestOf(b.build(file, auto(n), overIt).Image)).To(Equal(digestOf(first)))
 			o, err := b.plan(file, auto(n), overIt).Outlook(context.Background())
 			Expect(err).NotTo(HaveOccurred())
-			Expect(o.New).To(HaveEach(false))
+			Expect(isNew(o)).To(HaveEach(false))
 			Expect(o.Kept).To(Equal(n - 3))
 			Expect(o.Besides).To(BeEmpty())
 			remove(at.Path)

@@ -249,7 +249,7 @@ var _ = Describe("the automatic plan", func() {
 			after := b.plan(file, auto(n), b.over("previous"))
 			o, err := after.Outlook(context.Background())
 			Expect(err).NotTo(HaveOccurred())
-			fresh := len(slices.DeleteFunc(o.New, func(isNew bool) bool { return !isNew }))
+			fresh := len(slices.DeleteFunc(isNew(o), func(isNew bool) bool { return !isNew }))
 			Expect(len(after.Plan)-fresh).To(Equal(len(before.Plan)-1), "of %d layers", n)
 		}
 	})

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -18,57 +17,55 @@ import (
 	"laminate/packager/mediatype"
 )
 
-// Image is a builder: whole, checked, and not written anywhere yet.
-type Image struct {
-	v1.Image
-	Target flatten.Target
-}
-
-// Build makes the builder: layers that a source has already are taken as they
-// are, the others are written to the work directory. From below, they are the
-// build image's, the lifecycle, what hides the build image's overridden
-// buildpacks, buildpacks, extensions, and the configuration. An error of which
+// Build makes the builder: layers that exist already are taken as they are, the
+// others are written to the work directory. From below, they are the build
+// image's, the lifecycle, what hides the build image's overridden buildpacks,
+// buildpacks, extensions, and the configuration. An error of which
 // [engine.IsFault] is true is a bug in laminate.
-func (j *Job) Build(ctx context.Context) (*Image, error) {
-	lifecycle, err := j.maker.Tar(ctx, "lifecycle "+j.lifecycle.Version, j.lifecycle.diffID, j.lifecycle.writeTo)
-	if err != nil {
+func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
+	var all []engine.NamedLayer
+	tar := func(title, holds string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) error {
+		l, err := j.maker.Tar(ctx, title, diffID, write)
+		all = append(all, engine.NamedLayer{Layer: l, Holds: holds})
+		return err
+	}
+	name := "lifecycle " + j.lifecycle.Version
+	if err := tar(name, name, j.lifecycle.diffID, j.lifecycle.writeTo); err != nil {
 		return nil, err
 	}
-	adds := []mutate.Addendum{j.addendum(lifecycle, "lifecycle "+j.lifecycle.Version)}
 	if len(j.whiteouts) > 0 {
-		hidden, err := j.maker.Tar(ctx, "whiteouts", v1.Hash{}, j.writeWhiteouts)
-		if err != nil {
+		if err := tar("whiteouts", "whiteouts of "+strings.Join(j.whiteouts, ", "), v1.Hash{}, j.writeWhiteouts); err != nil {
 			return nil, err
 		}
-		adds = append(adds, j.addendum(hidden, "whiteouts of "+strings.Join(j.whiteouts, ", ")))
 	}
 	layers := map[flatten.Kind][]engine.Layer{}
 	for _, kind := range kinds {
-		plan := j.Plan
-		if kind == flatten.Extension {
-			plan = j.Extensions
-		}
-		if layers[kind], err = j.maker.Layers(ctx, j.modules[kind], plan); err != nil {
+		resolved, err := j.resolve(ctx, kind)
+		if err != nil {
 			return nil, err
 		}
-		for _, l := range layers[kind] {
-			adds = append(adds, j.addendum(l.Layer, flatten.JoinRefs(l.Plan.Refs, ", ")))
+		if layers[kind], err = j.maker.Layers(ctx, j.modules[kind], resolved); err != nil {
+			return nil, err
 		}
+		all = append(all, engine.Named(layers[kind])...)
 	}
-	configured, err := j.maker.Tar(ctx, "configuration", v1.Hash{}, j.writeConfiguration)
+	if err := tar("configuration", "configuration", v1.Hash{}, j.writeConfiguration); err != nil {
+		return nil, err
+	}
+	img, err := j.assemble(all, layers)
 	if err != nil {
 		return nil, err
 	}
-	adds = append(adds, j.addendum(configured, "configuration"))
-	img, err := j.assemble(adds, layers)
-	if err != nil {
-		return nil, err
-	}
-	return &Image{Image: img, Target: j.Target}, j.verify(img, layers)
+	return &engine.Image{Image: img, Target: j.Target, Layers: slices.Concat(layers[flatten.Buildpack], layers[flatten.Extension])}, j.verify(img, layers)
 }
 
-func (j *Job) addendum(l v1.Layer, holds string) mutate.Addendum {
-	return mutate.Addendum{Layer: l, History: v1.History{Created: v1.Time{Time: j.options.Created.UTC()}, CreatedBy: "laminate: " + holds}}
+// resolve decides where the layers of a kind come from.
+func (j *Job) resolve(ctx context.Context, kind flatten.Kind) ([]engine.Resolved, error) {
+	plan := j.Plan
+	if kind == flatten.Extension {
+		plan = j.Extensions
+	}
+	return j.maker.Resolve(ctx, j.modules[kind], plan)
 }
 
 // writeConfiguration writes what the builder says of itself.
@@ -94,7 +91,7 @@ func (j *Job) writeWhiteouts(_ context.Context, tw *tar.Writer) error {
 
 // assemble puts the image together: the build image's layers and config, with
 // ours on top. The media types of all of it are of one family.
-func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]engine.Layer) (v1.Image, error) {
+func (j *Job) assemble(all []engine.NamedLayer, layers map[flatten.Kind][]engine.Layer) (v1.Image, error) {
 	family, err := j.family()
 	if err != nil {
 		return nil, err
@@ -113,31 +110,10 @@ func (j *Job) assemble(adds []mutate.Addendum, layers map[flatten.Kind][]engine.
 	if config.Config.Labels, err = j.labels(layers); err != nil {
 		return nil, err
 	}
-	img, err := mutate.ConfigFile(empty.Image, config)
-	if err != nil {
-		return nil, err
-	}
-	adds = slices.Concat(below, adds)
-	var made []v1.Layer
-	for i, a := range adds {
-		if a.Layer == nil {
-			continue
-		}
-		made = append(made, a.Layer)
-		mediaType, err := a.Layer.MediaType()
-		if err != nil {
-			return nil, err
-		}
-		adds[i].MediaType = family.Of(mediaType)
-	}
-	if img, err = mutate.Append(img, adds...); err != nil {
-		return nil, err
-	}
-	img = mutate.ConfigMediaType(mutate.MediaType(img, family.Manifest()), family.Config())
-	return engine.WithLayers(img, made), nil
+	return engine.Assemble(engine.Composition{Config: config, Below: below, Layers: all, Family: family})
 }
 
-// below gives the build image's layers with their history.
+// below returns the build image's layers with their history.
 func (j *Job) below() ([]mutate.Addendum, error) {
 	layers, err := j.base.Layers()
 	if err != nil {

@@ -50,10 +50,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.P
 func (p *preparation) contradictions(packages map[flatten.Kind][]*source.Package) (problems config.Problems) {
 	c := p.options.Config
 	for _, kind := range kinds {
-		said := c.Buildpacks
-		if kind == flatten.Extension {
-			said = c.Extensions
-		}
+		said := listed(c, kind)
 		for i, pkg := range packages[kind] {
 			is := pkg.Root
 			want := flatten.Ref{ID: cmp.Or(said[i].ID, is.ID), Version: cmp.Or(said[i].Version, is.Version)}

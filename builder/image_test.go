@@ -13,6 +13,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/engine"
 	"laminate/packager/mediatype"
 )
 
@@ -35,7 +36,7 @@ func (b *bench) whole() string {
 
 var _ = Describe("a builder", func() {
 	var b *bench
-	var img *builder.Image
+	var img *engine.Image
 	BeforeEach(func() {
 		b = newBench()
 		img = b.build(b.whole())

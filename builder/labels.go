@@ -19,7 +19,7 @@ const (
 	systemLabel          = flatten.SystemLabel
 )
 
-// ownLabels are those that nobody else may set.
+// ownLabels are those that a user may not set.
 var ownLabels = []string{metadataLabel, orderLabel, orderExtensionsLabel, systemLabel,
 	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey}
 
@@ -40,7 +40,7 @@ type metadata struct {
 	RunImages []config.RunImage `json:"images"`
 }
 
-// labels gives all labels of the image: those of the build image, those of the
+// labels returns all labels of the image: those of the build image, those of the
 // user, and ours.
 func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string, error) {
 	c := j.options.Config
@@ -65,32 +65,16 @@ func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string,
 		for _, old := range j.base.Modules[kind] {
 			byRef.Add(old.Module, old.Layer.Diff)
 		}
-		for _, l := range layers[kind] {
-			diffID, err := l.DiffID()
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range l.Plan.Refs {
-				byRef.Add(j.modules[kind][r].Module, diffID)
-			}
-			if l.Pieces != nil {
-				recipes.Add(diffID, l.Pieces)
-			}
+		if err := engine.AddToLabels(byRef, recipes, j.modules[kind], layers[kind]); err != nil {
+			return nil, err
 		}
 		values[kind.LayersLabelKey()] = byRef
 	}
 	values[flatten.RecipesLabelKey] = recipes
-	for key, value := range values {
-		text, err := json.Marshal(value)
-		if err != nil {
-			return nil, fmt.Errorf("label %s: %w", key, err)
-		}
-		labels[key] = string(text)
-	}
-	return labels, nil
+	return labels, engine.EncodeLabels(labels, values)
 }
 
-// metadata gives the builder's metadata. What the build image has of
+// metadata returns the builder's metadata. What the build image has of
 // buildpacks, where it is a builder, comes first; nothing stands twice.
 func (j *Job) metadata() (metadata, error) {
 	c := j.options.Config

@@ -21,6 +21,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder"
+	"laminate/packager/engine"
 )
 
 // elfFor is the beginning of an executable for a machine (elf.h).
@@ -139,7 +140,7 @@ var _ = Describe("a lifecycle", func() {
 			Expect(err).NotTo(HaveOccurred())
 			return img
 		}
-		arch := func(img *builder.Image) byte { return seenIn(img.Image)["/cnb/lifecycle/launcher"].body[18] }
+		arch := func(img *engine.Image) byte { return seenIn(img.Image)["/cnb/lifecycle/launcher"].body[18] }
 
 		It("is that for the target", func() {
 			b.keepImage("lc", image("arm64", aarch64), image("amd64", x86))

@@ -28,7 +28,11 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.Outlook, err = j.maker.Outlook(ctx, j.modules[flatten.Buildpack], j.Plan, below); err != nil || o.Previous == "" {
+	resolved, err := j.resolve(ctx, flatten.Buildpack)
+	if err != nil {
+		return o, err
+	}
+	if o.Outlook, err = j.maker.Outlook(ctx, j.modules[flatten.Buildpack], resolved, below); err != nil || o.Previous == "" {
 		return o, err
 	}
 	theirs, ours := below[:j.base.layers], below[j.base.layers:]
@@ -46,13 +50,13 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 			o.Besides = append(o.Besides, name)
 		}
 	}
-	extensions, err := j.maker.Outlook(ctx, j.modules[flatten.Extension], j.Extensions, nil)
+	extensions, err := j.resolve(ctx, flatten.Extension)
 	if err != nil {
 		return o, err
 	}
-	for i, isNew := range extensions.New {
-		if isNew {
-			o.Besides = append(o.Besides, engine.Title(j.Extensions[i]))
+	for _, e := range extensions {
+		if e.Inherited == (v1.Hash{}) {
+			o.Besides = append(o.Besides, engine.Title(e.Plan))
 		}
 	}
 	configured, err := layer.DiffIDOf(ctx, j.writeConfiguration)

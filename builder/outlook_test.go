@@ -35,7 +35,7 @@ var _ = Describe("the outlook", func() {
 		Expect(o.Previous).To(BeEmpty())
 		Expect(o.Besides).To(BeEmpty())
 		Expect(o.Kept).To(BeZero())
-		Expect(o.New).To(HaveEach(true))
+		Expect(isNew(o)).To(HaveEach(true))
 		img, err := job.Build(context.Background())
 		Expect(err).NotTo(HaveOccurred())
 		for i, l := range layersOf(img.Image)[2 : 2+all] {
@@ -48,8 +48,8 @@ var _ = Describe("the outlook", func() {
 	It("is that nothing is new over what was made just so", func() {
 		b.keepImage("previous", b.build(file, flat(flatten.Composites)).Image)
 		o, _ := look(flat(flatten.Composites), b.over("previous"))
-		Expect(o.New).To(HaveEach(false))
-		Expect(o.Kept).To(Equal(len(o.New)))
+		Expect(isNew(o)).To(HaveEach(false))
+		Expect(o.Kept).To(Equal(len(isNew(o))))
 		Expect(o.Besides).To(BeEmpty())
 	})
 
@@ -58,8 +58,8 @@ var _ = Describe("the outlook", func() {
 		b.write("acme_e@1/lib/data", "changed")
 		o, job := look(b.over("previous"))
 		at := slices.IndexFunc(job.Plan, func(l flatten.PlannedLayer) bool { return l.Refs[0].ID == "acme/e" })
-		for i, isNew := range o.New {
-			Expect(isNew).To(Equal(i == at))
+		for i, fresh := range isNew(o) {
+			Expect(fresh).To(Equal(i == at))
 		}
 		Expect(o.Kept).To(Equal(at))
 		Expect(o.Besides).To(BeEmpty())
@@ -74,8 +74,8 @@ var _ = Describe("the outlook", func() {
 		img, err := job.Build(context.Background())
 		Expect(err).NotTo(HaveOccurred())
 		is, was := blobsOf(img.Image)[2:], blobsOf(previous)
-		for i, isNew := range o.New {
-			Expect(slices.Contains(was, is[i])).To(Equal(!isNew), "layer %d", i+1)
+		for i, fresh := range isNew(o) {
+			Expect(slices.Contains(was, is[i])).To(Equal(!fresh), "layer %d", i+1)
 		}
 	})
 

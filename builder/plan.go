@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"laminate/flatten"
 	"laminate/packager/engine"
@@ -50,12 +49,9 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	for _, r := range j.added[flatten.Extension] {
 		j.Extensions = append(j.Extensions, flatten.PlannedLayer{Refs: []flatten.Ref{r}, Reason: "extension"})
 	}
-	if wishes.Mode == flatten.Auto {
-		j.Plan, err = j.planAuto(ctx, wishes)
-	} else {
-		j.Plan, err = j.planAs(wishes)
-	}
-	if err != nil {
+	rest := j.count(nil)
+	buildpacks := j.modules[flatten.Buildpack]
+	if j.Plan, _, err = j.maker.Plan(ctx, buildpacks, j.Expansion, j.added[flatten.Buildpack], wishes, rest.Budget-rest.Total()); err != nil {
 		return err
 	}
 	j.Layers = j.count(j.Plan)
@@ -69,7 +65,7 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked)}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
 		wishes.Mode = mode
-		other, err := j.planAs(wishes)
+		other, err := flatten.Plan(j.Expansion, buildpacks.Plain(), wishes)
 		if err != nil {
 			return err
 		}
@@ -81,27 +77,7 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	return over
 }
 
-// planAuto plans for as many layers as there is room for, besides those that
-// hold no buildpacks. Where there is no room at all it plans the fewest.
-func (j *Job) planAuto(ctx context.Context, wishes flatten.Wishes) (flatten.LayerPlan, error) {
-	fixed, err := wishes.Claimed(j.Expansion)
-	if err != nil {
-		return nil, err
-	}
-	rest := j.count(nil)
-	room := rest.Budget - rest.Total()
-	if room <= len(fixed) {
-		wishes.Mode = flatten.All
-		return j.planAs(wishes)
-	}
-	return j.maker.Auto(ctx, j.modules[flatten.Buildpack], j.Expansion, j.added[flatten.Buildpack], fixed, room)
-}
-
-func (j *Job) planAs(wishes flatten.Wishes) (flatten.LayerPlan, error) {
-	return flatten.Plan(j.Expansion, j.modules[flatten.Buildpack].Plain(), wishes)
-}
-
-// Doubled tells what layers that are used as they are hold for nothing.
+// Doubled returns what layers that are used as they are hold for nothing.
 func (j *Job) Doubled() []engine.Double { return j.modules[flatten.Buildpack].Doubled(j.Plan) }
 
 func (j *Job) count(plan flatten.LayerPlan) Count {
@@ -160,18 +136,4 @@ type OverBudgetError struct {
 
 func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("the builder would have %d layers, and at most %d are allowed", e.Layers.Total(), e.Layers.Budget)
-}
-
-// checkLabels reports labels that are laminate's to set.
-func (o Options) checkLabels() error {
-	var taken []string
-	for _, key := range ownLabels {
-		if _, is := o.Labels[key]; is {
-			taken = append(taken, key)
-		}
-	}
-	if len(taken) > 0 {
-		return fmt.Errorf("labels %s are laminate's to set; choose other names", strings.Join(taken, ", "))
-	}
-	return nil
 }

@@ -7,17 +7,12 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
-
-// openJobs is how many sources are opened at once.
-const openJobs = 4
 
 // Job is one builder to be made: everything about it is decided and checked.
 type Job struct {
@@ -50,33 +45,32 @@ type Job struct {
 // use. Warnings go to the log; what is wrong with the input is returned all at
 // once.
 func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error) {
-	p := &preparation{open: open, options: o.orDefaults(), warned: map[string]bool{}}
-	p.maker = engine.NewMaker(p.options.WorkDir, p.options.Compression, p.options.Cache, p.options.Log)
-	if err := errors.Join(p.locations().Err(), p.options.checkLabels()); err != nil {
+	o = o.orDefaults()
+	p := &preparation{Run: engine.NewRun(o.Options), open: open, options: o}
+	if err := errors.Join(p.locations().Err(), o.CheckLabels(ownLabels...)); err != nil {
 		return nil, err
 	}
-	targets, err := p.targets()
+	wanted := o.Targets
+	if len(wanted) == 0 {
+		wanted = o.Config.Targets
+	}
+	if len(wanted) == 0 {
+		wanted = []flatten.Target{{OS: "linux"}} // and the build image's architecture
+	}
+	targets, err := p.Targets(wanted)
 	if err != nil {
 		return nil, err
 	}
-	jobs, errs := make([]*Job, len(targets)), make([]error, len(targets))
-	for i, t := range targets {
-		jobs[i], errs[i] = p.job(ctx, t)
-	}
-	if err := engine.Together(targets, errs); err != nil {
-		return nil, err
-	}
-	return jobs, nil
+	return engine.ForEach(targets, func(t flatten.Target) (*Job, error) { return p.job(ctx, t) })
 }
 
 // preparation is what the jobs of one run have in common.
 type preparation struct {
+	*engine.Run
 	open       *source.Opener
 	options    Options
-	maker      *engine.Maker
-	warned     map[string]bool
 	buildImage location.Location
-	sources    map[flatten.Kind][]location.Location
+	sources    []engine.Source // of buildpacks, and then of extensions
 	runImages  []runImage
 }
 
@@ -86,80 +80,44 @@ type runImage struct {
 	index int
 }
 
-func (p *preparation) warn(message string) {
-	if !p.warned[message] {
-		p.warned[message] = true
-		p.options.Log.Warn(message)
-	}
-}
-
-// locations reads where everything is that builder.toml names, but for the
+// locations parses where everything is that builder.toml names, but for the
 // lifecycle, whose place depends on the target.
 func (p *preparation) locations() config.Problems {
 	c := p.options.Config
 	var problems config.Problems
-	parse := func(written string, isImage bool, path ...any) location.Location {
-		read := location.ParseListed
-		if isImage {
-			read = location.ListedImage
-		}
-		loc, err := read(written, c.Dir)
+	found := func(loc location.Location, err error, path ...any) location.Location {
 		if err != nil {
 			problems = append(problems, c.Problem(err.Error(), path...))
 		}
 		return loc
 	}
-	p.buildImage = parse(c.BuildImage, false, c.BuildImagePath()...)
-	p.sources = map[flatten.Kind][]location.Location{}
-	for kind, list := range map[flatten.Kind][]config.BuilderSource{flatten.Buildpack: c.Buildpacks, flatten.Extension: c.Extensions} {
-		for i, s := range list {
-			written, key := s.URI, "uri"
-			if written == "" {
-				written, key = s.Image, "image"
-			}
-			p.sources[kind] = append(p.sources[kind], parse(written, key == "image", string(kind)+"s", i, key))
+	loc, err := location.ParseListed(c.BuildImage, c.Dir)
+	p.buildImage = found(loc, err, c.BuildImagePath()...)
+	for _, kind := range kinds {
+		for i, s := range listed(c, kind) {
+			table := string(kind) + "s"
+			loc, key, err := engine.Locate(s.URI, s.Image, c.Dir)
+			loc = found(loc, err, table, i, key)
+			p.sources = append(p.sources, engine.Source{Location: loc, Kind: kind, At: p.at("", table, i)})
 		}
 	}
 	if !p.options.SkipRunImages {
 		for i, r := range c.RunImages {
 			for _, ref := range append([]string{r.Image}, r.Mirrors...) {
-				p.runImages = append(p.runImages, runImage{parse(ref, true, c.RunImagePath(i)...), i})
+				loc, err := location.ListedImage(ref, c.Dir)
+				p.runImages = append(p.runImages, runImage{found(loc, err, c.RunImagePath(i)...), i})
 			}
 		}
 	}
 	return problems.InOrder()
 }
 
-// targets decides which builders are made: those of the options, else those of
-// builder.toml, else the one that the build image is for.
-func (p *preparation) targets() ([]flatten.Target, error) {
-	targets := p.options.Targets
-	if len(targets) == 0 {
-		targets = p.options.Config.Targets
+// listed returns what builder.toml lists of a kind.
+func listed(c config.Builder, kind flatten.Kind) []config.BuilderSource {
+	if kind == flatten.Extension {
+		return c.Extensions
 	}
-	if len(targets) == 0 {
-		targets = []flatten.Target{{OS: "linux"}}
-	}
-	var each, fitting []flatten.Target
-	for _, t := range targets {
-		if t.OS != "linux" {
-			return nil, fmt.Errorf("target %s: laminate makes builders for linux only; write linux/amd64 or the like", t)
-		}
-		each = append(each, t.PerDistro()...)
-	}
-	for _, t := range each {
-		if p.options.Fits == nil || p.options.Fits(t) {
-			fitting = append(fitting, t)
-		}
-	}
-	if len(fitting) == 0 {
-		var names []string
-		for _, t := range each {
-			names = append(names, t.String())
-		}
-		return nil, fmt.Errorf("none of the targets %s is what the destination takes", strings.Join(names, ", "))
-	}
-	return fitting, nil
+	return c.Buildpacks
 }
 
 // job decides everything about the builder for one target.
@@ -168,7 +126,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	if err != nil {
 		return nil, engine.Prefixed(p.at("build image ", p.options.Config.BuildImagePath()...), err)
 	}
-	j := &Job{options: p.options, maker: p.maker, Target: img.Target}
+	j := &Job{options: p.options, Target: img.Target}
 	j.Target.Distros = target.Distros
 	var errBase, errLifecycle error
 	j.base, errBase = readBase(img)
@@ -194,7 +152,7 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 		problems = append(problems, p.checkRunImages(ctx, j)...)
 	}
 	for _, w := range problems.Warnings() {
-		p.warn(w.String())
+		p.Warn(w.String())
 	}
 	_, unsupported := j.family()
 	err := errors.Join(conflicts, problems.Err(), unsupported)
@@ -204,40 +162,25 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 	if err := j.override(ctx); err != nil {
 		return err
 	}
-	if j.maker, err = p.maker.Follow(ctx, p.open, p.options.Previous, j.Target); err != nil {
+	if j.maker, err = p.Maker(ctx, p.open, j.Target); err != nil {
 		return err
 	}
 	return j.plan(ctx)
 }
 
-// at gives a message's beginning: the place in builder.toml, and some words.
+// at returns a message's beginning: the place in builder.toml, and some words.
 func (p *preparation) at(words string, path ...any) string {
 	return p.options.Config.Problem(words, path...).String()
 }
 
 // openSources opens everything that builder.toml lists.
 func (p *preparation) openSources(ctx context.Context, target flatten.Target) (map[flatten.Kind][]*source.Package, error) {
+	opened, err := engine.OpenAll(ctx, p.open, p.sources, target)
 	packages := map[flatten.Kind][]*source.Package{}
-	var errs []error
-	for _, kind := range []flatten.Kind{flatten.Buildpack, flatten.Extension} {
-		locs := p.sources[kind]
-		opened, failed := make([]*source.Package, len(locs)), make([]error, len(locs))
-		var group errgroup.Group
-		group.SetLimit(openJobs)
-		for i, loc := range locs {
-			group.Go(func() error {
-				var err error
-				if opened[i], err = p.open.Package(ctx, loc, kind, target); err != nil {
-					failed[i] = engine.Prefixed(p.at("", string(kind)+"s", i), err)
-				}
-				return nil // all of them are tried
-			})
-		}
-		_ = group.Wait()
-		packages[kind] = opened
-		errs = append(errs, failed...)
+	for i, pkg := range opened {
+		packages[p.sources[i].Kind] = append(packages[p.sources[i].Kind], pkg)
 	}
-	return packages, errors.Join(errs...)
+	return packages, err
 }
 
 // openLifecycle opens the lifecycle for a target: that of the options, else

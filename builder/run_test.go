@@ -13,6 +13,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 )
 
 var _ = Describe("a run", func() {
@@ -51,7 +52,7 @@ var _ = Describe("a run", func() {
 		config, _, err := config.ReadBuilder(b.at("builder.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		work := GinkgoT().TempDir()
-		jobs, err := builder.Prepare(ctx, b.opener(work), builder.Options{Config: config, WorkDir: work})
+		jobs, err := builder.Prepare(ctx, b.opener(work), builder.Options{Config: config, Options: engine.Options{WorkDir: work}})
 		Expect(errors.Is(err, context.Canceled)).To(BeTrue(), "%v", err)
 		Expect(jobs).To(BeNil())
 		Expect(time.Since(started)).To(BeNumerically("<", time.Second))

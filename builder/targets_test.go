@@ -20,6 +20,7 @@ import (
 	"laminate/builder"
 	"laminate/flatten"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -92,11 +93,11 @@ var _ = Describe("several targets", func() {
 			return func(o *builder.Options) { o.Fits = func(t flatten.Target) bool { return t.Arch == arch } }
 		}
 		Expect(b.plan(b.toml(both), only("arm64")).Target.Arch).To(Equal("arm64"))
-		Expect(b.fails(b.toml(both), only("s390x"))).To(MatchError("none of the targets linux/amd64, linux/arm64 is what the destination takes"))
+		Expect(b.fails(b.toml(both), only("s390x"))).To(MatchError("the destination takes none of the targets linux/amd64, linux/arm64"))
 	})
 
 	It("have to be for linux", func() {
-		Expect(b.fails(b.toml(), target("windows/amd64"))).To(MatchError("target windows/amd64: laminate makes builders for linux only; write linux/amd64 or the like"))
+		Expect(b.fails(b.toml(), target("windows/amd64"))).To(MatchError("target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like"))
 	})
 
 	It("have to be named where the build image is for several", func() {
@@ -210,7 +211,7 @@ var _ = Describe("run images", func() {
 			dials++
 			return nil, fmt.Errorf("nobody is to be called")
 		})}
-		o := builder.Options{Config: config, WorkDir: work}
+		o := builder.Options{Config: config, Options: engine.Options{WorkDir: work}}
 		_, err = builder.Prepare(context.Background(), open, o)
 		Expect(err).To(HaveOccurred())
 		Expect(dials).NotTo(BeZero()) // so it is this that they go through
@@ -253,7 +254,7 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 		b := newBench()
 		Expect(b.fails(b.toml(), func(o *builder.Options) {
 			o.Labels = map[string]string{"a": "b", "io.buildpacks.builder.metadata": "{}", "io.buildpacks.buildpack.order": "null"}
-		})).To(MatchError("labels io.buildpacks.builder.metadata, io.buildpacks.buildpack.order are laminate's to set; choose other names"))
+		})).To(MatchError("label io.buildpacks.builder.metadata is laminate's to set; choose another name\nlabel io.buildpacks.buildpack.order is laminate's to set; choose another name"))
 		img := b.build(b.toml(), func(o *builder.Options) { o.Labels = map[string]string{"org.example.kept": "no"} })
 		Expect(labelOf(img.Image, "org.example.kept")).To(Equal("no"))
 	})

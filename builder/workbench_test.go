@@ -118,7 +118,7 @@ func (b *bench) pack(dest string, mode flatten.Mode, root string, dependencies .
 	config, err := config.ReadPackage(b.at("package.toml"))
 	Expect(err).NotTo(HaveOccurred())
 	work := GinkgoT().TempDir()
-	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, WorkDir: work, Wishes: flatten.Wishes{Mode: mode}})
+	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, Options: engine.Options{WorkDir: work, Wishes: flatten.Wishes{Mode: mode}}})
 	Expect(err).NotTo(HaveOccurred())
 	img, err := jobs[0].Build(context.Background())
 	Expect(err).NotTo(HaveOccurred())
@@ -217,7 +217,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) 
 		return nil, err
 	}
 	work := GinkgoT().TempDir()
-	o := builder.Options{Config: config, WorkDir: work, Log: &b.log, Version: "1.2.3"}
+	o := builder.Options{Config: config, Version: "1.2.3", Options: engine.Options{WorkDir: work, Log: &b.log}}
 	for _, c := range changes {
 		c(&o)
 	}
@@ -243,7 +243,7 @@ func (b *bench) plan(file string, changes ...change) *builder.Job {
 }
 
 // build does a run that succeeds, and checks what must hold of every builder.
-func (b *bench) build(file string, changes ...change) *builder.Image {
+func (b *bench) build(file string, changes ...change) *engine.Image {
 	GinkgoHelper()
 	job := b.plan(file, changes...)
 	img, err := job.Build(context.Background())
@@ -291,6 +291,14 @@ func (h *heard) Start(verb progress.Verb, what progress.Subject, _ int64) progre
 	defer h.mu.Unlock()
 	h.tasks = append(h.tasks, string(verb)+" "+what.Name)
 	return progress.Discard.Start(verb, what, 0)
+}
+
+// isNew says which layers the previous image lacks.
+func isNew(o builder.Outlook) (fresh []bool) {
+	for i := range o.Layers {
+		fresh = append(fresh, o.IsNew(i))
+	}
+	return fresh
 }
 
 func remove(path string) {

@@ -14,7 +14,6 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/sink"
 )
 
 const builderDescription = `builder.toml is what pack reads. DEST, and every source in builder.toml, are
@@ -101,12 +100,12 @@ func (b *builderRun) do(ctx context.Context) error {
 		for _, w := range problems.Warnings() {
 			b.say.Warn(w.String())
 		}
+		options := b.options(flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")})
+		options.Targets, options.MediaTypes = b.wanted(cfg.Targets), b.mediaTypes
 		jobs, err := builder.Prepare(ctx, b.open, builder.Options{
-			Config: cfg, Targets: b.wanted(cfg.Targets), Fits: b.fits, MaxLayers: b.c.Int("max-layers"),
-			Wishes: flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")},
-			Labels: b.labels, Created: b.created, Compression: b.compression, OnConflict: b.onConflict, MediaTypes: b.mediaTypes, Version: version(),
+			Options: options, Config: cfg, Version: version(),
 			Lifecycle: b.c.String("lifecycle"), LifecycleURL: b.env("LAMINATE_LIFECYCLE_URL"),
-			SkipRunImages: b.c.Bool("skip-run-image-check"), Previous: b.previous, Cache: b.cache, WorkDir: b.workDir, Log: b.say,
+			SkipRunImages: b.c.Bool("skip-run-image-check"),
 		})
 		if err != nil {
 			return err
@@ -118,27 +117,13 @@ func (b *builderRun) do(ctx context.Context) error {
 			b.finish(ctx)
 			return printBuilders(ctx, b.stdout, jobs)
 		}
-		return b.make(ctx, jobs)
+		for _, j := range jobs {
+			for _, r := range j.Overridden {
+				b.say.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
+			}
+		}
+		return build(ctx, &b.output, jobs, func(w io.Writer) error { return printBuilders(ctx, w, jobs) })
 	})
-}
-
-// make builds the builders and writes them.
-func (b *builderRun) make(ctx context.Context, jobs []*builder.Job) error {
-	var images []sink.Image
-	for _, job := range jobs {
-		for _, r := range job.Overridden {
-			b.say.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
-		}
-		img, err := job.Build(ctx)
-		if engine.IsFault(err) {
-			return &bugError{err: err, plan: func(w io.Writer) error { return printBuilders(ctx, w, jobs) }}
-		}
-		if err != nil {
-			return err
-		}
-		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
-	}
-	return b.write(ctx, images)
 }
 
 // builderFlatten is the value of --flatten: a mode, or refs that share a layer,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -227,6 +228,35 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
 	}
 	return do(ctx)
+}
+
+// options returns the options that all recipes have, but for targets and media
+// types.
+func (o *output) options(w flatten.Wishes) engine.Options {
+	return engine.Options{
+		Fits: o.fits, Wishes: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
+		Labels: o.labels, Created: o.created, Compression: o.compression,
+		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.say,
+	}
+}
+
+// build builds the images and writes them. Plan prints what was planned, for the
+// report of a bug.
+func build[J interface {
+	Build(context.Context) (*engine.Image, error)
+}](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {
+	var images []sink.Image
+	for _, job := range jobs {
+		img, err := job.Build(ctx)
+		if engine.IsFault(err) {
+			return &bugError{err: err, plan: plan}
+		}
+		if err != nil {
+			return err
+		}
+		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
+	}
+	return o.write(ctx, images)
 }
 
 // wanted gives the targets of the command line, if neither it nor the file

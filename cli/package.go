@@ -17,10 +17,8 @@ import (
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/config"
-	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
-	"laminate/packager/sink"
 )
 
 const packageDescription = `DEST is one of
@@ -103,10 +101,9 @@ func (p *packageRun) do(ctx context.Context) error {
 	}
 	return p.work(ctx, func(ctx context.Context) error {
 		p.doubtAuto(flatten.Mode(*p.mode))
-		jobs, err := packager.Prepare(ctx, p.open, packager.Options{
-			Config: cfg, Targets: p.targets, Fits: p.fits, Wishes: p.wishes(), MaxLayers: p.c.Int("max-layers"),
-			Labels: p.labels, Created: p.created, Compression: p.compression, OnConflict: p.onConflict, MediaTypes: p.family(), Previous: p.previous, Cache: p.cache, WorkDir: p.workDir, Log: p.say,
-		})
+		options := p.options(p.wishes())
+		options.Targets, options.MediaTypes = p.targets, p.family()
+		jobs, err := packager.Prepare(ctx, p.open, packager.Options{Options: options, Config: cfg})
 		if err != nil {
 			return err
 		}
@@ -117,24 +114,8 @@ func (p *packageRun) do(ctx context.Context) error {
 			p.finish(ctx)
 			return printPlans(ctx, p.stdout, jobs)
 		}
-		return p.make(ctx, jobs)
+		return build(ctx, &p.output, jobs, func(w io.Writer) error { return printPlans(ctx, w, jobs) })
 	})
-}
-
-// make builds the images and writes them.
-func (p *packageRun) make(ctx context.Context, jobs []*packager.Job) error {
-	var images []sink.Image
-	for _, job := range jobs {
-		img, err := job.Build(ctx)
-		if engine.IsFault(err) {
-			return &bugError{err: err, plan: func(w io.Writer) error { return printPlans(ctx, w, jobs) }}
-		}
-		if err != nil {
-			return err
-		}
-		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
-	}
-	return p.write(ctx, images)
 }
 
 // family returns the media types of the images: in a registry OCI's, as pack publishes packages.

@@ -76,7 +76,7 @@ func printLayers(w io.Writer, plan flatten.LayerPlan, o engine.Outlook) error {
 }
 
 func layerSize(o engine.Outlook, i int) string {
-	if o.Previous != "" && o.New[i] {
+	if o.Previous != "" && o.IsNew(i) {
 		return "+" + bytes(o.Bytes[i])
 	}
 	return bytes(o.Bytes[i])
@@ -89,7 +89,7 @@ func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 	above := int64(0)
 	for i, n := range o.Bytes {
 		all += n
-		if o.New[i] {
+		if o.IsNew(i) {
 			fresh += n
 			layers++
 		}

@@ -12,6 +12,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/sink"
 	"laminate/packager/source"
@@ -46,7 +47,7 @@ func packageOnce(b *testing.B, file string, mode flatten.Mode) {
 		b.Fatal(err)
 	}
 	jobs, err := packager.Prepare(b.Context(), &source.Opener{WorkDir: workDir},
-		packager.Options{Config: config, Wishes: flatten.Wishes{Mode: mode}, WorkDir: workDir})
+		packager.Options{Config: config, Options: engine.Options{Wishes: flatten.Wishes{Mode: mode}, WorkDir: workDir}})
 	if err != nil {
 		b.Fatal(err)
 	}

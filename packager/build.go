@@ -3,6 +3,7 @@ package packager
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -10,31 +11,68 @@ import (
 	"laminate/packager/engine"
 )
 
-// Image is a buildpackage: whole, checked, and not written anywhere yet. Its
-// layers are read from the work directory and from the sources.
-type Image struct {
-	v1.Image
-	Target flatten.Target
-	Layers []engine.Layer
+// Build builds the image: layers that exist already are taken as they are, the
+// others are written to the work directory. An error of which [engine.IsFault]
+// is true is a bug in laminate.
+func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
+	resolved, err := j.maker.Resolve(ctx, j.modules, j.Plan)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := j.maker.Layers(ctx, j.modules, resolved)
+	if err != nil {
+		return nil, err
+	}
+	img, err := j.assemble(layers)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Image{Image: img, Target: j.Target, Layers: layers}, j.verify(img, layers)
 }
 
-// Build builds the image: layers that a source has already are taken as they
-// are, the others are written to the work directory. An error of which
-// [engine.IsFault] is true is a bug in laminate.
-func (j *Job) Build(ctx context.Context) (*Image, error) {
-	img := &Image{Target: j.Target}
-	var err error
-	if img.Layers, err = j.maker.Layers(ctx, j.modules, j.Plan); err != nil {
+// assemble puts the image together.
+func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
+	labels, err := j.labels(layers)
+	if err != nil {
 		return nil, err
 	}
-	if img.Image, err = j.assemble(img.Layers); err != nil {
+	family, err := j.options.family()
+	if err != nil {
 		return nil, err
 	}
-	return img, j.verify(img)
+	config := &v1.ConfigFile{
+		Created: v1.Time{Time: j.options.Created.UTC()}, OS: j.Target.OS, Architecture: j.Target.Arch, Variant: j.Target.Variant,
+		Config: v1.Config{Labels: labels},
+		RootFS: v1.RootFS{Type: "layers"},
+	}
+	if len(j.Target.Distros) > 0 {
+		config.OSVersion = j.Target.Distros[0].Version
+	}
+	return engine.Assemble(engine.Composition{Config: config, Layers: engine.Named(layers), Family: family})
+}
+
+// ownLabels are those that a user may not set.
+var ownLabels = []string{
+	flatten.BuildpackageMetadataLabel, flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey,
+}
+
+func (j *Job) labels(layers []engine.Layer) (map[string]string, error) {
+	byRef, recipes := flatten.LayersLabel{}, flatten.RecipesLabel{}
+	if err := engine.AddToLabels(byRef, recipes, j.modules, layers); err != nil {
+		return nil, err
+	}
+	labels := map[string]string{}
+	maps.Copy(labels, j.options.Labels)
+	root := j.modules[j.Expansion.Root].Module
+	return labels, engine.EncodeLabels(labels, map[string]any{
+		flatten.BuildpackageMetadataLabel: flatten.Metadata{Info: root.Info, Stacks: j.stacks},
+		root.Kind.LayersLabelKey():        byRef,
+		flatten.RecipesLabelKey:           recipes,
+	})
 }
 
 // verify checks that the image is what was planned, and no more than that.
-func (j *Job) verify(img *Image) error {
+func (j *Job) verify(img v1.Image, layers []engine.Layer) error {
 	config, err := img.ConfigFile()
 	if err != nil {
 		return err
@@ -46,8 +84,8 @@ func (j *Job) verify(img *Image) error {
 	if have, want := len(label.Refs()), len(j.Expansion.Refs); have != want {
 		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
 	}
-	if have, says, want := len(img.Layers), len(config.RootFS.DiffIDs), len(j.Plan); have != want || says != want {
+	if have, says, want := len(layers), len(config.RootFS.DiffIDs), len(j.Plan); have != want || says != want {
 		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
 	}
-	return engine.Verify(config, img.Layers, label)
+	return engine.Verify(config, layers, label)
 }

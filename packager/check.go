@@ -34,7 +34,7 @@ func (j *Job) check() config.Problems {
 	for _, r := range j.Expansion.Refs {
 		m := j.modules[r]
 		if !supports(m.Module, j.Target) {
-			problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, names(m.Targets), j.Target), "targets"))
+			problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("buildpack %s is for %s, not for %s", r, engine.TargetList(m.Targets), j.Target), "targets"))
 		}
 	}
 	components := slices.DeleteFunc(j.plain(), func(m flatten.Module) bool { return m.IsComposite() || m.Kind == flatten.Extension })
@@ -45,7 +45,7 @@ func (j *Job) check() config.Problems {
 	return problems
 }
 
-// plain gives the modules of the expansion, in its order.
+// plain returns the modules of the expansion, in its order.
 func (j *Job) plain() []flatten.Module {
 	var plain []flatten.Module
 	for _, r := range j.Expansion.Refs {
@@ -54,8 +54,8 @@ func (j *Job) plain() []flatten.Module {
 	return plain
 }
 
-// supports tells whether a module runs on the target's platform. What it does
-// not say, or what nobody knows yet, does not count.
+// supports reports whether a module runs on the target's platform. What either
+// leaves open counts as a match.
 func supports(m flatten.Module, t flatten.Target) bool {
 	fits := func(has, want string) bool { return has == "" || want == "" || has == want }
 	return len(m.Targets) == 0 || slices.ContainsFunc(m.Targets, func(own flatten.Target) bool {

@@ -12,7 +12,7 @@ import (
 
 	"laminate/fixtures"
 	"laminate/flatten"
-	"laminate/packager"
+	"laminate/packager/engine"
 )
 
 // Each of these was seen to go wrong in another packager.
@@ -20,9 +20,9 @@ var _ = Describe("flattened dependencies", func() {
 	var b *bench
 	var random *rand.Rand
 	// flattened packages a composite of the bench: by laminate, or as pack does.
-	flatteners := map[string]func(img func(...change) *packager.Image) v1.Image{
-		"laminate": func(img func(...change) *packager.Image) v1.Image { return img(flat(flatten.All)).Image },
-		"pack":     func(img func(...change) *packager.Image) v1.Image { return flattenedByPack(img().Image, random) },
+	flatteners := map[string]func(img func(...change) *engine.Image) v1.Image{
+		"laminate": func(img func(...change) *engine.Image) v1.Image { return img(flat(flatten.All)).Image },
+		"pack":     func(img func(...change) *engine.Image) v1.Image { return flattenedByPack(img().Image, random) },
 	}
 	BeforeEach(func() {
 		b = newBench()
@@ -34,19 +34,19 @@ var _ = Describe("flattened dependencies", func() {
 		b.composite("acme/right@1", "acme/b@2", "acme/shared@1")
 		b.composite("acme/root@1", "acme/left@1", "acme/right@1")
 	})
-	left := func(c ...change) *packager.Image {
+	left := func(c ...change) *engine.Image {
 		return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
 	}
-	right := func(c ...change) *packager.Image {
+	right := func(c ...change) *engine.Image {
 		return b.build(b.toml("acme_right@1", "acme_b@2", "acme_shared@1"), c...)
 	}
-	fromDirectories := func(c ...change) *packager.Image {
+	fromDirectories := func(c ...change) *engine.Image {
 		return b.build(b.toml("acme_root@1", "acme_left@1", "acme_right@1", "acme_a@1", "acme_b@1", "acme_b@2", "acme_shared@1"), c...)
 	}
 
 	for who, by := range flatteners {
 		Describe("by "+who, func() {
-			fromPackages := func(c ...change) *packager.Image {
+			fromPackages := func(c ...change) *engine.Image {
 				b.keepCNB("left.cnb", by(left))
 				b.keepCNB("right.cnb", by(right))
 				return b.build(b.toml("acme_root@1", "left.cnb", "right.cnb"), c...)
@@ -93,7 +93,7 @@ var _ = Describe("flattened dependencies", func() {
 			})
 
 			It("are not exploded again where the plan wants their layer", func() {
-				dependency := by(func(c ...change) *packager.Image {
+				dependency := by(func(c ...change) *engine.Image {
 					return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
 				})
 				b.keepCNB("left.cnb", dependency)

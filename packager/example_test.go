@@ -11,6 +11,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -26,10 +27,12 @@ func ExamplePrepare() {
 	}
 
 	jobs, err := packager.Prepare(context.Background(), &source.Opener{WorkDir: workDir}, packager.Options{
-		Config:  config,
-		Targets: []flatten.Target{{OS: "linux", Arch: "amd64"}},
-		Wishes:  flatten.Wishes{Mode: flatten.All, Exclude: []string{"samples/ruby-*"}},
-		WorkDir: workDir,
+		Config: config,
+		Options: engine.Options{
+			Targets: []flatten.Target{{OS: "linux", Arch: "amd64"}},
+			Wishes:  flatten.Wishes{Mode: flatten.All, Exclude: []string{"samples/ruby-*"}},
+			WorkDir: workDir,
+		},
 	})
 	if err != nil {
 		log.Fatal(err)

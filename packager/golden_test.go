@@ -9,7 +9,6 @@ import (
 
 	"laminate/fixtures"
 	"laminate/flatten"
-	"laminate/packager"
 	"laminate/packager/engine"
 )
 
@@ -70,7 +69,7 @@ var _ = Describe("an exploded package of the samples", func() {
 })
 
 // layerOf is the layer that holds just this ref.
-func layerOf(img *packager.Image, ref string) engine.Layer {
+func layerOf(img *engine.Image, ref string) engine.Layer {
 	GinkgoHelper()
 	for _, l := range img.Layers {
 		if len(l.Plan.Refs) == 1 && l.Plan.Refs[0].String() == ref {

@@ -15,7 +15,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/flatten"
-	"laminate/packager"
 	"laminate/packager/engine"
 )
 
@@ -30,7 +29,7 @@ func everyMode(check func(mode flatten.Mode)) {
 
 // pair makes a composite of two components on the bench, and a root over it
 // whose package.toml takes it from the source that is named.
-func (b *bench) pair(mode flatten.Mode) *packager.Image {
+func (b *bench) pair(mode flatten.Mode) *engine.Image {
 	GinkgoHelper()
 	b.component("acme/a@1")
 	b.component("acme/b@1")
@@ -113,7 +112,7 @@ var _ = Describe("a source that lies", func() {
 	})
 })
 
-func gzip9Image(img *packager.Image) v1.Image { return recompressed(img.Image, gzip9) }
+func gzip9Image(img *engine.Image) v1.Image { return recompressed(img.Image, gzip9) }
 
 var _ = Describe("a .cnb that ends too early", func() {
 	It("is an error that names it, wherever it ends", func() {
@@ -143,13 +142,13 @@ var _ = Describe("a .cnb that ends too early", func() {
 })
 
 // alien packages the component acme/a@1 out of a layer of these entries.
-func (b *bench) alien(entries []entry) (*packager.Image, error) {
+func (b *bench) alien(entries []entry) (*engine.Image, error) {
 	GinkgoHelper()
 	honest := b.build(b.toml(b.component("acme/a@1")))
 	return b.alienLayer(honest.Image, gzip9(tarOf(entries...)))
 }
 
-func (b *bench) alienLayer(honest v1.Image, l v1.Layer) (*packager.Image, error) {
+func (b *bench) alienLayer(honest v1.Image, l v1.Layer) (*engine.Image, error) {
 	GinkgoHelper()
 	label := layersLabelOf(honest)
 	diffID, err := l.DiffID()
@@ -165,7 +164,7 @@ func (b *bench) alienLayer(honest v1.Image, l v1.Layer) (*packager.Image, error)
 var _ = Describe("a layer that somebody else made", func() {
 	const dir = "/cnb/buildpacks/acme_a"
 	var b *bench
-	var honest *packager.Image
+	var honest *engine.Image
 	var entries []entry
 	BeforeEach(func() {
 		b = newBench()
@@ -218,7 +217,7 @@ var _ = Describe("a layer that somebody else made", func() {
 		img, err := b.alien(entries)
 		Expect(err).NotTo(HaveOccurred())
 		expectExact(img)
-		Expect(img.Layers[0].Reused).To(BeTrue())
+		Expect(img.Layers[0].Origin).To(Equal(engine.FromSource))
 		Expect(blobsOf(img.Image)).NotTo(Equal(blobsOf(honest.Image)))
 	})
 

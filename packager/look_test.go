@@ -14,7 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/flatten"
-	"laminate/packager"
+	"laminate/packager/engine"
 )
 
 // readThrough reads every layer as a sink does: to its end.
@@ -107,7 +107,7 @@ func layersLabelOf(img v1.Image) flatten.LayersLabel {
 // expectExact checks by an image's bytes alone that its label tells the truth:
 // each ref's files lie in the layer that the label names and nowhere else, and
 // there is nothing besides them.
-func expectExact(img *packager.Image) {
+func expectExact(img *engine.Image) {
 	GinkgoHelper()
 	label := layersLabelOf(img.Image)
 	dirs := map[string]string{} // of each ref -> the layer that it should be in

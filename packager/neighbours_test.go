@@ -13,13 +13,14 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/engine"
 	"laminate/packager/location"
 )
 
 // asBefore is an exploded image as laminate once flattened it: all in one layer,
 // each piece with the entry of its id directory. It has laminate's own label in
 // the form of that time if it is labelled.
-func asBefore(exploded *packager.Image, labelled bool) v1.Image {
+func asBefore(exploded *engine.Image, labelled bool) v1.Image {
 	GinkgoHelper()
 	type piece struct {
 		ID      string `json:"id"`
@@ -72,7 +73,7 @@ var _ = Describe("two versions of one id", func() {
 		b.composite("acme/left@1", "acme/a@1", "acme/b@1", "acme/a@2", "acme_a@3")
 		b.composite("acme/root@1", "acme/left@1")
 	})
-	pieces := func(img *packager.Image) (refs []string) {
+	pieces := func(img *engine.Image) (refs []string) {
 		for _, p := range img.Layers[0].Pieces {
 			refs = append(refs, p.Ref.String())
 		}

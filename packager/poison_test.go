@@ -27,6 +27,7 @@ import (
 	"laminate/packager"
 	"laminate/packager/cache"
 	"laminate/packager/config"
+	"laminate/packager/engine"
 	"laminate/packager/source"
 )
 
@@ -205,7 +206,7 @@ func beside() error {
 		return err
 	}
 	work := os.Getenv(besideWork)
-	o := packager.Options{Config: config, WorkDir: work, Cache: c, Wishes: flatten.Wishes{Mode: flatten.All}}
+	o := packager.Options{Config: config, Options: engine.Options{WorkDir: work, Cache: c, Wishes: flatten.Wishes{Mode: flatten.All}}}
 	jobs, err := packager.Prepare(context.Background(), &source.Opener{WorkDir: work, Cache: c}, o)
 	if err != nil {
 		return err

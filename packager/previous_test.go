@@ -28,9 +28,9 @@ func over(kind location.Kind, path, ref string) change {
 	}
 }
 
-func reused(img *packager.Image) (n int) {
+func reused(img *engine.Image) (n int) {
 	for _, l := range img.Layers {
-		if l.Reused {
+		if l.Origin != engine.ToBuild {
 			n++
 		}
 	}
@@ -126,7 +126,7 @@ var _ = Describe("the previous image", func() {
 		DeferCleanup(silent.Close)
 		host := strings.TrimPrefix(silent.URL, "http://")
 		open := &source.Opener{WorkDir: GinkgoT().TempDir(), Log: &b.log, Stall: 50 * time.Millisecond}
-		o := packager.Options{Config: config, WorkDir: open.WorkDir, Log: &b.log}
+		o := packager.Options{Config: config, Options: engine.Options{WorkDir: open.WorkDir, Log: &b.log}}
 		over(location.Registry, "", host+"/acme/left:1")(&o)
 		_, err = packager.Prepare(ctx, open, o)
 		Expect(err).To(MatchError(ContainSubstring("registry " + host + " is silent: no byte moved for 50ms")))

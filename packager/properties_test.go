@@ -18,6 +18,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/engine"
 )
 
 // wish is a way in which a tree can be packaged.
@@ -125,7 +126,7 @@ func (b *bench) tgz(dir string) string {
 
 var _ = Describe("a composite of directories", func() {
 	var b *bench
-	var want *packager.Image
+	var want *engine.Image
 	modes := []flatten.Mode{flatten.None, flatten.Composites, flatten.All}
 	directories := []string{"acme_a@1", "acme_b@1", "acme_c@1", "acme_inner@1"}
 	BeforeEach(func() {
@@ -152,24 +153,24 @@ anything = "goes"
 
 	for _, kept := range modes {
 		DescribeTable(fmt.Sprintf("is the same image out of one that has its layers by %q", kept),
-			func(keep func(img *packager.Image) string) {
+			func(keep func(img *engine.Image) string) {
 				from := keep(b.build(b.toml("acme_root@1", directories...), flat(kept)))
 				for _, mode := range modes {
 					img := b.build(b.toml("acme_root@1", directories...), flat(mode))
 					Expect(digestOf(b.build(b.toml(from), flat(mode)).Image)).To(Equal(digestOf(img.Image)))
 				}
 			},
-			Entry("in a .cnb", func(img *packager.Image) string { return b.keep(img.Image, "own.cnb") }),
-			Entry("in an OCI layout", func(img *packager.Image) string { return b.keep(img.Image, "oci:own:tag") }),
-			Entry("in an OCI archive", func(img *packager.Image) string { return b.keep(img.Image, "oci-archive:own.tar") }),
-			Entry("in a Docker archive", func(img *packager.Image) string { return b.keep(img.Image, "docker-archive:own.tar:acme/own:1") }),
-			Entry("in a Docker archive that another tool wrote", func(img *packager.Image) string {
+			Entry("in a .cnb", func(img *engine.Image) string { return b.keep(img.Image, "own.cnb") }),
+			Entry("in an OCI layout", func(img *engine.Image) string { return b.keep(img.Image, "oci:own:tag") }),
+			Entry("in an OCI archive", func(img *engine.Image) string { return b.keep(img.Image, "oci-archive:own.tar") }),
+			Entry("in a Docker archive", func(img *engine.Image) string { return b.keep(img.Image, "docker-archive:own.tar:acme/own:1") }),
+			Entry("in a Docker archive that another tool wrote", func(img *engine.Image) string {
 				tag, err := name.NewTag("acme/own:1")
 				Expect(err).NotTo(HaveOccurred())
 				Expect(tarball.WriteToFile(b.at("other.tar"), tag, img.Image)).To(Succeed())
 				return "docker-archive:other.tar"
 			}),
-			Entry("in a registry", func(img *packager.Image) string {
+			Entry("in a registry", func(img *engine.Image) string {
 				return b.keep(img.Image, "docker://"+fixtures.Registry(GinkgoT())+"/acme/own:1")
 			}),
 		)

@@ -9,6 +9,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager"
+	"laminate/packager/engine"
 )
 
 // said is an error's text with names on the bench as a user would see them.
@@ -232,12 +233,12 @@ label io.buildpacks.buildpack.layers is laminate's to set; choose another name`}
 		Entry("targets that are not linux", wrong{make: func(b *bench) string {
 			return b.toml(b.component("acme/a@1"))
 		}, changes: []change{target("windows/amd64"), target("linux/amd64"), target("linux/amd64")}, text: `
-target windows/amd64: laminate packages for linux only; write linux/amd64 or the like
-target linux/amd64 is named twice`}),
+target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like
+duplicate target linux/amd64; name it once`}),
 		Entry("a component for windows", wrong{make: func(b *bench) string {
 			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"windows\"\n"}))
 		}, text: `
-acme_a@1/buildpack.toml:7: target windows: laminate packages for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
+acme_a@1/buildpack.toml:7: target windows: laminate makes images for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
 		Entry("package.toml itself", wrong{make: func(b *bench) string {
 			b.write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
 			return b.at("package.toml")
@@ -245,7 +246,7 @@ acme_a@1/buildpack.toml:7: target windows: laminate packages for linux only; nam
 package.toml:1: buildpack.uri is missing; write uri = "." for what is beside this file
 package.toml:2: unknown key "buildpack.url"; did you mean "uri"?
 package.toml:4: a dependency cannot have both uri and image; leave one out
-package.toml:9: platform.os = "windows" is refused; remove it: laminate packages for linux only`}),
+package.toml:9: platform.os = "windows" is refused; remove it: laminate makes images for linux only`}),
 	)
 })
 
@@ -263,7 +264,7 @@ var _ = Describe("doubtful input", func() {
 	},
 		Entry("of a component", func(b *bench) string {
 			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n\n[[targets]]\nos = \"windows\"\n"}))
-		}, "acme_a@1/buildpack.toml:11: target windows/amd64, windows skipped; laminate packages for linux only"),
+		}, "acme_a@1/buildpack.toml:11: target windows/amd64, windows skipped; laminate makes images for linux only"),
 		Entry("of package.toml", func(b *bench) string {
 			b.component("acme/a@1")
 			b.composite("acme/root@1", "acme/a@1")
@@ -272,7 +273,7 @@ var _ = Describe("doubtful input", func() {
 			Expect(err).NotTo(HaveOccurred())
 			b.write("package.toml", string(raw)+"\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n")
 			return file
-		}, "package.toml:10: target windows/amd64 skipped; laminate packages for linux only"),
+		}, "package.toml:10: target windows/amd64 skipped; laminate makes images for linux only"),
 	)
 
 	It("is warned of once, whatever the number of targets", func() {
@@ -307,7 +308,7 @@ var _ = Describe("a package.toml beside a root that was named without it", func(
 		b.composite("acme/root@1", "acme/a@1")
 		b.write("acme_root@1/package.toml", "[buildpack]\nuri = \".\"\n")
 		alone := func() error {
-			o := packager.Options{Config: packager.ForBuildpack(flatten.Buildpack, b.at("acme_root@1")), WorkDir: GinkgoT().TempDir()}
+			o := packager.Options{Config: packager.ForBuildpack(flatten.Buildpack, b.at("acme_root@1")), Options: engine.Options{WorkDir: GinkgoT().TempDir()}}
 			_, err := packager.Prepare(GinkgoT().Context(), b.opener(o.WorkDir), o)
 			return err
 		}

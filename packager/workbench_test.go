@@ -132,7 +132,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*packager.Job, error)
 		return nil, err
 	}
 	work := GinkgoT().TempDir()
-	o := packager.Options{Config: config, WorkDir: work, Log: &b.log}
+	o := packager.Options{Config: config, Options: engine.Options{WorkDir: work, Log: &b.log}}
 	for _, c := range changes {
 		c(&o)
 	}
@@ -144,7 +144,7 @@ func (b *bench) opener(work string) *source.Opener {
 }
 
 // run does a whole run that gives one image, or none.
-func (b *bench) run(file string, changes ...change) (*packager.Image, error) {
+func (b *bench) run(file string, changes ...change) (*engine.Image, error) {
 	GinkgoHelper()
 	jobs, err := b.prepare(file, changes...)
 	if err != nil {
@@ -162,7 +162,7 @@ func (b *bench) run(file string, changes ...change) (*packager.Image, error) {
 }
 
 // build does a run that succeeds, and checks what must hold of every image.
-func (b *bench) build(file string, changes ...change) *packager.Image {
+func (b *bench) build(file string, changes ...change) *engine.Image {
 	GinkgoHelper()
 	img, err := b.run(file, changes...)
 	Expect(err).NotTo(HaveOccurred())

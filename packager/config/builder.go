@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"laminate/flatten"
 )
@@ -229,29 +228,25 @@ func (c *Builder) checkLifecycle(f builderFile) Problems {
 	return nil
 }
 
-// checkTargets checks the targets. Those of other systems are skipped, with one
+// checkTargets checks the targets. Those for other systems are skipped, with one
 // warning, where there are some for linux.
 func (c *Builder) checkTargets(f builderFile) (problems Problems) {
-	isOther := func(t flatten.Target) bool { return t.OS != "linux" && t.OS != "" }
-	onLinux := slices.ContainsFunc(f.Targets, func(t flatten.Target) bool { return t.OS == "linux" })
-	var skipped []string
+	c.Targets, problems = c.ForLinux(f.Targets)
+	seen := map[string]bool{}
 	for i, t := range f.Targets {
+		if !slices.ContainsFunc(c.Targets, func(k flatten.Target) bool { return k.String() == t.String() }) {
+			continue // skipped
+		}
+		_, err := flatten.ParseTarget(t.String())
 		switch {
-		case onLinux && isOther(t):
-			skipped = append(skipped, t.String())
-			continue
 		case t.OS != "linux":
-			problems = append(problems, c.Problem(fmt.Sprintf("target %q: laminate makes builders for linux only; write os = \"linux\"", t.String()), "targets", i))
-			continue
-		}
-		if _, err := flatten.ParseTarget(t.String()); err != nil {
+			problems = append(problems, c.Problem(fmt.Sprintf("target %q: laminate makes images for linux only; write os = \"linux\"", t.String()), "targets", i))
+		case err != nil:
 			problems = append(problems, c.Problem(err.Error(), "targets", i))
+		case seen[t.String()]:
+			problems = append(problems, c.Problem(fmt.Sprintf("duplicate target %s; leave one out", t), "targets", i))
 		}
-	}
-	if len(skipped) > 0 {
-		first := slices.IndexFunc(f.Targets, isOther)
-		c.Targets = slices.DeleteFunc(slices.Clone(f.Targets), isOther)
-		problems = append(problems, c.Warning(fmt.Sprintf("target %s skipped; laminate makes builders for linux only", strings.Join(skipped, ", ")), "targets", first))
+		seen[t.String()] = true
 	}
 	return problems
 }

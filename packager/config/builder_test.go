@@ -44,12 +44,12 @@ var _ = Describe("a builder.toml", func() {
 		Entry("a lifecycle from two places", images+"[lifecycle]\nuri = 'a'\nversion = '0.20.0'", "3: the lifecycle cannot have both uri and version; leave one out"),
 		Entry("a version that is none", images+"[lifecycle]\nversion = '0.20'", `4: lifecycle.version "0.20" is no semantic version, such as 0.21.0`),
 		Entry("targets that are none", images+"[[targets]]\nos = 'windows'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'a/b/c'\n[[targets]]\narch = 'arm64'",
-			`? 3: target windows/amd64 skipped; laminate makes builders for linux only`,
+			`? 3: target windows/amd64 skipped; laminate makes images for linux only`,
 			`6: target "linux/a/b/c": it is not an operating system and an architecture; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`,
-			`9: target "arm64": laminate makes builders for linux only; write os = "linux"`),
+			`9: target "arm64": laminate makes images for linux only; write os = "linux"`),
 
 		Entry("targets for another system only", images+"[[targets]]\nos = 'windows'\narch = 'amd64'",
-			`3: target "windows/amd64": laminate makes builders for linux only; write os = "linux"`),
+			`3: target "windows/amd64": laminate makes images for linux only; write os = "linux"`),
 
 		Entry("unknown keys", images+"[[buildpack]]\nuri = 'a'\n[lifecycle]\nURI = 'a'\n[[targets]]\nos = 'linux'\ndistributions = []\nimage = 'x'",
 			`3: unknown key "buildpack"; did you mean "buildpacks"?`, `6: unknown key "lifecycle.URI"; write "uri"`,

@@ -128,7 +128,7 @@ func (p Package) checkTargets(platformOS string) Problems {
 	switch platformOS {
 	case "", "linux":
 	case "windows":
-		add(`platform.os = "windows" is refused; remove it: laminate packages for linux only`, "platform", "os")
+		add(`platform.os = "windows" is refused; remove it: laminate makes images for linux only`, "platform", "os")
 	default:
 		add(fmt.Sprintf("platform.os = %s is refused; remove it: linux is the only one", quote(platformOS)), "platform", "os")
 	}
@@ -146,9 +146,9 @@ func (p Package) checkTargets(platformOS string) Problems {
 		case t.OS == "":
 			add("targets.os is empty", "targets", i, "os")
 		case t.OS == "windows" && !onLinux: // else it is skipped
-			add(`targets.os = "windows" is refused; remove the target: laminate packages for linux only`, "targets", i, "os")
+			add(`targets.os = "windows" is refused; remove the target: laminate makes images for linux only`, "targets", i, "os")
 		case seen[t.String()]:
-			add("target "+t.String()+" is listed twice", at...)
+			add("duplicate target "+t.String()+"; leave one out", at...)
 		default:
 			seen[t.String()] = true
 		}

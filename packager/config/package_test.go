@@ -117,8 +117,8 @@ uri = 7
 		Entry("an extension with dependencies", "[extension]\nuri='.'\n[[dependencies]]\nuri='a'",
 			"3: a package of an [extension] cannot have [[dependencies]]"),
 		Entry("Windows", "[buildpack]\nuri='.'\n[platform]\nos='windows'\n[[targets]]\nos='windows'\narch='amd64'",
-			`4: platform.os = "windows" is refused; remove it: laminate packages for linux only`,
-			`6: targets.os = "windows" is refused; remove the target: laminate packages for linux only`),
+			`4: platform.os = "windows" is refused; remove it: laminate makes images for linux only`,
+			`6: targets.os = "windows" is refused; remove the target: laminate makes images for linux only`),
 		Entry("another platform", "[buildpack]\nuri='.'\n[platform]\nos='plan9'",
 			`4: platform.os = "plan9" is refused; remove it: linux is the only one`),
 		Entry("targets", `[buildpack]
@@ -144,7 +144,7 @@ os = "Linux"
 			"3: targets.os is missing",
 			"6: targets.os is empty",
 			`7: targets.arch "../amd64" is no name: write lower-case letters, digits, dots, dashes and underscores`,
-			"13: target linux/amd64 is listed twice",
+			"13: duplicate target linux/amd64; leave one out",
 			"17: targets.os must be a string, not an array",
 			`18: targets.os "Linux" is no name: write lower-case letters, digits, dots, dashes and underscores`),
 	)

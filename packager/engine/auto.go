@@ -16,12 +16,31 @@ import (
 // unpacked than it is as a blob: executables are about that.
 const unpacking = 3
 
-// Auto plans the layers of some refs of an expansion so that the fewest bytes
+// Plan decides on the layers of some refs of an expansion. Room is how many an
+// automatic plan may have; where groups and exclusions ask for as many, it is
+// the plan with the fewest. The mode is the one of the plan that it returns.
+func (k *Maker) Plan(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, w flatten.Wishes, room int) (flatten.LayerPlan, flatten.Mode, error) {
+	if w.Mode == flatten.Auto {
+		fixed, err := w.Claimed(e)
+		if err != nil {
+			return nil, "", err
+		}
+		if room > len(fixed) {
+			plan, err := k.auto(ctx, ms, e, refs, fixed, room)
+			return plan, w.Mode, err
+		}
+		w.Mode = flatten.All
+	}
+	plan, err := flatten.Plan(e, ms.Plain(), w)
+	return plan, w.Mode, err
+}
+
+// auto plans the layers of some refs of an expansion so that the fewest bytes
 // are pulled again, now and later, by those who have the previous image (see
 // package auto). Budget is how many layers there may be, fixed ones included.
-func (k *Maker) Auto(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, fixed flatten.LayerPlan, budget int) (flatten.LayerPlan, error) {
-	if k.sought && k.previous == nil {
-		k.log.Warn("there is no image at DEST yet, and the plan is made for those who have none; --previous REF names the release before")
+func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, fixed flatten.LayerPlan, budget int) (flatten.LayerPlan, error) {
+	if k.options.Previous != nil && k.previous == nil {
+		k.Warn("there is no image at DEST yet, and the plan is made for those who have none; --previous REF names the release before")
 	}
 	sizes, err := k.sizes(ctx, ms, refs)
 	if err != nil {
@@ -66,12 +85,12 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 			}
 		}
 		if whole {
-			has, err := k.inherited(ctx, ms, flatten.PlannedLayer{Refs: refs})
+			r, err := k.resolve(ctx, ms, flatten.PlannedLayer{Refs: refs})
 			if err != nil {
 				return nil, err
 			}
 			for i := range refs {
-				if has == nil {
+				if r.Inherited == (v1.Hash{}) {
 					refs[i].Version += otherContent
 				}
 			}
@@ -87,28 +106,6 @@ func orderIn(l *source.Layer) []flatten.Ref {
 		return refs
 	}
 	return l.Refs
-}
-
-// inherited gives the layer of the previous image that is what is planned, or
-// nil where it has none. Layer will use it, unless it is one of a Docker daemon
-// or docker-archive: these have no blobs, and what is made is the same unpacked.
-func (k *Maker) inherited(ctx context.Context, ms Modules, planned flatten.PlannedLayer) (*source.Layer, error) {
-	ids, err := k.contentIDs(ctx, ms, planned.Refs)
-	if err != nil || k.previous == nil {
-		return nil, err
-	}
-	have := k.inSource(ms, planned)
-	if have == nil || !planned.AsIs {
-		if before := k.inPrevious(ms[planned.Refs[0]], planned.Refs, ids); before != nil {
-			return before, nil
-		}
-	}
-	if have != nil {
-		if before := k.previous.layer(have.Diff, k.compression); before != nil {
-			return before, nil
-		}
-	}
-	return k.previous.unpacked(planned.Refs, ids), nil
 }
 
 // sizeLimit is how long a piece is taken to be at most, in bytes: labels can
@@ -144,6 +141,6 @@ func (k *Maker) size(ctx context.Context, m *source.Module) (int64, error) {
 	if length, known := layer.LengthOf(m.Piece); known {
 		return length, nil
 	}
-	f, err := k.measured.measure(ctx, m)
+	f, err := k.measure(ctx, m)
 	return f.Length, err
 }

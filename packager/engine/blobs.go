@@ -7,13 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten/layer"
+	"laminate/packager/once"
 	"laminate/packager/source"
 )
 
@@ -21,18 +21,8 @@ import (
 type blobs struct {
 	dir   string
 	count int64
-
-	mu   sync.Mutex
-	have map[v1.Hash]*fetch // by digest
+	paths once.Map[v1.Hash, string] // of what was fetched, by digest
 }
-
-// fetch is a blob that is on its way here, or has come.
-type fetch struct {
-	mu   sync.Mutex
-	path string // "" until it is here
-}
-
-func newBlobs(dir string) *blobs { return &blobs{dir: dir, have: map[v1.Hash]*fetch{}} }
 
 // localLayer is a layer of a source whose blob is at hand.
 type localLayer struct {
@@ -50,43 +40,30 @@ func (b *blobs) local(ctx context.Context, l *source.Layer) (*localLayer, error)
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	f := b.have[digest]
-	if f == nil {
-		f = &fetch{}
-		b.have[digest] = f
-	}
-	b.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.path == "" {
+	path, err := b.paths.Do(digest, func() (string, error) {
 		path := b.next()
 		if err := download(ctx, l, path); err != nil {
-			return nil, errors.Join(err, os.Remove(path))
+			return "", errors.Join(err, os.Remove(path))
 		}
-		f.path = path
+		return path, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return &localLayer{Layer: l, path: f.path}, nil
+	return &localLayer{Layer: l, path: path}, nil
 }
 
-// fetched gives the layer if its blob was brought here before, or nil.
+// fetched returns the layer if its blob was brought here before, or nil.
 func (b *blobs) fetched(l *source.Layer) *localLayer {
 	digest, err := l.Digest()
 	if l.Mountable == nil || err != nil {
 		return nil
 	}
-	b.mu.Lock()
-	f := b.have[digest]
-	b.mu.Unlock()
-	if f == nil {
+	path, here := b.paths.Get(digest)
+	if !here {
 		return nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.path == "" {
-		return nil
-	}
-	return &localLayer{Layer: l, path: f.path}
+	return &localLayer{Layer: l, path: path}
 }
 
 func download(ctx context.Context, l v1.Layer, path string) error {
@@ -125,12 +102,12 @@ func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
 // open reads the tar, as a [layer.Opener] does.
 func (l *localLayer) open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
 
-// piece gives the content of the one module that the layer holds.
+// piece returns the content of the one module that the layer holds.
 func (l *localLayer) piece(m *source.Module) layer.Piece {
 	return layer.FromLayer(m.Kind, m.Ref(), m.Source, l.open)
 }
 
-// reuse gives the layer in the shape in which it goes into another image.
+// reuse returns the layer in the shape in which it goes into another image.
 func (l *localLayer) reuse() v1.Layer {
 	if l.Mountable == nil {
 		return l.Layer
@@ -138,7 +115,7 @@ func (l *localLayer) reuse() v1.Layer {
 	return &remote.MountableLayer{Layer: l, Reference: l.Mountable}
 }
 
-// next gives the path of a new file in the work directory.
+// next returns the path of a new file in the work directory.
 func (b *blobs) next() string {
 	return filepath.Join(b.dir, fmt.Sprintf("layer-%d", atomic.AddInt64(&b.count, 1)))
 }

@@ -7,9 +7,9 @@ import (
 	"laminate/flatten"
 )
 
-// Together joins what is wrong with the images for the targets. What is wrong
+// joinByTarget joins what is wrong with the images for the targets. What is wrong
 // with all of them is said once.
-func Together(targets []flatten.Target, errs []error) error {
+func joinByTarget(targets []flatten.Target, errs []error) error {
 	with := map[string]int{} // how many of the targets it is wrong with
 	for _, err := range errs {
 		texts := map[string]bool{}

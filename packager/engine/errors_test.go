@@ -11,12 +11,16 @@ import (
 	"laminate/packager/engine"
 )
 
-var _ = Describe("Together", func() {
+var _ = Describe("ForEach", func() {
 	amd, arm := flatten.Target{OS: "linux", Arch: "amd64"}, flatten.Target{OS: "linux", Arch: "arm64"}
 	one, two, three := errors.New("one"), errors.New("two"), errors.New("three")
 
 	DescribeTable("says once what is wrong with all, and else with whom", func(want string, errs ...error) {
-		err := engine.Together([]flatten.Target{amd, arm}[:len(errs)], errs)
+		next := 0
+		_, err := engine.ForEach([]flatten.Target{amd, arm}[:len(errs)], func(flatten.Target) (int, error) {
+			next++
+			return next, errs[next-1]
+		})
 		if want == "" {
 			Expect(err).NotTo(HaveOccurred())
 			return

@@ -3,16 +3,14 @@ package engine
 import (
 	"context"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
-	"laminate/flatten/layer"
 	"laminate/packager/source"
 )
 
-// contentIDs tells what is known of the content identities of modules, the
+// contentIDs returns what is known of the content identities of modules, the
 // zero value where that is nothing. Directories and archives on this machine
 // are read for it, if the previous image or the cache may have the same.
 func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) ([]v1.Hash, error) {
@@ -23,7 +21,7 @@ func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) 
 		case l != nil:
 			ids[i] = identity(l, r)
 		case k.previous.knows(r) || k.kept.hasSeen(ctx, r):
-			f, err := k.measured.measure(ctx, m)
+			f, err := k.measure(ctx, m)
 			if err != nil {
 				return nil, err
 			}
@@ -33,7 +31,7 @@ func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) 
 	return ids, nil
 }
 
-// identity gives the content identity of a module in a layer. Of a layer of
+// identity returns the content identity of a module in a layer. Of a layer of
 // which nothing is said it is its diffID, if it is in normal form: and if it is
 // not, no content has that identity.
 func identity(l *source.Layer, r flatten.Ref) v1.Hash {
@@ -48,28 +46,8 @@ func identity(l *source.Layer, r flatten.Ref) v1.Hash {
 	return v1.Hash{}
 }
 
-// isCertain tells whether the content identity of a module is more than that of
+// isCertain reports whether the content identity of a module is more than that of
 // a layer which may or may not be in normal form.
 func isCertain(m *source.Module) bool {
 	return m.Layer == nil || slices.Contains(refsOf(m.Layer.Facts), m.Ref())
-}
-
-// measured remembers what was found by reading a module whole.
-type measured struct {
-	mu    sync.Mutex
-	facts map[*source.Module]flatten.Facts
-}
-
-// measure reads a module, unless that was done.
-func (d *measured) measure(ctx context.Context, m *source.Module) (flatten.Facts, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if f, known := d.facts[m]; known {
-		return f, nil
-	}
-	f, err := layer.Measure(ctx, layer.Member{Ref: m.Ref(), Piece: m.Piece})
-	if err == nil {
-		d.facts[m] = f
-	}
-	return f, err
 }

@@ -1,19 +1,120 @@
 package engine
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"laminate/flatten"
+	"laminate/packager/mediatype"
 )
 
-// WithLayers returns an image that is made of these layers, the lowest first, as
-// one that knows them. What package mutate makes encodes the whole config again
-// for each layer that it is asked for.
-func WithLayers(img v1.Image, layers []v1.Layer) v1.Image { return &layered{img, layers} }
+// Image is what a recipe makes: whole, verified, and not written anywhere yet.
+// Its layers are read from the work directory and from the sources.
+type Image struct {
+	v1.Image
+	Target flatten.Target
+	// Layers are those of buildpacks, and after them those of extensions.
+	Layers []Layer
+}
 
+// Composition is what an image is put together of.
+type Composition struct {
+	// Config has everything but layers and history.
+	Config *v1.ConfigFile
+	// Below are the layers of the build image, with its history.
+	Below []mutate.Addendum
+	// Layers lie upon them.
+	Layers []NamedLayer
+	// Family of all media types.
+	Family mediatype.Family
+}
+
+// NamedLayer is a layer, and what it holds, for the history.
+type NamedLayer struct {
+	v1.Layer
+	Holds string
+}
+
+// Named returns layers of modules with what they hold.
+func Named(layers []Layer) []NamedLayer {
+	var named []NamedLayer
+	for _, l := range layers {
+		named = append(named, NamedLayer{l.Layer, flatten.JoinRefs(l.Plan.Refs, ", ")})
+	}
+	return named
+}
+
+// Assemble puts an image together. The config does not depend on how layers are
+// compressed, so that the image ID does not either.
+func Assemble(c Composition) (v1.Image, error) {
+	img, err := mutate.ConfigFile(empty.Image, c.Config)
+	if err != nil {
+		return nil, err
+	}
+	adds := slices.Clone(c.Below)
+	for _, l := range c.Layers {
+		adds = append(adds, mutate.Addendum{
+			Layer: l.Layer, History: v1.History{Created: c.Config.Created, CreatedBy: "laminate: " + l.Holds},
+		})
+	}
+	var layers []v1.Layer
+	for i, a := range adds {
+		if a.Layer == nil {
+			continue
+		}
+		layers = append(layers, a.Layer)
+		mediaType, err := a.Layer.MediaType()
+		if err != nil {
+			return nil, err
+		}
+		adds[i].MediaType = c.Family.Of(mediaType)
+	}
+	if img, err = mutate.Append(img, adds...); err != nil {
+		return nil, err
+	}
+	img = mutate.ConfigMediaType(mutate.MediaType(img, c.Family.Manifest()), c.Family.Config())
+	return &layered{img, layers}, nil
+}
+
+// layered is an image that knows its layers. What package mutate makes encodes
+// the whole config again for each layer that it is asked for.
 type layered struct {
 	v1.Image
 	layers []v1.Layer
 }
 
 func (l *layered) Layers() ([]v1.Layer, error) { return slices.Clone(l.layers), nil }
+
+// AddToLabels adds layers of modules to what the labels say of layers.
+func AddToLabels(byRef flatten.LayersLabel, recipes flatten.RecipesLabel, ms Modules, layers []Layer) error {
+	for _, l := range layers {
+		diffID, err := l.DiffID()
+		if err != nil {
+			return err
+		}
+		for _, r := range l.Plan.Refs {
+			byRef.Add(ms[r].Module, diffID)
+		}
+		if l.Pieces != nil {
+			recipes.Add(diffID, l.Pieces)
+		}
+	}
+	return nil
+}
+
+// EncodeLabels adds labels with JSON values.
+func EncodeLabels(labels map[string]string, values map[string]any) error {
+	for key, value := range values {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("label %s: %w", key, err)
+		}
+		labels[key] = string(text)
+	}
+	return nil
+}

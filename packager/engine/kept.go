@@ -7,13 +7,13 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/cache"
+	"laminate/packager/once"
 	"laminate/packager/source"
 )
 
@@ -24,11 +24,8 @@ type kept struct {
 	cache *cache.Cache
 	dir   string // for what is found
 
-	mu     sync.Mutex
-	layers map[string]*layer.Built // that were found or built, or were not found: nil
-
-	checkedMu sync.Mutex
-	checked   map[*source.Layer]bool // whether a source's layer is as its source says
+	layers  once.Map[string, *layer.Built] // found, built, or nil for not found
+	checked once.Map[*source.Layer, bool]  // whether a source's layer is as its source says
 }
 
 // canStandFor reports whether what was kept may be used in the place of a
@@ -38,22 +35,16 @@ func (k *kept) canStandFor(ctx context.Context, m *source.Module) bool {
 	if m.Layer == nil {
 		return true
 	}
-	k.checkedMu.Lock()
-	defer k.checkedMu.Unlock()
-	sound, known := k.checked[m.Layer]
-	if !known {
-		sound = m.Layer.Check(ctx) == nil
-		k.checked[m.Layer] = sound
-	}
+	sound, _ := k.checked.Do(m.Layer, func() (bool, error) { return m.Layer.Check(ctx) == nil, nil })
 	return sound
 }
 
-// origin names the compressed form that a module's piece would have in a
+// pieceOrigin names the compressed form that a module's piece would have in a
 // layer, "" where that is not known: a piece that is spliced depends on the
 // blob that it comes from, and on what is said of it; any other on its content
 // alone. What is said counts also because what is said wrong must be found out
 // with a cache as it is without.
-func origin(m *source.Module, id v1.Hash) string {
+func pieceOrigin(m *source.Module, id v1.Hash) string {
 	whose := string(m.Kind) + " " + m.Ref().String()
 	switch l := m.Layer; {
 	case l != nil && l.Stored:
@@ -72,6 +63,14 @@ func origin(m *source.Module, id v1.Hash) string {
 		return "content " + id.String()
 	}
 	return ""
+}
+
+func pieceOrigins(ms Modules, refs []flatten.Ref, ids []v1.Hash) []string {
+	all := make([]string, len(refs))
+	for i, r := range refs {
+		all[i] = pieceOrigin(ms[r], ids[i])
+	}
+	return all
 }
 
 // layerKey is that of the layer with the pieces from these origins.
@@ -100,13 +99,8 @@ func (k *kept) layer(ctx context.Context, c layer.Compression, key string) *laye
 	if key == "" {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if l, looked := k.layers[key]; looked {
-		return l
-	}
-	k.layers[key] = k.open(ctx, c, key)
-	return k.layers[key]
+	l, _ := k.layers.Do(key, func() (*layer.Built, error) { return k.open(ctx, c, key), nil })
+	return l
 }
 
 func (k *kept) open(ctx context.Context, c layer.Compression, key string) *layer.Built {
@@ -174,9 +168,7 @@ func (k *kept) keep(key string, b *layer.Built, origins []string) {
 	if key == "" {
 		return
 	}
-	k.mu.Lock()
-	k.layers[key] = b // for the next target
-	k.mu.Unlock()
+	k.layers.Set(key, b) // for the next target
 	r := b.Record()
 	k.cache.Adopt(key, b.Path(), r.Digest, r.Size, r)
 	offset := int64(0)

@@ -191,7 +191,7 @@ var _ = Describe("Verify", func() {
 	a, b := flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"}
 	config := func(hs ...v1.Hash) *v1.ConfigFile { return &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: hs}} }
 	layer := func(h v1.Hash, refs ...flatten.Ref) engine.Layer {
-		return engine.Layer{Layer: &source.Layer{Diff: h}, Plan: flatten.PlannedLayer{Refs: refs}}
+		return engine.Layer{Layer: &source.Layer{Diff: h}, Resolved: engine.Resolved{Plan: flatten.PlannedLayer{Refs: refs}}}
 	}
 	label := func(hs map[flatten.Ref]v1.Hash) flatten.LayersLabel {
 		l := flatten.LayersLabel{}

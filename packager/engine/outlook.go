@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"laminate/flatten"
 )
 
 // Outlook is what a plan means for those who have the previous image.
@@ -14,8 +12,8 @@ type Outlook struct {
 	// Bytes are the lengths of the layers, unpacked; estimates where nobody
 	// says and nothing is read.
 	Bytes []int64
-	// New tells which layers the previous image does not have.
-	New []bool
+	// Layers are those of the plan, with their origins.
+	Layers []Resolved
 	// Kept is how many of the layers, from the lowest on, lie in the previous
 	// image where they will lie, upon the same layers: Docker's graph driver
 	// reuses these, and none above.
@@ -24,16 +22,20 @@ type Outlook struct {
 	Previous string
 }
 
-// Outlook looks at a plan without making a layer. Below are the diffIDs of what
-// the layers will lie upon.
-func (k *Maker) Outlook(ctx context.Context, ms Modules, plan flatten.LayerPlan, below []v1.Hash) (Outlook, error) {
-	var o Outlook
+// IsNew reports whether the previous image lacks a layer, so that clients that
+// have it pull the layer.
+func (o Outlook) IsNew(i int) bool { return o.Layers[i].Inherited == (v1.Hash{}) }
+
+// Outlook says what a plan means, without making a layer. Below are the diffIDs
+// of what the layers will lie upon.
+func (k *Maker) Outlook(ctx context.Context, ms Modules, plan []Resolved, below []v1.Hash) (Outlook, error) {
+	o := Outlook{Layers: plan}
 	if k.previous != nil {
 		o.Previous = k.previous.name
 	}
 	same := k.previous.liesUpon(below)
 	for i, l := range plan {
-		sizes, err := k.sizes(ctx, ms, l.Refs)
+		sizes, err := k.sizes(ctx, ms, l.Plan.Refs)
 		if err != nil {
 			return Outlook{}, err
 		}
@@ -42,19 +44,14 @@ func (k *Maker) Outlook(ctx context.Context, ms Modules, plan flatten.LayerPlan,
 			total += n
 		}
 		o.Bytes = append(o.Bytes, total)
-		had, err := k.inherited(ctx, ms, l)
-		if err != nil {
-			return Outlook{}, err
-		}
-		o.New = append(o.New, had == nil)
-		if same = same && had != nil && k.previous.at(len(below)+i) == had.Diff; same {
+		if same = same && !o.IsNew(i) && k.previous.at(len(below)+i) == l.Inherited; same {
 			o.Kept++
 		}
 	}
 	return o, nil
 }
 
-// Inherits tells whether the previous image has a layer that holds no modules:
+// Inherits reports whether the previous image has a layer that holds no modules:
 // one that is built, or, as the build image has it, one that may be compressed
 // in any way.
 func (k *Maker) Inherits(diffID v1.Hash, built bool) bool {
@@ -62,11 +59,11 @@ func (k *Maker) Inherits(diffID v1.Hash, built bool) bool {
 		return false
 	}
 	blob := k.previous.byDiffID[diffID]
-	return !built || blob == nil || blob.Compression == k.compression
+	return !built || blob == nil || blob.Compression == k.options.Compression
 }
 
-// liesUpon tells whether the lowest layers are these.
-func (p *Previous) liesUpon(below []v1.Hash) bool {
+// liesUpon reports whether the lowest layers are these.
+func (p *previous) liesUpon(below []v1.Hash) bool {
 	for i, diffID := range below {
 		if p.at(i) != diffID {
 			return false
@@ -75,8 +72,8 @@ func (p *Previous) liesUpon(below []v1.Hash) bool {
 	return p != nil
 }
 
-// at gives the diffID of a layer, counted from the lowest.
-func (p *Previous) at(i int) v1.Hash {
+// at returns the diffID of a layer, counted from the lowest.
+func (p *previous) at(i int) v1.Hash {
 	if p == nil || i >= len(p.order) {
 		return v1.Hash{}
 	}

@@ -18,9 +18,9 @@ import (
 	"laminate/packager/source"
 )
 
-// Previous is what the image has that a new one replaces: layers that need not
+// previous is what the image has that a new one replaces: layers that need not
 // be built again. The zero value, and nil, have none.
-type Previous struct {
+type previous struct {
 	name     string
 	byRecipe map[v1.Hash]*source.Layer
 	byDiffID map[v1.Hash]*source.Layer
@@ -32,7 +32,7 @@ type Previous struct {
 // PreviousImage says where the image is that a new one replaces.
 type PreviousImage struct {
 	location.Location
-	// Named tells that somebody has asked for this one: then it must be there.
+	// Named means that the user asked for this image: then it must exist.
 	Named bool
 }
 
@@ -40,7 +40,7 @@ type PreviousImage struct {
 // was not named may be missing; if it cannot be read, that is a warning, and the
 // new image is made without it. Where its registry does not answer in time, that is
 // an error: the new image goes to the same registry, which would be waited for again.
-func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target, log progress.Log) (*Previous, error) {
+func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target, log progress.Log) (*previous, error) {
 	if at == nil {
 		return nil, nil
 	}
@@ -59,7 +59,7 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 		log.Warn(fmt.Sprintf("the previous image cannot be used, and it is gone on without it: %v", err))
 		return nil, nil
 	}
-	p := &Previous{name: b.Name, byRecipe: map[v1.Hash]*source.Layer{}, byDiffID: map[v1.Hash]*source.Layer{}, refs: map[flatten.Ref]bool{}}
+	p := &previous{name: b.Name, byRecipe: map[v1.Hash]*source.Layer{}, byDiffID: map[v1.Hash]*source.Layer{}, refs: map[flatten.Ref]bool{}}
 	for _, modules := range b.Modules {
 		for _, m := range modules {
 			p.refs[m.Ref()] = true
@@ -89,7 +89,7 @@ func isAbsent(err error) bool {
 
 // holding gives a layer that holds just the pieces of these refs with these
 // content identities, in this order, by laminate's own label; or nil.
-func (p *Previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *source.Layer {
+func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *source.Layer {
 	if p == nil || slices.Contains(ids, v1.Hash{}) {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (p *Previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compressio
 }
 
 // layer gives the layer of a diffID, or nil.
-func (p *Previous) layer(diffID v1.Hash, c layer.Compression) *source.Layer {
+func (p *previous) layer(diffID v1.Hash, c layer.Compression) *source.Layer {
 	if p == nil {
 		return nil
 	}
@@ -114,8 +114,16 @@ func (p *Previous) layer(diffID v1.Hash, c layer.Compression) *source.Layer {
 	return nil
 }
 
+// diff returns the layer of a diffID, however it is compressed, or nil.
+func (p *previous) diff(diffID v1.Hash) *source.Layer {
+	if p == nil {
+		return nil
+	}
+	return p.byDiffID[diffID]
+}
+
 // layers gives the layers that hold buildpacks, the lowest first.
-func (p *Previous) layers() []*source.Layer {
+func (p *previous) layers() []*source.Layer {
 	if p == nil {
 		return nil
 	}
@@ -124,7 +132,7 @@ func (p *Previous) layers() []*source.Layer {
 
 // unpacked gives a layer that is no blob and holds just the pieces of these refs
 // with these content identities, in this order; or nil.
-func (p *Previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *source.Layer {
+func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *source.Layer {
 	for _, l := range p.layers() {
 		same := !l.Stored && slices.Equal(orderIn(l), refs)
 		for i := 0; same && i < len(refs); i++ {
@@ -139,4 +147,4 @@ func (p *Previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *source.Layer {
 }
 
 // knows tells whether the image has a module of the ref.
-func (p *Previous) knows(r flatten.Ref) bool { return p != nil && p.refs[r] }
+func (p *previous) knows(r flatten.Ref) bool { return p != nil && p.refs[r] }

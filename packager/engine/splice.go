@@ -23,7 +23,7 @@ func (k *Maker) splice(ctx context.Context, m *source.Module, id v1.Hash) *layer
 	if isCertain(m) {
 		want.ContentID = id
 	}
-	if s := k.kept.piece(ctx, k.compression, origin(m, id), want); s != nil && k.kept.canStandFor(ctx, m) {
+	if s := k.kept.piece(ctx, k.options.Compression, pieceOrigin(m, id), want); s != nil && k.kept.canStandFor(ctx, m) {
 		s.Else = own
 		return s
 	}
@@ -33,7 +33,7 @@ func (k *Maker) splice(ctx context.Context, m *source.Module, id v1.Hash) *layer
 // ownSplice gives the module as its source has compressed it, or nil.
 func (k *Maker) ownSplice(m *source.Module) *layer.Splice {
 	l := m.Layer
-	if l == nil || !l.Stored || len(l.Refs) != 1 || l.Compression != k.compression {
+	if l == nil || !l.Stored || len(l.Refs) != 1 || l.Compression != k.options.Compression {
 		return nil
 	}
 	s := &layer.Splice{ContentID: l.Diff, Length: loneLength(l), Compression: l.Compression, Within: l.Within, Open: func(context.Context) (io.ReadCloser, error) { return l.Compressed() }}

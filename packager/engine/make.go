@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/progress"
+	"laminate/packager/source"
+)
+
+// Layer is a layer of modules in an image.
+type Layer struct {
+	v1.Layer
+	Resolved
+}
+
+// Layers makes the layers of a plan that was resolved, in its order.
+func (k *Maker) Layers(ctx context.Context, ms Modules, plan []Resolved) ([]Layer, error) {
+	var layers []Layer
+	for _, r := range plan {
+		l, err := k.make(ctx, ms, r)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	return layers, nil
+}
+
+// make takes a layer from where it was found, or builds it.
+func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error) {
+	title := Title(r.Plan)
+	switch r.Origin {
+	case ToBuild:
+		// Of two equal layers in a run, the first was built meanwhile.
+		if k.findKept(ctx, ms, &r); r.Origin == ToBuild {
+			return k.build(ctx, ms, r)
+		}
+	case FromPrevious:
+		return Layer{r.layer, r}, k.noteInherited(r.layer, title)
+	}
+	return Layer{r.layer, r}, k.note(progress.Reused, r.layer, title)
+}
+
+// build builds a layer, of pieces that were compressed before where there are
+// such.
+func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error) {
+	var members []layer.Member
+	for i, ref := range r.Plan.Refs {
+		members = append(members, layer.Member{Ref: ref, Piece: k.piece(ms[ref]), Splice: k.splice(ctx, ms[ref], r.ids[i])})
+	}
+	task := k.options.Log.Start(progress.Building, progress.Subject{Name: Title(r.Plan)}, -1)
+	built, err := layer.Build(ctx, members, layer.BuildOptions{
+		Kind: ms[r.Plan.Refs[0]].Kind, Compression: k.options.Compression, Progress: task.Add, Path: k.blobs.next(),
+	})
+	task.Done(err)
+	if err != nil {
+		return Layer{}, err
+	}
+	ids := make([]v1.Hash, len(built.Pieces))
+	for i, p := range built.Pieces {
+		ids[i] = p.ContentID
+	}
+	from := pieceOrigins(ms, r.Plan.Refs, ids)
+	k.kept.keep(layerKey(k.options.Compression, from), built, from)
+	r.Pieces, r.layer = built.Pieces, built
+	return Layer{built, r}, k.note(progress.Built, built, Title(r.Plan))
+}
+
+// piece returns a module's content, out of the blob that was fetched, if it was.
+func (k *Maker) piece(m *source.Module) layer.Piece {
+	if m.Layer != nil {
+		if l := k.blobs.fetched(m.Layer); l != nil && len(l.Refs) == 1 {
+			return l.piece(m)
+		}
+	}
+	return m.Piece
+}
+
+// noteInherited logs a layer of the previous image, and its digest: that is one
+// more input of the new image.
+func (k *Maker) noteInherited(l v1.Layer, title string) error {
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	return k.note(progress.Reused, l, fmt.Sprintf("%s, %s of the previous image", title, digest))
+}
+
+// Tar builds a layer that holds no modules, unless the previous image or the
+// cache has it. What write writes must be the same at every call, and have the
+// diffID; a zero diffID is computed.
+func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) (v1.Layer, error) {
+	compression := k.options.Compression
+	if diffID == (v1.Hash{}) {
+		var err error
+		if diffID, err = layer.DiffIDOf(ctx, write); err != nil {
+			return nil, err
+		}
+	}
+	if have := k.previous.layer(diffID, compression); have != nil {
+		return watch(have, "", k.previous.name, nil), k.noteInherited(have, title)
+	}
+	key := layerKey(compression, []string{"tar " + diffID.String()})
+	if have := k.kept.layer(ctx, compression, key); have != nil && have.Record().DiffID == diffID {
+		return have, k.note(progress.Reused, have, title)
+	}
+	task := k.options.Log.Start(progress.Building, progress.Subject{Name: title}, -1)
+	built, err := layer.BuildTar(ctx, write, layer.BuildOptions{Compression: compression, Progress: task.Add, Path: k.blobs.next()})
+	task.Done(err)
+	if err != nil {
+		return nil, err
+	}
+	if built.Record().DiffID != diffID {
+		return nil, fmt.Errorf("%s: it changed while it was read", title)
+	}
+	k.kept.keep(key, built, nil)
+	return built, k.note(progress.Built, built, title)
+}
+
+// Title names a layer for a person: by what it holds.
+func Title(l flatten.PlannedLayer) string {
+	if len(l.Refs) == 1 {
+		return l.Refs[0].String()
+	}
+	return fmt.Sprintf("%s and %d more", l.Refs[0], len(l.Refs)-1)
+}

@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"laminate/flatten"
+	"laminate/packager/location"
+	"laminate/packager/source"
+)
+
+// Source says where a buildpack, an extension or a package of them is.
+type Source struct {
+	location.Location
+	Kind flatten.Kind
+	// At is the file and line that name the source, as the beginning of a
+	// message; it may be empty.
+	At string
+}
+
+// Locate parses what a TOML file in dir says about a source: one of uri and
+// image, which is the older key and always an image. It returns the key as well.
+func Locate(uri, image, dir string) (loc location.Location, key string, err error) {
+	if uri == "" {
+		loc, err = location.ListedImage(image, dir)
+		return loc, "image", err
+	}
+	loc, err = location.ParseListed(uri, dir)
+	return loc, "uri", err
+}
+
+// openJobs is how many sources are opened at once.
+const openJobs = 4
+
+// OpenAll opens sources for a target, in their order. All are tried, and what is
+// wrong with any of them is returned.
+func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target flatten.Target) ([]*source.Package, error) {
+	packages, errs := make([]*source.Package, len(sources)), make([]error, len(sources))
+	var group errgroup.Group
+	group.SetLimit(openJobs)
+	for i, s := range sources {
+		group.Go(func() error {
+			var err error
+			packages[i], err = open.Package(ctx, s.Location, s.Kind, target)
+			errs[i] = Prefixed(s.At, err)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return packages, errors.Join(errs...)
+}

@@ -1,0 +1,58 @@
+package once_test
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/packager/once"
+)
+
+func TestOnce(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "packager/once")
+}
+
+var _ = Describe("a Map", func() {
+	It("makes the value of a key once, whoever asks for it at the same time", func() {
+		var m once.Map[string, int64]
+		var count atomic.Int64
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				defer GinkgoRecover()
+				Expect(m.Do("a", func() (int64, error) { return count.Add(1), nil })).To(Equal(int64(1)))
+			})
+		}
+		all.Wait()
+		Expect(m.Do("b", func() (int64, error) { return count.Add(1), nil })).To(Equal(int64(2)))
+	})
+
+	It("makes a value again whose making failed", func() {
+		var m once.Map[int, string]
+		_, err := m.Do(1, func() (string, error) { return "half", errors.New("no") })
+		Expect(err).To(MatchError("no"))
+		_, there := m.Get(1)
+		Expect(there).To(BeFalse())
+		Expect(m.Do(1, func() (string, error) { return "whole", nil })).To(Equal("whole"))
+		value, there := m.Get(1)
+		Expect(value).To(Equal("whole"))
+		Expect(there).To(BeTrue())
+	})
+
+	It("makes other keys while one is being made", func() {
+		var m once.Map[string, int]
+		Expect(m.Do("outer", func() (int, error) { return m.Do("inner", func() (int, error) { return 7, nil }) })).To(Equal(7))
+	})
+
+	It("has what was set", func() {
+		var m once.Map[string, int]
+		m.Set("a", 1)
+		m.Set("a", 2)
+		Expect(m.Do("a", func() (int, error) { return 3, nil })).To(Equal(2))
+	})
+})
