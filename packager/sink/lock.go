@@ -13,12 +13,11 @@ import (
 	"laminate/packager/scratch"
 )
 
-const (
-	// lockPause is how long to wait before asking for a lock again.
-	lockPause = 25 * time.Millisecond
-	// lockPatience is how long to wait before saying so.
-	lockPatience = time.Second
-)
+// lockPause is how long to wait before asking for a lock again.
+const lockPause = 25 * time.Millisecond
+
+// lockPatience is how long to wait before saying so. Tests have less.
+var lockPatience = time.Second
 
 // lockDir waits until no other process holds the directory, and holds it until
 // unlock is called or the process ends. Where the file system has no locks it

@@ -55,6 +55,7 @@ var _ = Describe("runs beside each other", func() {
 
 	DescribeTable("say what they wait for, once, and end at once when they are told to",
 		func(ctx SpecContext, exists bool) {
+			DeferCleanup(sink.SetLockPatience(100 * time.Millisecond))
 			parent := GinkgoT().TempDir()
 			dir := filepath.Join(parent, "layout")
 			if exists {

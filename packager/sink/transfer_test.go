@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,7 +24,7 @@ var _ = Describe("transfers to a registry", func() {
 		layers = []v1.Layer{layerOf(1, 100_000), layerOf(2, 50_000)}
 	})
 	write := func(ctx context.Context, ref string, img sink.Image, tags ...string) error {
-		_, err := sink.Write(ctx, inRegistry(reg.Host+"/"+ref), []sink.Image{img}, sink.Options{Tags: tags})
+		_, err := sink.Write(ctx, inRegistry(reg.Host+"/"+ref), []sink.Image{img}, sink.Options{Tags: tags, Pause: time.Millisecond})
 		return err
 	}
 	pushed := func(ctx context.Context, ref string, img sink.Image) {
