@@ -1,0 +1,69 @@
+package packager_test
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
+	"laminate/packager/engine"
+	"laminate/packager/location"
+)
+
+var _ = Describe("what a dry run says of a layer", func() {
+	It("is what the run does, where the previous image holds a source's layer that is not in normal form", func() {
+		b := newBench()
+		honest := b.build(b.toml(b.component("acme/a@1"))).Image
+		layers, err := honest.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		entries := entriesOf(layers[0])
+		for i := range entries {
+			entries[i].Name = strings.TrimPrefix(entries[i].Name, "/")
+		}
+		_, err = b.alien(entries)
+		Expect(err).NotTo(HaveOccurred())
+		file := b.toml("alien")
+		run := func(mode flatten.Mode, changes ...change) *engine.Image {
+			img, err := b.run(file, append(changes, flat(mode))...)
+			Expect(err).NotTo(HaveOccurred())
+			return img
+		}
+		previous := run(flatten.AsPackaged).Image
+		b.keepLayout("previous", previous)
+		over := over(location.OCILayout, b.at("previous"), "")
+
+		for mode, isNew := range map[flatten.Mode]bool{flatten.None: true, flatten.AsPackaged: false} {
+			outlook, _ := b.outlook(file, flat(mode), over)
+			img := run(mode, over)
+			Expect(outlook.IsNew(0)).To(Equal(isNew), string(mode))
+			Expect(outlook.Layers[0].Origin).To(Equal(img.Layers[0].Origin), string(mode))
+			Expect(blobsOf(img.Image)[0] != blobsOf(previous)[0]).To(Equal(isNew), string(mode))
+		}
+		outlook, _ := b.outlook(file, over)
+		Expect(outlook.Layers[0].Why).To(ContainSubstring("not in normal form"))
+	})
+})
+
+var _ = Describe("a source's layer of which only the previous image says what it holds", func() {
+	It("is used unread, and gives the same image as if it had been read", func() {
+		b := newBench()
+		r := newCountingRegistry()
+		foreign := flattenedByPack(b.pair(flatten.None).Image, rand.New(rand.NewPCG(1, 2)))
+		ref := r.host + "/acme/left:1"
+		push(foreign, ref)
+		file := b.toml("docker://" + ref)
+		first := b.build(file, flat(flatten.All))
+		Expect(r.layerReads(foreign)).NotTo(HaveEach(0))
+		b.keepLayout("previous", first.Image)
+		r.layerReads(foreign) // which counts anew
+
+		again, err := b.run(file, flat(flatten.All), over(location.OCILayout, b.at("previous"), ""))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.layerReads(foreign)).To(HaveEach(0))
+		Expect(again.Layers[0].Origin).To(Equal(engine.FromSource))
+		Expect(digestOf(again.Image)).To(Equal(digestOf(first.Image)))
+		Expect(readThrough(again.Image)).To(Succeed())
+	})
+})
