@@ -59,7 +59,9 @@ var _ = Describe("a source's layer of which only the previous image says what it
 		b.keepLayout("previous", first.Image)
 		r.layerReads(foreign) // which counts anew
 
-		again, err := b.run(file, flat(flatten.All), over(location.OCILayout, b.at("previous"), ""))
+		jobs, err := b.prepare(file, flat(flatten.All), over(location.OCILayout, b.at("previous"), ""))
+		Expect(err).NotTo(HaveOccurred())
+		again, err := jobs[0].Build(GinkgoT().Context())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(r.layerReads(foreign)).To(HaveEach(0))
 		Expect(again.Layers[0].Origin).To(Equal(engine.FromSource))
