@@ -285,4 +285,57 @@ var _ = Describe("credentials", func() {
 		}
 		_ = digest
 	})
+
+	// An upload goes on where its Location says, which is no redirect.
+	for _, bearer := range []bool{false, true} {
+		DescribeTable(fmt.Sprintf("go with an upload only where they are for (token: %v)", bearer), func(ctx SpecContext, location string, want bool) {
+			w := newWorld()
+			body, _ := blob(1000)
+			auth := guarded(w, bearer, func(http.ResponseWriter, *http.Request) {})
+			serve := func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, "/v2/") {
+					if auth(w, r); r.Header.Get("Authorization") == "" {
+						return
+					}
+				}
+				switch r.Method {
+				case http.MethodHead:
+					w.WriteHeader(http.StatusNotFound)
+				case http.MethodPost:
+					w.Header().Set("Location", location)
+					w.WriteHeader(http.StatusAccepted)
+				case http.MethodPatch:
+					_, _ = io.Copy(io.Discard, r.Body)
+					w.WriteHeader(http.StatusAccepted)
+				case http.MethodPut:
+					w.WriteHeader(http.StatusCreated)
+				}
+			}
+			for _, at := range []string{home, "https://reg.example.com:443", "https://reg.example.com:8443", "http://reg.example.com", "http://reg.example.com:80", "https://blobs.reg.example.com"} {
+				w.at(at, serve)
+			}
+			o := w.options(login)
+			o.Insecure = []string{"reg.example.com"}
+			_ = tryPush(ctx, o, body)
+			uploads := 0
+			for _, s := range w.requests("") {
+				if s.path != "/up" {
+					continue
+				}
+				uploads++
+				Expect(s.authorization != "").To(Equal(want), s.at)
+				if s.authorization != "" {
+					Expect(s.at).To(HavePrefix("https://"))
+				}
+			}
+			Expect(uploads).To(BeNumerically(">", 0))
+		},
+			Entry("the same host", "/up", true),
+			Entry("the same host, with its address", home+"/up", true),
+			Entry("the same host in the clear, which is asked in TLS", "http://reg.example.com/up", true),
+			Entry("the same host in the clear, with the port of that", "http://reg.example.com:80/up", false),
+			Entry("another port", "https://reg.example.com:8443/up", false),
+			Entry("a subdomain", "https://blobs.reg.example.com/up", false),
+		)
+	}
 })
