@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
@@ -33,9 +35,13 @@ type DockerKeychain struct {
 	Auth string
 	// Files are those that may hold credentials; the first that exists counts.
 	Files []string
-	// Warn is told what is gone on without: once of a credential helper that is
-	// not installed, and of an Auth that cannot be read. It may be nil.
+	// Warn is called with what is missing and not waited for (a credential helper
+	// that is not installed, once; an Auth that cannot be read), and with the
+	// helper that is waited for. It may be nil.
 	Warn func(message string)
+	// HelperTime is how long a credential helper may take; 0 is a minute. After a
+	// sixtieth of it, Warn is called with the helper's name.
+	HelperTime time.Duration
 
 	mu      sync.Mutex
 	loaded  bool
@@ -48,8 +54,17 @@ type DockerKeychain struct {
 
 // Resolve implements authn.Keychain.
 func (k *DockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain. Credential helpers run one
+// at a time, and end with their context.
+func (k *DockerKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if !k.loaded {
 		k.failed, k.loaded = k.load(), true
 	}
@@ -60,7 +75,7 @@ func (k *DockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 		if key == name.DefaultRegistry {
 			key = authn.DefaultAuthKey
 		}
-		found, err := k.lookup(key, target.RegistryStr())
+		found, err := k.lookup(ctx, key, target.RegistryStr())
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +155,7 @@ func parseAuth(s string) (map[string]types.AuthConfig, error) {
 
 // lookup finds the credentials for one key, as docker does: in Auth, from a
 // helper, in the file.
-func (k *DockerKeychain) lookup(key, host string) (types.AuthConfig, error) {
+func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.AuthConfig, error) {
 	if found, ok := k.auths[key]; ok {
 		return found, nil
 	}
@@ -162,11 +177,7 @@ func (k *DockerKeychain) lookup(key, host string) (types.AuthConfig, error) {
 	case err != nil:
 		k.note(helper, host)
 	default:
-		found, err := credentials.NewNativeStore(k.file, suffix).Get(key)
-		if err != nil {
-			return found, fmt.Errorf("credential helper %s (%s): %s; repair it, or remove it from the file", helper, k.file.Filename, helperSaid(err))
-		}
-		return found, nil
+		return k.ask(ctx, helper, key)
 	}
 	return credentials.NewFileStore(k.file).Get(key)
 }
@@ -187,16 +198,6 @@ func (k *DockerKeychain) warn(message string) {
 	if k.Warn != nil {
 		k.Warn(message)
 	}
-}
-
-// helperSaid returns why a helper failed, in its own words, unless these could
-// be credentials.
-func helperSaid(err error) string {
-	why, out, _ := strings.Cut(strings.TrimPrefix(err.Error(), "error getting credentials - err: "), ", out: ")
-	if out = strings.Trim(out, "`"); out != "" && !strings.Contains(out, "Secret") {
-		why += ": " + out
-	}
-	return Shorten(why)
 }
 
 // CredentialFiles returns the files in which credentials may be, the first that

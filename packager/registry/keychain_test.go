@@ -1,10 +1,12 @@
 package registry_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -120,6 +122,53 @@ var _ = Describe("DockerKeychain", func() {
 		},
 		Entry("with its own words", "echo 'the store is locked'; exit 1", "the store is locked"),
 		Entry("but not with a secret", `echo '{"Username":"ann","Secret":"hunter2"}'; exit 1`, "exit status 1"),
+	)
+
+	It("ends a credential helper that hangs with the run, for everybody that waits for it", func(ctx SpecContext) {
+		started := filepath.Join(GinkgoT().TempDir(), "started")
+		helper("hanging", "touch "+started+"\nsleep 15 2>/dev/null & wait")
+		k := &registry.DockerKeychain{Files: []string{configFile(`{"credsStore":"hanging"}`)}}
+		run, stop := context.WithCancel(ctx)
+		repo, err := name.NewRepository("r.example/x")
+		Expect(err).NotTo(HaveOccurred())
+		failed := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := authn.Resolve(run, k, repo)
+				failed <- err
+			}()
+		}
+		Eventually(started).WithTimeout(10 * time.Second).Should(BeAnExistingFile())
+		stop()
+		for range 3 {
+			Expect(<-failed).To(MatchError(context.Canceled))
+		}
+	}, NodeTimeout(20*time.Second))
+
+	It("says which credential helper is waited for, and gives it up", func(SpecContext) {
+		helper("silent", "exec sleep 60")
+		file := configFile(`{"credsStore":"silent"}`)
+		var warned []string
+		k := &registry.DockerKeychain{Files: []string{file}, HelperTime: 300 * time.Millisecond, Warn: func(m string) { warned = append(warned, m) }}
+		_, err := loginOf(k, "r.example/x")
+		Expect(err).To(MatchError("credential helper docker-credential-silent (" + file + "): it does not respond in 300ms; unlock it, or remove it from the file"))
+		Expect(warned).To(Equal([]string{"waiting for credential helper docker-credential-silent, which " + file + " names"}))
+	}, NodeTimeout(20*time.Second))
+
+	DescribeTable("takes what a credential helper has", func(script string, want authn.AuthConfig) {
+		helper("acme", script)
+		k := &registry.DockerKeychain{Files: []string{configFile(`{"credsStore":"acme"}`)}}
+		repo, err := name.NewRepository("r.example/x")
+		Expect(err).NotTo(HaveOccurred())
+		found, err := k.Resolve(repo)
+		Expect(err).NotTo(HaveOccurred())
+		auth, err := found.Authorization()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(*auth).To(Equal(want))
+	},
+		Entry("a password", `echo '{"Username":"ann","Secret":"a"}'`, authn.AuthConfig{Username: "ann", Password: "a"}),
+		Entry("an identity token", `echo '{"Username":"<token>","Secret":"t"}'`, authn.AuthConfig{IdentityToken: "t"}),
+		Entry("nothing", `echo 'credentials not found in native keychain'; exit 1`, authn.AuthConfig{}),
 	)
 
 	It("says which file is invalid", func() {
