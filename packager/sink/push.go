@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -35,11 +36,15 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 	if err != nil {
 		return nil, err
 	}
+	names, err := suffixed(refs, contents, o)
+	if err != nil {
+		return nil, err
+	}
 	p, err := newPush(ctx, contents, top, o)
 	if err != nil {
 		return nil, err
 	}
-	have, err := p.look(ctx, refs)
+	have, err := p.look(ctx, append(refsOf(names), refs...))
 	if err != nil {
 		return nil, err
 	}
@@ -54,22 +59,28 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 			from = repo.Digest(top.digest.String())
 		}
 	}
-	var suffixed []Written
-	if o.Suffix {
-		if suffixed, err = p.suffixed(ctx, refs[0]); err != nil {
-			return nil, err
-		}
+	suffixed := len(names)
+	for _, ref := range refs {
+		names = append(names, naming{ref, top})
 	}
 	var written []Written
-	for _, ref := range refs {
-		if have[ref.Context().Name()].refs[ref.Identifier()] != top.digest {
-			if err := p.tag(ctx, ref, have[ref.Context().Name()].refs[ref.Identifier()]); err != nil {
-				return nil, p.explain(err, ref)
+	for _, n := range names {
+		if before := have[n.ref.Context().Name()].refs[n.ref.Identifier()]; before != n.manifest.digest {
+			if err := p.tag(ctx, n, before); err != nil {
+				return nil, p.explain(err, n.ref)
 			}
 		}
-		written = append(written, Written{Digest: top.digest, Destination: "docker://" + spelled(ref)})
+		written = append(written, Written{Digest: n.manifest.digest, Destination: "docker://" + spelled(n.ref)})
 	}
-	return append(written, suffixed...), nil
+	return slices.Concat(written[suffixed:], written[:suffixed]), nil
+}
+
+func refsOf(names []naming) []name.Reference {
+	var refs []name.Reference
+	for _, n := range names {
+		refs = append(refs, n.ref)
+	}
+	return refs
 }
 
 // pushRefs reads all references before the first byte goes out: the
@@ -224,14 +235,14 @@ func (p *push) put(ctx context.Context, repo name.Repository, m manifest) error 
 
 // tag lets the reference name what has been written. Before is what it named,
 // or zero.
-func (p *push) tag(ctx context.Context, ref name.Reference, before v1.Hash) error {
-	if _, byDigest := ref.(name.Digest); byDigest {
+func (p *push) tag(ctx context.Context, n naming, before v1.Hash) error {
+	if _, byDigest := n.ref.(name.Digest); byDigest {
 		return nil
 	}
-	if err := p.pusher.Put(ctx, ref, p.top); err != nil {
+	if err := p.pusher.Put(ctx, n.ref, n.manifest); err != nil {
 		return err
 	}
-	return p.confirm(ctx, ref, p.top.digest, before)
+	return p.confirm(ctx, n.ref, n.manifest.digest, before)
 }
 
 // confirm looks whether a reference names what was written to it and accepted.

@@ -1,7 +1,7 @@
 package sink
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,33 +11,47 @@ import (
 	"laminate/flatten"
 )
 
-// suffixed gives each image of an index a tag of its own beside the index's,
-// as pack's --append-image-name-suffix does: TAG-os-arch[-variant], without
-// "latest-". The tags are those of ref's repository; a digest gets none.
-func (p *push) suffixed(ctx context.Context, ref name.Reference) ([]Written, error) {
-	top, isTag := ref.(name.Tag)
-	if !isTag || len(p.contents) < 2 {
+// A naming lets a reference name a manifest.
+type naming struct {
+	ref      name.Reference
+	manifest manifest
+}
+
+// suffixed returns a tag for each image of an index beside the index's, as
+// pack's --append-image-name-suffix does: TAG-os-arch[-variant], without
+// "latest-". The tags are those of the first reference's repository; a digest
+// has none. One that the image or the index gets as well is refused.
+func suffixed(refs []name.Reference, contents []content, o Options) ([]naming, error) {
+	top, isTag := refs[0].(name.Tag)
+	if !isTag || len(contents) < 2 || !o.Suffix {
 		return nil, nil
 	}
-	targets := make([]flatten.Target, len(p.contents))
-	for i, c := range p.contents {
+	targets := make([]flatten.Target, len(contents))
+	for i, c := range contents {
 		targets[i] = c.target
 	}
-	var written []Written
+	taken := map[string]bool{}
+	for _, ref := range refs {
+		taken[ref.Name()] = true
+	}
+	var all []naming
+	var wrong []error
 	for i, s := range suffixes(targets) {
 		if t := top.TagStr(); t != name.DefaultTag {
 			s = t + "-" + s
 		}
-		tag, err := name.NewTag(strings.TrimSuffix(spelled(top), ":"+top.TagStr()) + ":" + s)
-		if err != nil {
-			return nil, fmt.Errorf("output: %w", err)
+		ref, err := o.registry().ParseReference(strings.TrimSuffix(spelled(top), ":"+top.TagStr()) + ":" + s)
+		switch {
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("output: tag for %s: %w", targets[i], err))
+		case taken[ref.Name()]:
+			wrong = append(wrong, fmt.Errorf("output: duplicate tag %s: it is that of the image for %s as well; choose another tag, or leave out --append-image-name-suffix", spelled(ref), targets[i]))
+		default:
+			taken[ref.Name()] = true
+			all = append(all, naming{ref, contents[i].manifest})
 		}
-		if err := p.pusher.Put(ctx, top.Context().Tag(s), p.contents[i].manifest); err != nil {
-			return nil, p.explain(err, tag)
-		}
-		written = append(written, Written{Digest: p.contents[i].manifest.digest, Destination: "docker://" + spelled(tag)})
 	}
-	return written, nil
+	return all, errors.Join(wrong...)
 }
 
 // suffixes are the targets as parts of tags, each another one: distributions
