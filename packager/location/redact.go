@@ -7,16 +7,20 @@ import (
 )
 
 // references are the schemes before an image reference, archives those before a
-// path with one, and buildpacks those before an id and its version. Paths and
-// ids are never secret.
+// path with one, layouts those before a path with a tag, and buildpacks those
+// before an id and its version. Paths and ids are never secret.
 var (
 	references = regexp.MustCompile(`^(?:docker:/{1,3}|docker-daemon:)`)
 	buildpacks = regexp.MustCompile(`^(?:urn:cnb:(?:registry|builder)|from=builder):`)
-	archives   = regexp.MustCompile(`^(?:oci|oci-archive|docker-archive):[^:]*:?`)
+	archives   = regexp.MustCompile(`^docker-archive:[^:]*:?`)
+	layouts    = regexp.MustCompile(`^(?:oci|oci-archive):[^:]*:?`)
 	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/+`)
 	// digest matches one of a usual algorithm also where it is too short.
 	digest    = regexp.MustCompile(`^(?:sha(?:256|384|512):[0-9A-Fa-f]*|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,})$`)
 	validPort = regexp.MustCompile(`^[^:]*(?::[0-9]*)?$|^\[[0-9A-Fa-f:.%]*\](?::[0-9]*)?$`)
+	// host matches what Docker takes for a host before the slash of a reference
+	// (localhost, or a name with a dot or a port), but for versions such as 1.2.
+	host = regexp.MustCompile(`^(?:localhost|.*\.[A-Za-z][A-Za-z0-9-]+\.?|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[.*\]|.*:[0-9]+)$`)
 	// urlInText finds addresses in sentences, up to a space or a quote.
 	urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)
 )
@@ -37,6 +41,9 @@ func Redact(s string) string {
 	case archives.MatchString(s):
 		path := archives.FindString(s)
 		return path + redactAddress(s[len(path):], true)
+	case layouts.MatchString(s):
+		path := layouts.FindString(s)
+		return path + redactAddress(s[len(path):], false)
 	case urlScheme.MatchString(s):
 		scheme := urlScheme.FindString(s)
 		return scheme + redactAddress(s[len(scheme):], true)
@@ -54,7 +61,7 @@ func redactAddress(s string, isAddress bool) string {
 	authority, at := s[:end], strings.LastIndexByte(s[:end], '@')
 	switch {
 	case at >= 0 && digest.MatchString(authority[at+1:]): // name@sha256:...
-	case at >= 0 && !isAddress && (s[0] == '.' || !strings.Contains(authority[:at], ":") && end == len(s)): // a path, or name@1.2
+	case at >= 0 && !isAddress && isPlain(s, authority[:at], authority[at+1:]):
 	case at >= 0:
 		s = s[at+1:]
 	case !validPort.MatchString(authority):
@@ -71,6 +78,18 @@ func redactAddress(s string, isAddress bool) string {
 		s = s[:i+1] + hidden
 	}
 	return s
+}
+
+// isPlain reports whether a string without a scheme, which begins with before@after,
+// is a path or a name and no address: ./a@b, @scope/x, name@1.2, name@1.2/dir.
+func isPlain(s, before, after string) bool {
+	switch {
+	case s[0] == '.', before == "":
+		return true
+	case strings.Contains(before, ":"): // USER:PASSWORD
+		return false
+	}
+	return len(s) == len(before)+1+len(after) || !host.MatchString(after)
 }
 
 // RedactText redacts all URLs in a text, such as the message of an error.

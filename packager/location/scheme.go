@@ -83,6 +83,9 @@ func withTag(kind Kind, s string, check func(string) error) (Location, error) {
 var refName = regexp.MustCompile(`^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$`)
 
 func checkTag(tag string) error {
+	if redactAddress(tag, false) != tag {
+		return errors.New("invalid tag; write a name such as 1.0, without user and password: for a registry write docker://REF, and log in with `docker login`")
+	}
 	if !refName.MatchString(tag) {
 		return fmt.Errorf("%q is no tag", tag)
 	}
