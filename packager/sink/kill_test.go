@@ -31,11 +31,17 @@ const (
 	writeThere = "SINK_TEST_DESTINATION"
 	// killAt is after how many bytes of layers that process kills itself.
 	killAt = "SINK_TEST_KILL_AT"
+	// another is set where it writes another image.
+	another = "SINK_TEST_ANOTHER"
 )
 
 func TestMain(m *testing.M) {
 	if dest := os.Getenv(writeThere); dest != "" {
-		if err := writeBeside(dest, 1); err != nil {
+		seed := int64(1)
+		if os.Getenv(another) != "" {
+			seed = 9
+		}
+		if err := writeBeside(dest, seed); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -151,28 +157,40 @@ func leftovers(dir string) (all []string) {
 }
 
 var _ = Describe("processes that write beside each other", func() {
-	It("make one layout of an empty directory", func() {
-		for _, prepare := range []func(string) error{
-			func(dir string) error { return os.Mkdir(dir, 0o755) },
-			func(string) error { return nil },
-		} {
+	DescribeTable("make one layout, also where some of them are killed",
+		func(prepare func(string) error, deadly ...string) {
 			parent := GinkgoT().TempDir()
 			dir := filepath.Join(parent, "layout")
 			Expect(prepare(dir)).To(Succeed())
-			var all []*exec.Cmd
+			var killed, living []*exec.Cmd
 			for i := range 6 {
-				cmd := beside(fmt.Sprintf("oci:%s:v%d", dir, i))
-				Expect(cmd.Start()).To(Succeed())
-				all = append(all, cmd)
+				living = append(living, beside(fmt.Sprintf("oci:%s:v%d", dir, i)))
 			}
-			for _, cmd := range all {
+			for i, at := range deadly {
+				killed = append(killed, beside(fmt.Sprintf("oci:%s:killed%d", dir, i), killAt+"="+at, another+"=yes"))
+			}
+			for _, cmd := range append(killed, living...) {
+				Expect(cmd.Start()).To(Succeed())
+			}
+			for _, cmd := range killed {
+				Expect(cmd.Wait()).To(MatchError("signal: killed"), "%s", cmd.Stderr)
+			}
+			for _, cmd := range living {
 				Expect(cmd.Wait()).To(Succeed(), "%s", cmd.Stderr)
 			}
 			Expect(held(dir)).To(HaveLen(6))
+			if len(deadly) > 0 { // by one that came after the last of those that were killed
+				again := beside("oci:" + dir + ":v0")
+				Expect(again.Run()).To(Succeed(), "%s", again.Stderr)
+			}
 			whole(dir)
 			Expect(leftovers(parent)).To(BeEmpty())
-		}
-	})
+		},
+		Entry("of an empty directory", func(dir string) error { return os.Mkdir(dir, 0o755) }),
+		Entry("of an empty directory", func(dir string) error { return os.Mkdir(dir, 0o755) }, "0", "0", "0"),
+		Entry("of none", nothing),
+		Entry("of none", nothing, "0", "0", "0"),
+	)
 })
 
 var _ = Describe("a process that is killed while it writes", func() {
