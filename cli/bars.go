@@ -25,7 +25,12 @@ func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 		columns = st.AvailableWidth
 		return label(verb, name, columns, total)
 	}, decor.WCSyncSpaceR)
-	right := decor.Any(func(st decor.Statistics) string { return sizes(st.Current, total, columns) })
+	right := decor.Any(func(st decor.Statistics) string {
+		if verb == progress.Pulling {
+			return ""
+		}
+		return sizes(st.Current, total, columns)
+	})
 	options := []mpb.BarOption{mpb.PrependDecorators(left), mpb.AppendDecorators(right), mpb.BarRemoveOnComplete()}
 	if total < 0 {
 		return s.bars.AddSpinner(0, options...)

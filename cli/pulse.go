@@ -3,9 +3,12 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"laminate/packager/progress"
 )
 
 const (
@@ -81,12 +84,19 @@ func (s *say) underWay() {
 	}
 	t, others := s.pulse.tasks[0], len(s.pulse.tasks)-1
 	s.pulse.mu.Unlock()
-	far := bytes(t.done.Load()) + " so far"
-	if t.total > 0 {
-		far = fmt.Sprintf("%s of %s", bytes(t.done.Load()), bytes(t.total))
+	var far []string
+	switch done := t.done.Load(); {
+	case t.total > 0:
+		far = append(far, fmt.Sprintf("%s of %s", bytes(done), bytes(t.total)))
+	case t.verb != progress.Pulling:
+		far = append(far, bytes(done)+" so far")
 	}
 	if others > 0 {
-		far += fmt.Sprintf("; %d more under way", others)
+		far = append(far, fmt.Sprintf("%d more under way", others))
 	}
-	s.line("%-11s %s (%s)", t.verb, s.name(t.what), far)
+	line := fmt.Sprintf("%-11s %s", t.verb, s.name(t.what))
+	if len(far) > 0 {
+		line += " (" + strings.Join(far, "; ") + ")"
+	}
+	s.line("%s", line)
 }

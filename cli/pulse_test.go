@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -49,6 +50,22 @@ var _ = Describe("a run without a terminal", func() {
 		log.End()
 		log.End()
 		Expect(out.String()).To(BeEmpty())
+	}, NodeTimeout(10*time.Second))
+
+	It("says of what the Docker daemon pulls no sizes, which it does not know", func(SpecContext) {
+		var out bytes.Buffer
+		seconds := make(chan time.Time)
+		log := cli.LinesOf(&out, seconds)
+		pulling := log.Start(progress.Pulling, progress.Subject{Name: "acme/build:1"}, -1)
+		for range 11 {
+			seconds <- time.Time{}
+		}
+		pulling.Done(nil)
+		failing := log.Start(progress.Pulling, progress.Subject{Name: "acme/run:1"}, -1)
+		failing.Done(errors.New("no such image"))
+		log.Sum()
+		log.End()
+		Expect(out.String()).To(MatchRegexp(`^pulling     acme/build:1\npulled      acme/build:1\ndone in [0-9.]+ s\n$`))
 	}, NodeTimeout(10*time.Second))
 
 	It("ends with a summary that has no colon where there is nothing to sum up", func() {

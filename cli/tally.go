@@ -84,6 +84,8 @@ func (s *say) ended(verb progress.Verb, what progress.Subject, size int64) {
 	s.tally.bytes[verb] += size
 	switch {
 	case verb == progress.Building: // a note follows, with the digest
+	case verb == progress.Pulling:
+		s.line("%-11s %s", "pulled", what.Name)
 	case what.Digest == "" && verb == progress.Downloading:
 		s.done("downloaded", what.Name, size)
 	case what.Digest == "" || verb == progress.Reading:

@@ -39,6 +39,7 @@ type Verb string
 const (
 	Reading     Verb = "reading"
 	Downloading Verb = "downloading"
+	Pulling     Verb = "pulling"  // done by a Docker daemon; how many bytes it pulls is not known
 	Building    Verb = "building" // tar, hash and compress in one pass
 	Uploading   Verb = "uploading"
 	Writing     Verb = "writing"

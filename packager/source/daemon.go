@@ -205,7 +205,7 @@ func (o *Opener) pullFor(ctx context.Context, c *client.Client, ref string, targ
 	if target.Arch != "" {
 		options.Platforms = []ocispec.Platform{{OS: target.OS, Architecture: target.Arch, Variant: target.Variant}}
 	}
-	task := o.log().Start(progress.Downloading, progress.Subject{Name: ref}, -1)
+	task := o.log().Start(progress.Pulling, progress.Subject{Name: ref}, -1)
 	answer, err := c.ImagePull(ctx, ref, options)
 	if err == nil {
 		err = answer.Wait(ctx)
