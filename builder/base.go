@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 
+	"laminate/packager/engine"
+	"laminate/packager/image"
+
 	"laminate/flatten"
-	"laminate/packager/source"
 )
 
 // Labels of build and run images (platform spec, "Build Image").
@@ -22,7 +25,8 @@ const (
 
 // base is what the build image says of itself.
 type base struct {
-	*source.Base
+	*image.Image
+	modules  map[flatten.Kind][]*image.Module
 	uid, gid int
 	stackID  string
 	mixins   []string
@@ -30,9 +34,22 @@ type base struct {
 	layers   int
 }
 
+// openBase opens the build image for a target, with the modules that its labels
+// name.
+func (p *preparation) openBase(ctx context.Context, target flatten.Target) (*image.Image, map[flatten.Kind][]*image.Module, error) {
+	img, err := p.open.Image(ctx, p.buildImage, target)
+	modules := map[flatten.Kind][]*image.Module{}
+	for _, kind := range kinds {
+		if err == nil {
+			modules[kind], err = img.Modules(kind)
+		}
+	}
+	return img, modules, engine.Prefixed(p.at("build image ", p.options.Config.BuildImagePath()...), err)
+}
+
 // readBase reads the build image's environment and labels.
-func readBase(img *source.Base) (base, error) {
-	b := base{Base: img, layers: len(img.Config.RootFS.DiffIDs)}
+func readBase(img *image.Image, modules map[flatten.Kind][]*image.Module) (base, error) {
+	b := base{Image: img, modules: modules, layers: len(img.Config.RootFS.DiffIDs)}
 	labels := img.Config.Config.Labels
 	var errUID, errGID, errMixins error
 	b.uid, errUID = b.id("CNB_USER_ID")

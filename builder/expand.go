@@ -10,7 +10,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // kinds are the two kinds of module, in the order in which they are dealt with.
@@ -18,7 +18,7 @@ var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 
 // collect takes together what the sources and the build image hold. Where both
 // have a ref, that of the source counts for now.
-func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.Package) (problems config.Problems, conflicts error) {
+func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Package) (problems config.Problems, conflicts error) {
 	j.modules, j.added = map[flatten.Kind]engine.Modules{}, map[flatten.Kind][]flatten.Ref{}
 	for _, kind := range kinds {
 		collected, err := engine.Collect(ctx, packages[kind], j.options.OnConflict)
@@ -32,7 +32,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.P
 		for r := range all {
 			dirs[kind.Dir(r)] = r
 		}
-		for _, m := range j.base.Modules[kind] {
+		for _, m := range j.base.modules[kind] {
 			r := m.Ref()
 			if other, taken := dirs[kind.Dir(r)]; taken && other != r {
 				conflicts = errors.Join(conflicts, fmt.Errorf("%s %s (%s) and %s of the build image would both be %s; one of them needs another id or version", kind, other, all[other].Source, r, kind.Dir(r)))
@@ -47,7 +47,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*source.P
 }
 
 // contradictions reports sources that are not what builder.toml says they are.
-func (p *preparation) contradictions(packages map[flatten.Kind][]*source.Package) (problems config.Problems) {
+func (p *preparation) contradictions(packages map[flatten.Kind][]*image.Package) (problems config.Problems) {
 	c := p.options.Config
 	for _, kind := range kinds {
 		said := listed(c, kind)
@@ -63,7 +63,7 @@ func (p *preparation) contradictions(packages map[flatten.Kind][]*source.Package
 }
 
 // expand finds the modules that the orders name, and what they are made of.
-func (j *Job) expand(packages map[flatten.Kind][]*source.Package) config.Problems {
+func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems {
 	c := j.options.Config
 	buildpacks, extensions := j.modules[flatten.Buildpack].Plain(), j.modules[flatten.Extension].Plain()
 	var problems config.Problems
@@ -130,9 +130,9 @@ func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flat
 }
 
 // add notes what does not come with the build image.
-func (j *Job) add(packages map[flatten.Kind][]*source.Package) {
+func (j *Job) add(packages map[flatten.Kind][]*image.Package) {
 	for _, r := range j.Expansion.Refs {
-		if !slices.Contains(j.base.Modules[flatten.Buildpack], j.modules[flatten.Buildpack][r]) {
+		if !slices.Contains(j.base.modules[flatten.Buildpack], j.modules[flatten.Buildpack][r]) {
 			j.added[flatten.Buildpack] = append(j.added[flatten.Buildpack], r)
 		}
 	}
@@ -149,7 +149,7 @@ func (j *Job) add(packages map[flatten.Kind][]*source.Package) {
 func (j *Job) override(ctx context.Context) error {
 	var errs []error
 	for _, kind := range kinds {
-		for _, old := range j.base.Modules[kind] {
+		for _, old := range j.base.modules[kind] {
 			r := old.Ref()
 			m := j.modules[kind][r]
 			if m == old || !slices.Contains(j.added[kind], r) {

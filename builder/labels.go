@@ -62,7 +62,7 @@ func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string,
 	maps.Copy(recipes, j.base.Recipes)
 	for _, kind := range kinds {
 		byRef := flatten.LayersLabel{}
-		for _, old := range j.base.Modules[kind] {
+		for _, old := range j.base.modules[kind] {
 			byRef.Add(old.Module, old.Layer.Diff)
 		}
 		if err := engine.AddToLabels(byRef, recipes, j.modules[kind], layers[kind]); err != nil {

@@ -10,6 +10,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -122,14 +123,14 @@ func listed(c config.Builder, kind flatten.Kind) []config.BuilderSource {
 
 // job decides everything about the builder for one target.
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
-	img, err := p.open.Base(ctx, p.buildImage, target)
+	img, modules, err := p.openBase(ctx, target)
 	if err != nil {
-		return nil, engine.Prefixed(p.at("build image ", p.options.Config.BuildImagePath()...), err)
+		return nil, err
 	}
 	j := &Job{options: p.options, Target: img.Target}
 	j.Target.Distros = target.Distros
 	var errBase, errLifecycle error
-	j.base, errBase = readBase(img)
+	j.base, errBase = readBase(img, modules)
 	j.lifecycle, errLifecycle = p.openLifecycle(ctx, j.Target)
 	packages, errSources := p.openSources(ctx, j.Target)
 	if ctx.Err() != nil {
@@ -142,7 +143,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 }
 
 // decide expands, checks and plans, once everything is open.
-func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.Kind][]*source.Package) error {
+func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.Kind][]*image.Package) error {
 	problems, conflicts := j.collect(ctx, packages)
 	problems = append(problems, p.contradictions(packages)...)
 	problems = append(problems, j.expand(packages)...)
@@ -174,9 +175,9 @@ func (p *preparation) at(words string, path ...any) string {
 }
 
 // openSources opens everything that builder.toml lists.
-func (p *preparation) openSources(ctx context.Context, target flatten.Target) (map[flatten.Kind][]*source.Package, error) {
+func (p *preparation) openSources(ctx context.Context, target flatten.Target) (map[flatten.Kind][]*image.Package, error) {
 	opened, err := engine.OpenAll(ctx, p.open, p.sources, target)
-	packages := map[flatten.Kind][]*source.Package{}
+	packages := map[flatten.Kind][]*image.Package{}
 	for i, pkg := range opened {
 		packages[p.sources[i].Kind] = append(packages[p.sources[i].Kind], pkg)
 	}

@@ -8,18 +8,18 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // unused reports dependencies of which the expansion has nothing.
-func (p *preparation) unused(packages []*source.Package, e flatten.Expansion) config.Problems {
+func (p *preparation) unused(packages []*image.Package, e flatten.Expansion) config.Problems {
 	var problems config.Problems
 	used := map[flatten.Ref]bool{}
 	for _, r := range e.Refs {
 		used[r] = true
 	}
 	for i, pkg := range packages[1:] {
-		if !slices.ContainsFunc(pkg.Modules, func(m *source.Module) bool { return used[m.Ref()] }) {
+		if !slices.ContainsFunc(pkg.Modules, func(m *image.Module) bool { return used[m.Ref()] }) {
 			problems = append(problems, p.options.Config.Problem(
 				fmt.Sprintf("dependency %s (%s) is used by nobody: neither %s nor what it is made of names it", pkg.Name, pkg.Root, e.Root),
 				"dependencies", i))

@@ -9,7 +9,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // wanted decides which targets there are images for: those of the options,
@@ -49,7 +49,7 @@ func (p *preparation) forLinux(doc config.Doc, targets []flatten.Target) []flatt
 
 // ownTargets returns the platforms of a component's targets. Its distributions
 // tell on what it runs; images of their own they have only if they are asked for.
-func (p *preparation) ownTargets(m *source.Module) ([]flatten.Target, error) {
+func (p *preparation) ownTargets(m *image.Module) ([]flatten.Target, error) {
 	var targets []flatten.Target
 	var problems config.Problems
 	for i, t := range p.forLinux(m.Doc, m.Targets) {
@@ -67,11 +67,11 @@ func (p *preparation) ownTargets(m *source.Module) ([]flatten.Target, error) {
 
 // architecture returns the architecture and variant of the image: the target's,
 // or that of the sources where the target names none.
-func (p *preparation) architecture(target flatten.Target, packages []*source.Package) (arch, variant string, err error) {
+func (p *preparation) architecture(target flatten.Target, packages []*image.Package) (arch, variant string, err error) {
 	if target.Arch != "" {
 		return target.Arch, target.Variant, nil // the sources were opened for it
 	}
-	var from *source.Package
+	var from *image.Package
 	var errs []error
 	for i, pkg := range packages {
 		switch {

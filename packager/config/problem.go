@@ -69,3 +69,24 @@ func (ps Problems) InOrder() Problems {
 	})
 	return ps
 }
+
+// problemLimit bounds how many problems of one kind are listed of one source.
+const problemLimit = 20
+
+// Few returns the first of the errors and of the warnings about a file, and how
+// many more there are.
+func (ps Problems) Few() Problems {
+	var kept Problems
+	n := map[bool]int{}
+	for _, p := range ps {
+		if n[p.Warning]++; n[p.Warning] <= problemLimit {
+			kept = append(kept, p)
+		}
+	}
+	for _, warning := range []bool{false, true} {
+		if more := n[warning] - problemLimit; more > 0 {
+			kept = append(kept, Problem{File: ps[0].File, Message: fmt.Sprintf("and %d more", more), Warning: warning})
+		}
+	}
+	return kept
+}

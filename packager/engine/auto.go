@@ -9,7 +9,7 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/auto"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // unpacking is how much longer a layer of which nothing is said is taken to be
@@ -101,7 +101,7 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 }
 
 // orderIn gives the refs of a layer, in its order where that is known.
-func orderIn(l *source.Layer) []flatten.Ref {
+func orderIn(l *image.Layer) []flatten.Ref {
 	if refs := refsOf(l.Facts); sameRefs(refs, l.Refs) {
 		return refs
 	}
@@ -126,7 +126,7 @@ func (k *Maker) sizes(ctx context.Context, ms Modules, refs []flatten.Ref) (map[
 	return sizes, nil
 }
 
-func (k *Maker) size(ctx context.Context, m *source.Module) (int64, error) {
+func (k *Maker) size(ctx context.Context, m *image.Module) (int64, error) {
 	if m.Layer != nil {
 		for _, f := range m.Layer.Facts {
 			if f.Ref == m.Ref() {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/once"
-	"laminate/packager/source"
 )
 
 // blobs keeps what a run has of layers in its work directory.
@@ -26,13 +26,13 @@ type blobs struct {
 
 // localLayer is a layer of a source whose blob is at hand.
 type localLayer struct {
-	*source.Layer
+	*image.Layer
 	path string // "" where the source itself is on this machine
 }
 
 // local brings a layer's blob to this machine, unless it is there. It is read,
 // and so checked, once.
-func (b *blobs) local(ctx context.Context, l *source.Layer) (*localLayer, error) {
+func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) {
 	if l.Mountable == nil {
 		return &localLayer{Layer: l}, nil
 	}
@@ -54,7 +54,7 @@ func (b *blobs) local(ctx context.Context, l *source.Layer) (*localLayer, error)
 }
 
 // fetched returns the layer if its blob was brought here before, or nil.
-func (b *blobs) fetched(l *source.Layer) *localLayer {
+func (b *blobs) fetched(l *image.Layer) *localLayer {
 	digest, err := l.Digest()
 	if l.Mountable == nil || err != nil {
 		return nil
@@ -103,7 +103,7 @@ func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
 func (l *localLayer) open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
 
 // piece returns the content of the one module that the layer holds.
-func (l *localLayer) piece(m *source.Module) layer.Piece {
+func (l *localLayer) piece(m *image.Module) layer.Piece {
 	return layer.FromLayer(m.Kind, m.Ref(), m.Source, l.open)
 }
 

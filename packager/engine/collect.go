@@ -10,7 +10,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/config"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // OnConflict says which content counts where sources have different contents of one ref. The zero
@@ -40,7 +40,7 @@ type Collection struct {
 	Problems config.Problems
 
 	on    OnConflict
-	byDir map[string]*source.Module
+	byDir map[string]*image.Module
 	// unused are the refs whose content in a layer, by its diffID, does not count.
 	unused map[v1.Hash]map[flatten.Ref]bool
 }
@@ -49,8 +49,8 @@ type Collection struct {
 // from several of them. If it has the same content in each, the first counts,
 // with the words of whichever has more of them; else on decides.
 // The error names every conflict. Modules are complete in spite of it.
-func Collect(ctx context.Context, packages []*source.Package, on OnConflict) (*Collection, error) {
-	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*source.Module{}, unused: map[v1.Hash]map[flatten.Ref]bool{}}
+func Collect(ctx context.Context, packages []*image.Package, on OnConflict) (*Collection, error) {
+	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*image.Module{}, unused: map[v1.Hash]map[flatten.Ref]bool{}}
 	var errs []error
 	for _, p := range packages {
 		c.Problems = append(c.Problems, p.Problems...)
@@ -61,7 +61,7 @@ func Collect(ctx context.Context, packages []*source.Package, on OnConflict) (*C
 	return c, errors.Join(errs...)
 }
 
-func (c *Collection) add(ctx context.Context, m *source.Module) error {
+func (c *Collection) add(ctx context.Context, m *image.Module) error {
 	dir := m.Kind.Dir(m.Ref())
 	before := c.byDir[dir]
 	switch {
@@ -84,7 +84,7 @@ func (c *Collection) add(ctx context.Context, m *source.Module) error {
 }
 
 // settle decides between two contents of one ref.
-func (c *Collection) settle(before, m *source.Module) error {
+func (c *Collection) settle(before, m *image.Module) error {
 	used, left := before, m
 	switch c.on {
 	case UseFirst:
@@ -112,7 +112,7 @@ func (c *Collection) settle(before, m *source.Module) error {
 // Packed gives the refs of each layer that the packages have, in the order of
 // the packages, each layer once: what [flatten.AsPackaged] goes by. A layer
 // with a content that does not count cannot stay as it is, and is not among them.
-func (c *Collection) Packed(packages []*source.Package) [][]flatten.Ref {
+func (c *Collection) Packed(packages []*image.Package) [][]flatten.Ref {
 	var packed [][]flatten.Ref
 	seen := map[v1.Hash]bool{}
 	for diffID, refs := range c.unused {

@@ -7,7 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // contentIDs returns what is known of the content identities of modules, the
@@ -34,7 +34,7 @@ func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) 
 // identity returns the content identity of a module in a layer. Of a layer of
 // which nothing is said it is its diffID, if it is in normal form: and if it is
 // not, no content has that identity.
-func identity(l *source.Layer, r flatten.Ref) v1.Hash {
+func identity(l *image.Layer, r flatten.Ref) v1.Hash {
 	for _, f := range l.Facts {
 		if f.Ref == r {
 			return f.ContentID
@@ -48,6 +48,6 @@ func identity(l *source.Layer, r flatten.Ref) v1.Hash {
 
 // isCertain reports whether the content identity of a module is more than that of
 // a layer which may or may not be in normal form.
-func isCertain(m *source.Module) bool {
+func isCertain(m *image.Module) bool {
 	return m.Layer == nil || slices.Contains(refsOf(m.Layer.Facts), m.Ref())
 }

@@ -13,8 +13,8 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/cache"
+	"laminate/packager/image"
 	"laminate/packager/once"
-	"laminate/packager/source"
 )
 
 // kept is what earlier runs have left in the cache. Keys name what goes into a
@@ -25,13 +25,13 @@ type kept struct {
 	dir   string // for what is found
 
 	layers  once.Map[string, *layer.Built] // found, built, or nil for not found
-	checked once.Map[*source.Layer, bool]  // whether a source's layer is as its source says
+	checked once.Map[*image.Layer, bool]   // whether a source's layer is as its source says
 }
 
 // canStandFor reports whether what was kept may be used in the place of a
 // module: where its source cannot give it, what reads the source says why, so
 // that a run fails with a cache as it does without. A layer is checked once.
-func (k *kept) canStandFor(ctx context.Context, m *source.Module) bool {
+func (k *kept) canStandFor(ctx context.Context, m *image.Module) bool {
 	if m.Layer == nil {
 		return true
 	}
@@ -44,7 +44,7 @@ func (k *kept) canStandFor(ctx context.Context, m *source.Module) bool {
 // blob that it comes from, and on what is said of it; any other on its content
 // alone. What is said counts also because what is said wrong must be found out
 // with a cache as it is without.
-func pieceOrigin(m *source.Module, id v1.Hash) string {
+func pieceOrigin(m *image.Module, id v1.Hash) string {
 	whose := string(m.Kind) + " " + m.Ref().String()
 	switch l := m.Layer; {
 	case l != nil && l.Stored:
@@ -194,7 +194,7 @@ func (k *kept) hasSeen(ctx context.Context, r flatten.Ref) bool {
 }
 
 // report gives what an earlier run found in a layer that nothing is said of.
-func (k *kept) report(ctx context.Context, kind flatten.Kind, l *source.Layer) (layer.Report, bool) {
+func (k *kept) report(ctx context.Context, kind flatten.Kind, l *image.Layer) (layer.Report, bool) {
 	var r layer.Report
 	key := reportKey(kind, l)
 	if key == "" {
@@ -204,7 +204,7 @@ func (k *kept) report(ctx context.Context, kind flatten.Kind, l *source.Layer) (
 	return r, ok && sameRefs(refsOf(r.Pieces), l.Refs)
 }
 
-func (k *kept) keepReport(kind flatten.Kind, l *source.Layer, r layer.Report) {
+func (k *kept) keepReport(kind flatten.Kind, l *image.Layer, r layer.Report) {
 	if key := reportKey(kind, l); key != "" {
 		k.cache.Put(key, r)
 	}
@@ -216,7 +216,7 @@ const reportNumber = 2
 
 // reportKey names the blob that was read. Its diffID would not do: that is what
 // the source says, and it was the reading that found it to be so.
-func reportKey(kind flatten.Kind, l *source.Layer) string {
+func reportKey(kind flatten.Kind, l *image.Layer) string {
 	digest, err := l.Digest()
 	if err != nil {
 		return ""

@@ -9,8 +9,8 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/progress"
-	"laminate/packager/source"
 )
 
 // Layer is a layer of modules in an image.
@@ -73,7 +73,7 @@ func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error
 }
 
 // piece returns a module's content, out of the blob that was fetched, if it was.
-func (k *Maker) piece(m *source.Module) layer.Piece {
+func (k *Maker) piece(m *image.Module) layer.Piece {
 	if m.Layer != nil {
 		if l := k.blobs.fetched(m.Layer); l != nil && len(l.Refs) == 1 {
 			return l.piece(m)

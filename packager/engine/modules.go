@@ -8,15 +8,15 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/config"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // Modules are what the sources of one image hold, by ref.
-type Modules map[flatten.Ref]*source.Module
+type Modules map[flatten.Ref]*image.Module
 
 // SameContent tells whether two modules have the same content. Neither is read
 // where what is known of them suffices.
-func SameContent(ctx context.Context, a, b *source.Module) (bool, error) {
+func SameContent(ctx context.Context, a, b *image.Module) (bool, error) {
 	if a.Layer != nil && b.Layer != nil && a.Layer.Diff == b.Layer.Diff {
 		return true, nil
 	}
@@ -27,7 +27,7 @@ func SameContent(ctx context.Context, a, b *source.Module) (bool, error) {
 
 // contentID gives a module's content identity. The module is read where its
 // source does not tell.
-func contentID(ctx context.Context, m *source.Module) (string, error) {
+func contentID(ctx context.Context, m *image.Module) (string, error) {
 	if m.Layer != nil {
 		for _, f := range m.Layer.Facts {
 			if f.Ref == m.Ref() {
@@ -69,7 +69,7 @@ func (ms Modules) Problems(faults []flatten.Fault) config.Problems {
 
 // ProblemOf gives an error in a module: at the path in its file, or, where
 // there are but labels, in its source.
-func ProblemOf(m *source.Module, message string, path ...any) config.Problem {
+func ProblemOf(m *image.Module, message string, path ...any) config.Problem {
 	if m.Layer != nil {
 		return config.Problem{File: m.Source, Message: message}
 	}

@@ -13,7 +13,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // piece is content that counts how often it is read.
@@ -29,18 +29,18 @@ func (p *piece) WriteEntries(_ context.Context, w io.Writer) error {
 	return errors.Join(err, p.err)
 }
 
-func module(id, from, content string) (*source.Module, *piece) {
+func module(id, from, content string) (*image.Module, *piece) {
 	p := &piece{content: content}
-	return &source.Module{Module: flatten.Module{Kind: flatten.Buildpack, Info: flatten.Info{ID: id, Version: "1"}}, Source: from, Piece: p}, p
+	return &image.Module{Module: flatten.Module{Kind: flatten.Buildpack, Info: flatten.Info{ID: id, Version: "1"}}, Source: from, Piece: p}, p
 }
 
-func pkg(modules ...*source.Module) *source.Package { return &source.Package{Modules: modules} }
+func pkg(modules ...*image.Module) *image.Package { return &image.Package{Modules: modules} }
 
 func hash(c byte) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(string(c), 64)} }
 
 // in puts a module in a layer, of which facts are known.
-func in(m *source.Module, diffID v1.Hash, contents ...v1.Hash) *source.Module {
-	m.Layer = &source.Layer{Diff: diffID, Refs: []flatten.Ref{m.Ref()}}
+func in(m *image.Module, diffID v1.Hash, contents ...v1.Hash) *image.Module {
+	m.Layer = &image.Layer{Diff: diffID, Refs: []flatten.Ref{m.Ref()}}
 	for _, c := range contents {
 		m.Layer.Facts = append(m.Layer.Facts, flatten.Facts{Ref: m.Ref(), ContentID: c, Length: 1024})
 	}
@@ -53,7 +53,7 @@ var _ = Describe("Collect", func() {
 	It("takes the first of equal contents, and reads none where facts suffice", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		all, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))}, "")
+		all, err := engine.Collect(ctx, []*image.Package{pkg(in(a, hash('1'), hash('c'))), pkg(in(b, hash('2'), hash('c')))}, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules).To(HaveLen(1))
 		Expect(all.Modules[a.Ref()]).To(BeIdenticalTo(a))
@@ -63,7 +63,7 @@ var _ = Describe("Collect", func() {
 	It("reads none where both lie in the same layer", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))}, "")
+		_, err := engine.Collect(ctx, []*image.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('1')))}, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.reads + q.reads).To(BeZero())
 	})
@@ -71,11 +71,11 @@ var _ = Describe("Collect", func() {
 	It("reads where it has to, and only there", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
-		_, err := engine.Collect(ctx, []*source.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
+		_, err := engine.Collect(ctx, []*image.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
 		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
 		Expect([]int{p.reads, q.reads}).To(Equal([]int{0, 1}))
 		q.err = errors.New("unreadable")
-		_, err = engine.Collect(ctx, []*source.Package{pkg(a), pkg(b)}, "")
+		_, err = engine.Collect(ctx, []*image.Package{pkg(a), pkg(b)}, "")
 		Expect(err).To(MatchError(ContainSubstring("unreadable")))
 	})
 
@@ -84,9 +84,9 @@ var _ = Describe("Collect", func() {
 			short, _ := module("a", "one", "x")
 			long, _ := module("a", "two", "x")
 			long.Info.Description, long.Info.Keywords = "all about it", []string{"a"}
-			packages := []*source.Package{pkg(short), pkg(long)}
+			packages := []*image.Package{pkg(short), pkg(long)}
 			if first {
-				packages = []*source.Package{pkg(long), pkg(short)}
+				packages = []*image.Package{pkg(long), pkg(short)}
 			}
 			all, err := engine.Collect(ctx, packages, "")
 			Expect(err).NotTo(HaveOccurred())
@@ -99,7 +99,7 @@ var _ = Describe("Collect", func() {
 		b, _ := module("a_b", "two", "y")
 		doubtful := pkg(a)
 		doubtful.Problems = config.Problems{{Message: "hm", Warning: true}}
-		all, err := engine.Collect(ctx, []*source.Package{doubtful, pkg(b)}, "")
+		all, err := engine.Collect(ctx, []*image.Package{doubtful, pkg(b)}, "")
 		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) would both be /cnb/buildpacks/a_b/1; one of them needs another id or version"))
 		Expect(all.Modules).To(HaveLen(2))
 		Expect(all.Problems).To(HaveLen(1))
@@ -134,7 +134,7 @@ var _ = Describe("Packed", func() {
 		b, _ := module("b", "one", "x")
 		again, _ := module("a", "two", "x")
 		loose, _ := module("c", "three", "x")
-		packages := []*source.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)}
+		packages := []*image.Package{pkg(in(b, hash('2')), in(a, hash('1'))), pkg(in(again, hash('1'))), pkg(loose)}
 		c, err := engine.Collect(context.Background(), packages, "")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(c.Packed(packages)).To(Equal([][]flatten.Ref{{b.Ref()}, {a.Ref()}}))
@@ -145,7 +145,7 @@ var _ = Describe("Packed", func() {
 		b, _ := module("b", "one", "x")
 		other, _ := module("a", "two", "y")
 		c, _ := module("c", "two", "x")
-		packages := []*source.Package{pkg(in(a, hash('1')), in(b, hash('1'))), pkg(in(other, hash('2')), in(c, hash('3')))}
+		packages := []*image.Package{pkg(in(a, hash('1')), in(b, hash('1'))), pkg(in(other, hash('2')), in(c, hash('3')))}
 		all, err := engine.Collect(context.Background(), packages, on)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules[a.Ref()].Source).To(Equal(used))
@@ -166,7 +166,7 @@ var _ = Describe("Packed, where a content counts that did not before", func() {
 		a, _ := module("a", "one", "x")
 		b, _ := module("a", "two", "y")
 		c, _ := module("a", "three", "x")
-		packages := []*source.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('2'))), pkg(in(c, hash('1')))}
+		packages := []*image.Package{pkg(in(a, hash('1'))), pkg(in(b, hash('2'))), pkg(in(c, hash('1')))}
 		all, err := engine.Collect(context.Background(), packages, engine.UseLast)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules[a.Ref()].Source).To(Equal("three"))
@@ -191,7 +191,7 @@ var _ = Describe("Verify", func() {
 	a, b := flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"}
 	config := func(hs ...v1.Hash) *v1.ConfigFile { return &v1.ConfigFile{RootFS: v1.RootFS{DiffIDs: hs}} }
 	layer := func(h v1.Hash, refs ...flatten.Ref) engine.Layer {
-		return engine.Layer{Layer: &source.Layer{Diff: h}, Resolved: engine.Resolved{Plan: flatten.PlannedLayer{Refs: refs}}}
+		return engine.Layer{Layer: &image.Layer{Diff: h}, Resolved: engine.Resolved{Plan: flatten.PlannedLayer{Refs: refs}}}
 	}
 	label := func(hs map[flatten.Ref]v1.Hash) flatten.LayersLabel {
 		l := flatten.LayersLabel{}

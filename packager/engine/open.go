@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -36,8 +37,8 @@ const openJobs = 4
 
 // OpenAll opens sources for a target, in their order. All are tried, and what is
 // wrong with any of them is returned.
-func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target flatten.Target) ([]*source.Package, error) {
-	packages, errs := make([]*source.Package, len(sources)), make([]error, len(sources))
+func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target flatten.Target) ([]*image.Package, error) {
+	packages, errs := make([]*image.Package, len(sources)), make([]error, len(sources))
 	var group errgroup.Group
 	group.SetLimit(openJobs)
 	for i, s := range sources {

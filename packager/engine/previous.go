@@ -13,6 +13,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/source"
@@ -22,11 +23,11 @@ import (
 // be built again. The zero value, and nil, have none.
 type previous struct {
 	name     string
-	byRecipe map[v1.Hash]*source.Layer
-	byDiffID map[v1.Hash]*source.Layer
+	byRecipe map[v1.Hash]*image.Layer
+	byDiffID map[v1.Hash]*image.Layer
 	refs     map[flatten.Ref]bool
-	holders  []*source.Layer // that hold buildpacks, lowest first
-	order    []v1.Hash       // of the diffIDs, lowest first
+	holders  []*image.Layer // that hold buildpacks, lowest first
+	order    []v1.Hash      // of the diffIDs, lowest first
 }
 
 // PreviousImage says where the image is that a new one replaces.
@@ -44,9 +45,14 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 	if at == nil {
 		return nil, nil
 	}
-	b, err := open.Base(ctx, at.Location, target)
+	img, err := open.Image(ctx, at.Location, target)
+	var p *previous
+	if err == nil {
+		p, err = newPrevious(img)
+	}
 	switch {
 	case err == nil:
+		return p, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case at.Named:
@@ -59,14 +65,31 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 		log.Warn(fmt.Sprintf("the previous image cannot be used, and it is gone on without it: %v", err))
 		return nil, nil
 	}
-	p := &previous{name: b.Name, byRecipe: map[v1.Hash]*source.Layer{}, byDiffID: map[v1.Hash]*source.Layer{}, refs: map[flatten.Ref]bool{}}
-	for _, modules := range b.Modules {
+}
+
+// newPrevious finds what the image has.
+func newPrevious(img *image.Image) (*previous, error) {
+	p := &previous{
+		name: img.Name, byRecipe: map[v1.Hash]*image.Layer{}, byDiffID: map[v1.Hash]*image.Layer{},
+		refs: map[flatten.Ref]bool{}, order: img.Config.RootFS.DiffIDs,
+	}
+	for _, kind := range []flatten.Kind{flatten.Buildpack, flatten.Extension} {
+		modules, err := img.Modules(kind)
+		if err != nil {
+			return nil, err
+		}
 		for _, m := range modules {
 			p.refs[m.Ref()] = true
 		}
 	}
-	p.holders, p.order = b.Holders(flatten.Buildpack), b.Config.RootFS.DiffIDs
-	for _, l := range b.StoredLayers() {
+	var err error
+	if p.holders, err = img.Holders(flatten.Buildpack); err != nil {
+		return nil, err
+	}
+	for _, l := range img.Contents() {
+		if !l.Stored {
+			continue
+		}
 		p.byDiffID[l.Diff] = l
 		if len(l.Facts) > 0 {
 			p.byRecipe[flatten.Recipe(l.Facts)] = l
@@ -84,12 +107,12 @@ func isAbsent(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, source.ErrNoImage)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, image.ErrNoImage)
 }
 
 // holding gives a layer that holds just the pieces of these refs with these
 // content identities, in this order, by laminate's own label; or nil.
-func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *source.Layer {
+func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil || slices.Contains(ids, v1.Hash{}) {
 		return nil
 	}
@@ -104,7 +127,7 @@ func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compressio
 }
 
 // layer gives the layer of a diffID, or nil.
-func (p *previous) layer(diffID v1.Hash, c layer.Compression) *source.Layer {
+func (p *previous) layer(diffID v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil {
 		return nil
 	}
@@ -115,7 +138,7 @@ func (p *previous) layer(diffID v1.Hash, c layer.Compression) *source.Layer {
 }
 
 // diff returns the layer of a diffID, however it is compressed, or nil.
-func (p *previous) diff(diffID v1.Hash) *source.Layer {
+func (p *previous) diff(diffID v1.Hash) *image.Layer {
 	if p == nil {
 		return nil
 	}
@@ -123,7 +146,7 @@ func (p *previous) diff(diffID v1.Hash) *source.Layer {
 }
 
 // layers gives the layers that hold buildpacks, the lowest first.
-func (p *previous) layers() []*source.Layer {
+func (p *previous) layers() []*image.Layer {
 	if p == nil {
 		return nil
 	}
@@ -132,7 +155,7 @@ func (p *previous) layers() []*source.Layer {
 
 // unpacked gives a layer that is no blob and holds just the pieces of these refs
 // with these content identities, in this order; or nil.
-func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *source.Layer {
+func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	for _, l := range p.layers() {
 		same := !l.Stored && slices.Equal(orderIn(l), refs)
 		for i := 0; same && i < len(refs); i++ {

@@ -10,7 +10,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // Origin says where a layer comes from.
@@ -108,7 +108,7 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 
 // fromPrevious takes the layer of the previous image that holds the refs. What
 // it should hold is known, so that it is inspected if it is read.
-func (r Resolved) fromPrevious(k *Maker, m *source.Module, have *source.Layer) Resolved {
+func (r Resolved) fromPrevious(k *Maker, m *image.Module, have *image.Layer) Resolved {
 	r.Origin, r.Why, r.Inherited = FromPrevious, "it holds the same content", have.Diff
 	pieces := []flatten.Facts{{Ref: m.Ref(), ContentID: r.ids[0]}}
 	if slices.Equal(refsOf(have.Facts), r.Plan.Refs) {
@@ -120,7 +120,7 @@ func (r Resolved) fromPrevious(k *Maker, m *source.Module, have *source.Layer) R
 
 // fromSource takes the layer of a source, or that of the previous image which
 // has the same diffID and is compressed in another way.
-func (r Resolved) fromSource(k *Maker, m *source.Module, use usable) Resolved {
+func (r Resolved) fromSource(k *Maker, m *image.Module, use usable) Resolved {
 	r.Origin, r.Why, r.layer, r.Pieces = FromSource, use.why, use.layer, use.pieces
 	before := k.previous.layer(m.Layer.Diff, k.options.Compression)
 	if before == nil {
@@ -158,7 +158,7 @@ func agree(ms Modules, refs []flatten.Ref, ids []v1.Hash, pieces []flatten.Facts
 
 // inPrevious returns the layer of the previous image that holds the refs, of
 // which m is the first, with these content identities; or nil.
-func (k *Maker) inPrevious(m *source.Module, refs []flatten.Ref, ids []v1.Hash) *source.Layer {
+func (k *Maker) inPrevious(m *image.Module, refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	have := k.previous.holding(refs, ids, k.options.Compression)
 	if have == nil && len(ids) == 1 && isCertain(m) {
 		have = k.previous.layer(ids[0], k.options.Compression) // whatever tool made it: equal diffIDs are equal layers
@@ -168,7 +168,7 @@ func (k *Maker) inPrevious(m *source.Module, refs []flatten.Ref, ids []v1.Hash) 
 
 // inSource returns the layer of a source that holds just the planned refs,
 // compressed as is wanted, or nil and why there is none.
-func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*source.Layer, string) {
+func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*image.Layer, string) {
 	l := ms[planned.Refs[0]].Layer
 	switch {
 	case l == nil:
@@ -202,7 +202,7 @@ type usable struct {
 // that platforms expect, it is not used. What the plan takes unseen is read only
 // where modules share an id directory: with an entry of it for each, as laminate
 // once wrote them, engines refuse the layer.
-func (k *Maker) usable(ctx context.Context, m *source.Module, planned flatten.PlannedLayer) (usable, error) {
+func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.PlannedLayer) (usable, error) {
 	have := m.Layer
 	if facts := k.factsOf(have, planned.AsIs); facts != nil {
 		return usable{watch(have, m.Kind, m.Source, facts), facts, "the source has it"}, nil
@@ -228,7 +228,7 @@ func (k *Maker) usable(ctx context.Context, m *source.Module, planned flatten.Pl
 // or that of the previous image about the layer of the same diffID; nil where
 // neither says so. What they say is checked when the layer is read. As packaged,
 // the source alone counts: no label may depend on the previous image.
-func (k *Maker) factsOf(l *source.Layer, asPackaged bool) []flatten.Facts {
+func (k *Maker) factsOf(l *image.Layer, asPackaged bool) []flatten.Facts {
 	if sameRefs(refsOf(l.Facts), l.Refs) {
 		return l.Facts
 	}
@@ -249,7 +249,7 @@ type report struct {
 
 // look inspects the layer of a module, once in a run, or takes the report that
 // an earlier run has left in the cache.
-func (k *Maker) look(ctx context.Context, m *source.Module) (*report, error) {
+func (k *Maker) look(ctx context.Context, m *image.Module) (*report, error) {
 	return k.reports.Do(m.Layer, func() (*report, error) {
 		have := m.Layer
 		if r, ok := k.kept.report(ctx, m.Kind, have); ok && k.kept.canStandFor(ctx, m) {

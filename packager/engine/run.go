@@ -8,6 +8,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/once"
 	"laminate/packager/progress"
 	"laminate/packager/source"
@@ -20,8 +21,8 @@ type Run struct {
 	options  Options
 	blobs    blobs
 	kept     kept
-	reports  once.Map[*source.Layer, *report]
-	measured once.Map[*source.Module, flatten.Facts]
+	reports  once.Map[*image.Layer, *report]
+	measured once.Map[*image.Module, flatten.Facts]
 
 	mu     sync.Mutex
 	warned map[string]bool
@@ -46,7 +47,7 @@ func (r *Run) Warn(message string) {
 }
 
 // measure returns what reading a module whole finds, and reads it once.
-func (r *Run) measure(ctx context.Context, m *source.Module) (flatten.Facts, error) {
+func (r *Run) measure(ctx context.Context, m *image.Module) (flatten.Facts, error) {
 	return r.measured.Do(m, func() (flatten.Facts, error) {
 		return layer.Measure(ctx, layer.Member{Ref: m.Ref(), Piece: m.Piece})
 	})

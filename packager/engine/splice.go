@@ -8,13 +8,13 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // splice gives a module's content as it was compressed before: in a layer that
 // it has to itself, or by an earlier run, which gives the same bytes. It is nil
 // where there is none.
-func (k *Maker) splice(ctx context.Context, m *source.Module, id v1.Hash) *layer.Splice {
+func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.Splice {
 	own := k.ownSplice(m)
 	if own != nil && (m.Layer.Mountable == nil || k.blobs.fetched(m.Layer) != nil) {
 		return own // it is here
@@ -31,7 +31,7 @@ func (k *Maker) splice(ctx context.Context, m *source.Module, id v1.Hash) *layer
 }
 
 // ownSplice gives the module as its source has compressed it, or nil.
-func (k *Maker) ownSplice(m *source.Module) *layer.Splice {
+func (k *Maker) ownSplice(m *image.Module) *layer.Splice {
 	l := m.Layer
 	if l == nil || !l.Stored || len(l.Refs) != 1 || l.Compression != k.options.Compression {
 		return nil
@@ -45,7 +45,7 @@ func (k *Maker) ownSplice(m *source.Module) *layer.Splice {
 
 // loneLength is what a source says of the length of the one piece that its
 // layer holds; 0 is nothing.
-func loneLength(l *source.Layer) int64 {
+func loneLength(l *image.Layer) int64 {
 	if len(l.Facts) == 1 && sameRefs(refsOf(l.Facts), l.Refs) {
 		return l.Facts[0].Length
 	}

@@ -12,7 +12,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/image"
 )
 
 // watched is a source's layer that was not read, because laminate's own label
@@ -22,14 +22,14 @@ import (
 // io.EOF. What is only mounted is not seen by anybody here. A layer without
 // pieces holds something else; of it only the diffID is checked.
 type watched struct {
-	*source.Layer
+	*image.Layer
 	kind   flatten.Kind
 	source string          // for messages
 	pieces []flatten.Facts // whose Length may be 0: not known
 }
 
 // watch gives the layer in the shape in which it goes into another image.
-func watch(l *source.Layer, kind flatten.Kind, from string, pieces []flatten.Facts) v1.Layer {
+func watch(l *image.Layer, kind flatten.Kind, from string, pieces []flatten.Facts) v1.Layer {
 	w := &watched{Layer: l, kind: kind, source: from, pieces: pieces}
 	if l.Mountable == nil {
 		return w

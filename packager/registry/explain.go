@@ -209,7 +209,18 @@ func bare(err error) string {
 	}
 }
 
-// Shorten gives the first 300 bytes or so of what somebody else wrote, on one
+// Reword returns an error with other words, which wraps err.
+func Reword(err error, words string) error { return &reworded{err, words} }
+
+type reworded struct {
+	error
+	words string
+}
+
+func (e *reworded) Error() string { return e.words }
+func (e *reworded) Unwrap() error { return e.error }
+
+// Shorten returns the first 300 bytes or so of what somebody else wrote, on one
 // line and without control characters, fit for a message.
 func Shorten(s string) string {
 	s = strings.ToValidUTF8(s, "")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"laminate/flatten/layer"
+	"laminate/packager/stream"
 )
 
 // archive is a tar or zip file: what it holds, and how to open it.
@@ -19,7 +20,7 @@ type archive struct {
 	// rooted is the first name that begins with a slash, "" if there is none.
 	// Image archives may have such, buildpacks may not.
 	rooted string
-	limits Limits
+	limits stream.Limits
 	packed int64 // the size of the file
 	bytes  int64 // of all entries together, unpacked
 	census census
@@ -27,8 +28,11 @@ type archive struct {
 	errs   []error
 }
 
+// problemLimit is how many problems of one archive are found before reading ends.
+const problemLimit = 20
+
 // newArchive returns an empty archive for a file of packed bytes.
-func newArchive(l Limits, packed int64) *archive {
+func newArchive(l stream.Limits, packed int64) *archive {
 	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, packed: max(packed, 1), census: census{limits: l}}
 }
 
@@ -91,7 +95,7 @@ func (a *archive) begin(name, link string, size int64) error {
 	if size < 0 || a.bytes < 0 {
 		a.bytes = math.MaxInt64
 	}
-	if err := a.limits.check(a.bytes, a.packed); err != nil {
+	if err := a.limits.Check(a.bytes, a.packed); err != nil {
 		return fmt.Errorf("%w; it is reached at entry %.100q", err, name)
 	}
 	return nil

@@ -23,7 +23,7 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/stream"
 )
 
 // with is a buildpack's tar and more.
@@ -190,7 +190,7 @@ var _ = Describe("an archive", func() {
 })
 
 var _ = DescribeTable("limits hold",
-	func(why string, limits source.Limits, make func() []byte) {
+	func(why string, limits stream.Limits, make func() []byte) {
 		o := opener()
 		p := file("x", make())
 		open(opener(), file("y", make()), flatten.Target{}) // fine without
@@ -200,14 +200,14 @@ var _ = DescribeTable("limits hold",
 		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
 		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
 	},
-	Entry("bytes of a tar", "more than the limit of 2000 bytes", source.Limits{Bytes: 2000}, func() []byte { return with(regular("big", strings.Repeat("x", 2000))) }),
-	Entry("bytes of a tgz", "more than the limit of 100000 bytes", source.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
-	Entry("bytes of headers alone", "more than the limit of 3000 bytes", source.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
-	Entry("bytes of a zip", "more than the limit of 100 bytes", source.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
-	Entry("entries of a tar", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return with() }),
-	Entry("entries of a zip", "more than the limit of 4 entries", source.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
-	Entry("directories that a tar leaves out", "more than the limit of 40 entries", source.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
-	Entry("a tar that grows and grows", "more than 50 times its size", source.Limits{Ratio: 50}, func() []byte {
+	Entry("bytes of a tar", "more than the limit of 2000 bytes", stream.Limits{Bytes: 2000}, func() []byte { return with(regular("big", strings.Repeat("x", 2000))) }),
+	Entry("bytes of a tgz", "more than the limit of 100000 bytes", stream.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
+	Entry("bytes of headers alone", "more than the limit of 3000 bytes", stream.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
+	Entry("bytes of a zip", "more than the limit of 100 bytes", stream.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
+	Entry("entries of a tar", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return with() }),
+	Entry("entries of a zip", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
+	Entry("directories that a tar leaves out", "more than the limit of 40 entries", stream.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
+	Entry("a tar that grows and grows", "more than 50 times its size", stream.Limits{Ratio: 50}, func() []byte {
 		big := make([]byte, 101<<20)
 		for i := 0; i < len(big); i += 512 {
 			binary.LittleEndian.PutUint32(big[i:], uint32(i*2654435761))
@@ -274,7 +274,7 @@ var _ = Describe("names", func() {
 
 	It("of a directory are counted, too", func() {
 		o, dir := opener(), component("acme/a").dir()
-		o.Limits = source.Limits{Entries: 9} // bin, data, empty and six files
+		o.Limits = stream.Limits{Entries: 9} // bin, data, empty and six files
 		open(o, dir, flatten.Target{})
 		Expect(os.Mkdir(filepath.Join(dir, "another"), 0o755)).To(Succeed())
 		Expect(openError(o, dir)).To(MatchError(ContainSubstring("more than the limit of 9 entries")))
@@ -282,7 +282,7 @@ var _ = Describe("names", func() {
 
 	It("of directories are counted once, whether they have entries or not", func() {
 		o := opener()
-		o.Limits = source.Limits{Entries: 9}
+		o.Limits = stream.Limits{Entries: 9}
 		p := component("acme/a")
 		open(o, file("x.tar", tarOf(p.entries()...)), flatten.Target{})
 		p["bin/"], p["data/"] = "", ""

@@ -22,6 +22,7 @@ import (
 	"laminate/flatten/layer"
 	"laminate/packager/location"
 	"laminate/packager/source"
+	"laminate/packager/stream"
 )
 
 // readAll reads all pieces of a buildpackage, and gives the first error.
@@ -264,7 +265,7 @@ var _ = Describe("a layer that lies", func() {
 
 	It("unpacks to no more than the limits", func() {
 		o := opener()
-		o.Limits = source.Limits{Bytes: 20_000}
+		o.Limits = stream.Limits{Bytes: 20_000}
 		big := newBlob(layer.Gzip, append(layerOf("acme/root"), make([]byte, 20_000)...))
 		loc := forms["an OCI layout"](liar(big.Layer, big.diffID))
 		Expect(readAll(opener(), loc)).To(Succeed())

@@ -16,7 +16,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/source"
+	"laminate/packager/stream"
 )
 
 var _ = DescribeTable("a small file that unpacks to very much is refused before any of it is unpacked",
@@ -64,10 +64,10 @@ var _ = Describe("a zip file", func() {
 			headers, bodies = append(headers, zip.FileHeader{Name: fmt.Sprint(i)}), append(bodies, "")
 		}
 		o, p := opener(), file("x.zip", zipOf(headers, bodies))
-		o.Limits = source.Limits{Entries: 3000}
+		o.Limits = stream.Limits{Entries: 3000}
 		open(o, p, flatten.Target{})
 		o = opener()
-		o.Limits = source.Limits{Entries: 2999}
+		o.Limits = stream.Limits{Entries: 2999}
 		Expect(openError(o, p)).To(MatchError(ContainSubstring("it has more than the limit of 2999 entries")))
 	})
 
@@ -87,7 +87,7 @@ var _ = Describe("a zip file", func() {
 		binary.LittleEndian.PutUint32(end[16:], 4)
 		p := file("x.zip", bytes.Join([][]byte{[]byte("PK\x03\x04"), data, end}, nil))
 		o := opener()
-		o.Limits = source.Limits{Entries: 100_000}
+		o.Limits = stream.Limits{Entries: 100_000}
 		Expect(allocated(func() {
 			Expect(openError(o, p)).To(MatchError(ContainSubstring("it has more than the limit of 100000 entries")))
 		})).To(BeNumerically("<", 150<<20))

@@ -22,6 +22,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
 
 // dial connects to the Docker daemon.
@@ -54,23 +55,23 @@ func (o *Opener) daemonHas(ctx context.Context, ref string) bool {
 
 // openDaemon opens an image of the Docker daemon, which is pulled before where
 // the policy says so, and saved into the work directory.
-func (o *Opener) openDaemon(ctx context.Context, img *image, ref string, policy PullPolicy, target flatten.Target) error {
+func (o *Opener) openDaemon(ctx context.Context, img *opening, ref string, policy PullPolicy, target flatten.Target) error {
 	if o.DryRun && policy != Never {
 		return o.openUnpulled(ctx, img, ref, policy, target)
 	}
 	key := fmt.Sprintf("docker-daemon:%s %s %s", ref, policy, target)
-	file, err := o.files.get(key, func() (string, error) { return o.save(ctx, ref, policy, target) })
+	file, err := o.files.Do(key, func() (string, error) { return o.save(ctx, ref, policy, target) })
 	if err != nil {
-		return fmt.Errorf("%s: %w", img.name, err)
+		return fmt.Errorf("%s: %w", img.Name, err)
 	}
-	img.saved = true
+	img.Saved = true
 	return o.openDockerArchive(ctx, img, file, "")
 }
 
 // openUnpulled opens what the daemon would have after a pull, without the pull:
 // the image in the registry, or, where the policy or the registry's answer leads
 // there, the one that the daemon has.
-func (o *Opener) openUnpulled(ctx context.Context, img *image, ref string, policy PullPolicy, target flatten.Target) error {
+func (o *Opener) openUnpulled(ctx context.Context, img *opening, ref string, policy PullPolicy, target flatten.Target) error {
 	there := o.daemonHas(ctx, ref)
 	if there && policy == IfNotPresent {
 		return o.openDaemon(ctx, img, ref, Never, target)
@@ -118,8 +119,8 @@ func (o *Opener) save(ctx context.Context, ref string, policy PullPolicy, target
 	if err != nil {
 		return "", err
 	}
-	limits := o.Limits.orDefault()
-	r := &bounded{counted: counted{Reader: interruptible{ctx, reported{saved, task}}}, limits: limits}
+	limits := o.Limits.OrDefault()
+	r := stream.Within(limits, stream.WithContext(ctx, reported{saved, task}), nil)
 	_, err = io.Copy(f, r)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
@@ -240,4 +241,4 @@ func (o *Opener) daemonAuth(ctx context.Context, ref string) (string, error) {
 }
 
 // short tells an error in few words.
-func short(err error) error { return &reworded{err, registry.Shorten(err.Error())} }
+func short(err error) error { return registry.Reword(err, registry.Shorten(err.Error())) }

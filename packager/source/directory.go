@@ -14,12 +14,13 @@ import (
 
 	"laminate/flatten/layer"
 	"laminate/packager/localfile"
+	"laminate/packager/stream"
 )
 
 // readDirectory lists everything below a directory but what is left out.
 // Nothing is opened until its content is asked for; symbolic links are not
 // followed. LeaveOut may be nil.
-func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, limits Limits) ([]layer.File, error) {
+func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, limits stream.Limits) ([]layer.File, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err == nil {
 		root, err = filepath.Abs(root)

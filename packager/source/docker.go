@@ -20,19 +20,21 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
 
-func (o *Opener) openOCIArchive(ctx context.Context, img *image, file, tag string, target flatten.Target) error {
-	a, err := o.archive(ctx, file, img.name)
+func (o *Opener) openOCIArchive(ctx context.Context, img *opening, file, tag string, target flatten.Target) error {
+	a, err := o.archive(ctx, file, img.Name)
 	if err != nil {
 		return err
 	}
 	return img.openLayout(a, tag, target)
 }
 
-func (o *Opener) openDockerArchive(ctx context.Context, img *image, file, ref string) error {
-	a, err := o.archive(ctx, file, img.name)
+func (o *Opener) openDockerArchive(ctx context.Context, img *opening, file, ref string) error {
+	a, err := o.archive(ctx, file, img.Name)
 	if err != nil {
 		return err
 	}
@@ -41,10 +43,10 @@ func (o *Opener) openDockerArchive(ctx context.Context, img *image, file, ref st
 
 // openDocker opens an image of a Docker archive, as `docker save` writes it:
 // that of a reference, or the only one.
-func (i *image) openDocker(a *archive, ref string) error {
+func (i *opening) openDocker(a *archive, ref string) error {
 	img, err := readDocker(i.ctx, a, ref)
 	if err != nil {
-		return fmt.Errorf("%s: %w", i.name, err)
+		return fmt.Errorf("%s: %w", i.Name, err)
 	}
 	i.Image = img
 	return nil
@@ -54,19 +56,19 @@ func (i *image) openDocker(a *archive, ref string) error {
 // the same archive, a manifest.json for older readers. Docker 25.0.0 wrote OCI manifests without
 // layers (moby/moby#47065). Where the layout's image has another number of layers than its config,
 // manifest.json counts.
-func (i *image) openSaved(a *archive, target flatten.Target) error {
+func (i *opening) openSaved(a *archive, target flatten.Target) error {
 	if err := i.openLayout(a, "", target); err != nil {
 		return err
 	}
 	m, err := i.Manifest()
 	if err != nil {
-		return i.wrong(err)
+		return i.Error(err)
 	}
-	c, err := i.config()
+	c, err := i.Config()
 	if err != nil || len(m.Layers) == len(c.RootFS.DiffIDs) {
 		return err
 	}
-	i.stored = false
+	i.Stored = false
 	return i.openDocker(a, "")
 }
 
@@ -173,20 +175,20 @@ func (l *dockerLayer) Uncompressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed := &counted{Reader: interruptible{l.image.ctx, rc}}
+	packed := &stream.Counted{Reader: stream.WithContext(l.image.ctx, rc)}
 	r := bufio.NewReaderSize(packed, 64<<10)
 	magic, err := r.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, rc.Close())
 	}
-	is := compressionIn(magic)
+	is := image.CompressionIn(magic)
 	if is == layer.Uncompressed {
-		return readCloser{r, rc}, nil
+		return stream.ReadCloser{Reader: r, Closer: rc}, nil
 	}
 	unpacked, err := is.Decompress(r)
 	if err != nil {
 		return nil, errors.Join(err, rc.Close())
 	}
-	within := &bounded{counted: counted{Reader: unpacked}, packed: packed, limits: l.image.archive.limits}
-	return readCloser{within, unpacker{unpacked, rc}}, nil
+	within := stream.Within(l.image.archive.limits, unpacked, packed)
+	return stream.ReadCloser{Reader: within, Closer: stream.Unpacker{Decompressor: unpacked, Packed: rc}}, nil
 }

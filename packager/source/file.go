@@ -14,8 +14,10 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/config"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/progress"
+	"laminate/packager/stream"
 )
 
 // local gives the path of a file or directory on this machine.
@@ -23,7 +25,7 @@ func (o *Opener) local(ctx context.Context, loc location.Location) (string, erro
 	if loc.Kind != location.HTTP {
 		return loc.Path, nil
 	}
-	return o.files.get(loc.URL, func() (string, error) { return o.download(ctx, loc) })
+	return o.files.Do(loc.URL, func() (string, error) { return o.download(ctx, loc) })
 }
 
 // tree is a directory or an archive that holds one module.
@@ -48,7 +50,7 @@ func (o *Opener) tree(ctx context.Context, loc location.Location, local string, 
 		}
 		t.file = filepath.Join(local, kind.Descriptor())
 		t.toml = t.file
-		if t.files, err = readDirectory(ctx, local, o.LeaveOut, o.Limits.orDefault()); err != nil {
+		if t.files, err = readDirectory(ctx, local, o.LeaveOut, o.Limits.OrDefault()); err != nil {
 			return nil, fmt.Errorf("%s: %w", loc, err)
 		}
 	} else {
@@ -104,26 +106,26 @@ func (t *tree) hasDescriptor(kind flatten.Kind) error {
 var called = map[flatten.Kind]string{flatten.Buildpack: "a buildpack", flatten.Extension: "an image extension"}
 
 // pack makes a package of the one module.
-func (t *tree) pack(kind flatten.Kind) (*Package, error) {
+func (t *tree) pack(kind flatten.Kind) (*image.Package, error) {
 	data, err := t.read(kind.Descriptor())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", t.name, kind.Descriptor(), err)
 	}
 	parsed, problems := config.ParseModule(kind, t.toml, data)
-	problems = fewProblems(problems)
+	problems = problems.Few()
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	m := &Module{Module: parsed.Module, Doc: parsed.Doc, Source: t.name, File: t.file}
+	m := &image.Module{Module: parsed.Module, Doc: parsed.Doc, Source: t.name, File: t.file}
 	if m.Piece, err = layer.NormalForm(kind, m.Ref(), t.name, t.files); err != nil {
 		return nil, err
 	}
-	return &Package{Name: t.name, Root: m.Ref(), Modules: []*Module{m}, Problems: append(problems.Warnings(), t.doubts(m)...)}, nil
+	return &image.Package{Name: t.name, Root: m.Ref(), Modules: []*image.Module{m}, Problems: append(problems.Warnings(), t.doubts(m)...)}, nil
 }
 
 // doubts warns of a component that cannot work, which is mostly one that
 // nobody has compiled yet.
-func (t *tree) doubts(m *Module) []config.Problem {
+func (t *tree) doubts(m *image.Module) []config.Problem {
 	if m.Kind != flatten.Buildpack || m.IsComposite() {
 		return nil
 	}
@@ -156,7 +158,7 @@ func (t *tree) read(name string) (data []byte, err error) {
 
 // openFile opens the image that a local file or directory, or one from a web
 // server, holds.
-func (o *Opener) openFile(ctx context.Context, img *image, loc location.Location, target flatten.Target) error {
+func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Location, target flatten.Target) error {
 	local, err := o.local(ctx, loc)
 	if err != nil {
 		return err
@@ -192,7 +194,7 @@ func (a *archive) isDocker() bool {
 // archive reads a tar or zip file, compressed or not, once per run. What it is
 // is told by its content; name is for messages.
 func (o *Opener) archive(ctx context.Context, file, name string) (*archive, error) {
-	a, err := o.tars.get(file, func() (*archive, error) { return o.readArchive(ctx, file, name) })
+	a, err := o.tars.Do(file, func() (*archive, error) { return o.readArchive(ctx, file, name) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -231,7 +233,7 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	head := bufio.NewReaderSize(interruptible{ctx, f}, 64<<10)
+	head := bufio.NewReaderSize(stream.WithContext(ctx, f), 64<<10)
 	magic, err := head.Peek(7)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -268,13 +270,13 @@ func unsupportedKind(magic []byte) error {
 func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compression, name string, size int64) (_ *archive, err error) {
 	task := o.log().Start(progress.Reading, progress.Subject{Name: name}, size)
 	defer func() { task.Done(err) }()
-	packed := &counted{Reader: reported{f, task}}
+	packed := &stream.Counted{Reader: reported{f, task}}
 	r, err := c.DecompressArchive(packed)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close() // its errors come when it is read
-	return o.readTarStream(ctx, &bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()}, size)
+	return o.readTarStream(ctx, stream.Within(o.Limits.OrDefault(), r, packed), size)
 }
 
 // reported tells a task of what is read.

@@ -17,6 +17,9 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
+	"laminate/packager/progress"
+	"laminate/packager/stream"
 )
 
 func tarSeed(headers ...tar.Header) []byte {
@@ -55,7 +58,7 @@ func FuzzTar(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(sparseSeed(7 << 30))
 	f.Add(sparseSeed(10))
-	limits := Limits{Bytes: 1 << 20, Entries: 100, Ratio: 1000}
+	limits := stream.Limits{Bytes: 1 << 20, Entries: 100, Ratio: 1000}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		total := int64(0)
 		a, err := readTar(context.Background(), bytes.NewReader(data), limits, int64(len(data)), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
@@ -104,14 +107,14 @@ func FuzzLayout(f *testing.F) {
 	f.Fuzz(func(t *testing.T, version, index, tag string) {
 		blobs := memoryBlobs{"oci-layout": version, "index.json": index, "blobs/sha256/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a": "{}"}
 		for _, target := range []flatten.Target{{}, {OS: "linux", Arch: "amd64"}} {
-			i := &image{ctx: context.Background(), name: "x", limits: Limits{}.orDefault()}
+			i := &opening{ctx: context.Background(), Raw: image.Raw{Name: "x", Limits: stream.Limits{}.OrDefault(), Log: progress.Discard}}
 			err := i.openLayout(blobs, tag, target)
 			if (err == nil) != (i.Image != nil) {
 				t.Fatalf("image %v, error %v", i.Image, err)
 			}
 			if err == nil {
-				if _, err = i.layers(); err == nil {
-					_, _ = i.pack(flatten.Buildpack)
+				if img, err := i.view(); err == nil {
+					_, _ = img.Package(flatten.Buildpack)
 				}
 			}
 		}

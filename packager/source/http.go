@@ -14,6 +14,7 @@ import (
 	"laminate/packager/location"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
 
 // webFile is what is kept of a file from a web server beside the file itself.
@@ -86,7 +87,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, key string,
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the server says %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
-	limit := o.Limits.orDefault().Bytes
+	limit := o.Limits.OrDefault().Bytes
 	if resp.ContentLength > limit {
 		return "", fmt.Errorf("it has %d bytes, more than the limit of %d", resp.ContentLength, limit)
 	}
@@ -98,7 +99,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, key string,
 	}
 	kept := o.Cache.Create(key)
 	defer kept.Discard()
-	n, err := io.Copy(io.MultiWriter(f, kept), io.LimitReader(interruptible{ctx, reported{resp.Body, task}}, limit+1))
+	n, err := io.Copy(io.MultiWriter(f, kept), io.LimitReader(stream.WithContext(ctx, reported{resp.Body, task}), limit+1))
 	if err == nil && n > limit {
 		err = fmt.Errorf("it has more bytes than the limit of %d", limit)
 	}
@@ -129,7 +130,7 @@ func explainHTTP(err error) error {
 		return err
 	}
 	if refused := registry.Certificate(err); refused != "" {
-		return &reworded{err, refused}
+		return registry.Reword(err, refused)
 	}
-	return &reworded{err, location.RedactText(registry.Shorten(err.Error()))}
+	return registry.Reword(err, location.RedactText(registry.Shorten(err.Error())))
 }

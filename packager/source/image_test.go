@@ -14,8 +14,8 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/location"
-	"laminate/packager/source"
 )
 
 // forms are the places that an image can be opened from.
@@ -68,7 +68,7 @@ var loose = map[string]func(v1.Image) location.Location{
 	},
 }
 
-func openAt(loc location.Location, target flatten.Target) (*source.Package, error) {
+func openAt(loc location.Location, target flatten.Target) (*image.Package, error) {
 	return opener().Package(context.Background(), loc, flatten.Buildpack, target)
 }
 

@@ -11,12 +11,12 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/location"
-	"laminate/packager/source"
 )
 
 // labelled is a package of the sample with another entry for acme/a.
-func labelled(change func(*flatten.LayerInfo)) (location.Location, *source.Package, error) {
+func labelled(change func(*flatten.LayerInfo)) (location.Location, *image.Package, error) {
 	loc := at(location.OCILayout, layoutOfOne(sample{compression: layer.Gzip, change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
 		root := l["acme/root"]["1.0.0"]
 		root.Stacks = nil

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -16,12 +15,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/localfile"
 	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
-
-// refNameKey is the annotation that holds a tag (OCI image layout).
-const refNameKey = "org.opencontainers.image.ref.name"
 
 // blobs are the files of an OCI layout: in a directory, or in a tar.
 type blobs interface {
@@ -58,24 +56,24 @@ func isLayout(dir string) bool {
 type layout struct{ blobs }
 
 // openLayout opens an image of an OCI layout: that of a tag, or the only one.
-func (i *image) openLayout(b blobs, tag string, target flatten.Target) error {
+func (i *opening) openLayout(b blobs, tag string, target flatten.Target) error {
 	l := layout{b}
 	if dir, ok := b.(dirBlobs); ok {
-		i.layoutDir = string(dir)
+		i.LayoutDir = string(dir)
 	}
 	index, err := l.index(i.ctx)
-	holds := manyNames
+	holds := image.ManyNames
 	if err == nil && tag != "" {
-		index, err = tagged(index, tag)
-		holds = oneName
+		index, err = image.Tagged(index, tag)
+		holds = image.OneName
 	}
 	if err == nil {
-		i.Image, err = pick(i.ctx, l, index, holds, target)
+		i.Image, err = image.Pick(i.ctx, l, index, holds, target)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", i.name, err)
+		return fmt.Errorf("%s: %w", i.Name, err)
 	}
-	i.stored = true
+	i.Stored = true
 	return nil
 }
 
@@ -104,36 +102,12 @@ func (l layout) index(ctx context.Context) (*v1.IndexManifest, error) {
 	return index, nil
 }
 
-// tagged keeps what an index has of a tag.
-func tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
-	of := *index
-	of.Manifests = slices.DeleteFunc(slices.Clone(index.Manifests), func(d v1.Descriptor) bool { return d.Annotations[refNameKey] != tag })
-	if len(of.Manifests) > 0 {
-		return &of, nil
-	}
-	if tags := tagsOf(index); len(tags) > 0 {
-		return nil, noImage{fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))}
-	}
-	return nil, noImage{fmt.Errorf("it has no tag %q, nor any other", tag)}
-}
-
-func tagsOf(index *v1.IndexManifest) []string {
-	var tags []string
-	for _, d := range index.Manifests {
-		if tag := d.Annotations[refNameKey]; tag != "" {
-			tags = append(tags, fmt.Sprintf("%q", tag))
-		}
-	}
-	slices.Sort(tags)
-	return slices.Compact(tags)
-}
-
 func (l layout) file(ctx context.Context, name string) ([]byte, error) {
 	r, _, err := l.open(name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readAll(interruptible{ctx, r})
+	data, err := readAll(stream.WithContext(ctx, r))
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -152,7 +126,7 @@ func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
 	if size != d.Size {
 		return nil, errors.Join(fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, size, d.Size), r.Close())
 	}
-	return &verified{ReadCloser: r, want: d.Digest, hash: newHash()}, nil
+	return stream.Verify(r, d.Digest), nil
 }
 
 // document reads a blob that is to be held in memory.
@@ -164,12 +138,12 @@ func (l layout) document(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(interruptible{ctx, r})
+	data, err := io.ReadAll(stream.WithContext(ctx, r))
 	return data, errors.Join(err, r.Close())
 }
 
 // subIndex implements catalog.
-func (l layout) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
+func (l layout) SubIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
 	data, err := l.document(ctx, d)
 	if err != nil {
 		return nil, err
@@ -178,7 +152,7 @@ func (l layout) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifes
 }
 
 // image implements catalog.
-func (l layout) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
+func (l layout) Image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
 	manifest, err := l.document(ctx, d)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/registry"
 )
 
@@ -19,8 +20,8 @@ type remoteCatalog struct {
 }
 
 // openRegistry opens an image of a registry.
-func (i *image) openRegistry(ref string, target flatten.Target) error {
-	i.remote, i.stored = true, true
+func (i *opening) openRegistry(ref string, target flatten.Target) error {
+	i.Remote, i.Stored = true, true
 	parsed, err := i.parseReference(ref)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	puller := i.puller
 	if puller == nil {
 		if puller, err = remote.NewPuller(i.registryOptions.Remote(i.ctx)...); err != nil {
-			return i.wrong(err)
+			return i.Error(err)
 		}
 	}
 	c := remoteCatalog{parsed.Context(), puller}
@@ -38,15 +39,15 @@ func (i *image) openRegistry(ref string, target flatten.Target) error {
 	case d.MediaType.IsIndex():
 		var index *v1.IndexManifest
 		if index, err = registry.ParseIndex(d.Manifest); err == nil {
-			i.Image, err = pick(i.ctx, c, index, oneName, target)
+			i.Image, err = image.Pick(i.ctx, c, index, image.OneName, target)
 		}
 	case d.MediaType.IsImage():
-		i.Image, err = imageOnly(d.Image())
+		i.Image, err = image.ImageOnly(d.Image())
 	default:
 		err = fmt.Errorf("not an image: its media type is %q", d.MediaType)
 	}
 	if err != nil {
-		return i.wrong(err)
+		return i.Error(err)
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (c remoteCatalog) get(ctx context.Context, ref name.Reference) (*remote.Des
 }
 
 // subIndex implements catalog.
-func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
+func (c remoteCatalog) SubIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error) {
 	got, err := c.get(ctx, c.repository.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (c remoteCatalog) subIndex(ctx context.Context, d v1.Descriptor) (*v1.Index
 }
 
 // image implements catalog.
-func (c remoteCatalog) image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
+func (c remoteCatalog) Image(ctx context.Context, d v1.Descriptor) (v1.Image, error) {
 	got, err := c.get(ctx, c.repository.Digest(d.Digest.String()))
 	if err != nil {
 		return nil, err

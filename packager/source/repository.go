@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/registry"
 )
@@ -69,18 +70,18 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	return tags, nil
 }
 
-// Base opens one of the images, as [Opener.Base] does, for its labels and its
+// Image opens one of the images, as [Opener.Image] does, for its labels and its
 // manifest: layers cannot be read.
-func (r *Repository) Base(ctx context.Context, tag string, target flatten.Target) (*Base, error) {
-	img := r.opener.image(ctx, r.written+":"+tag)
+func (r *Repository) Image(ctx context.Context, tag string, target flatten.Target) (*image.Image, error) {
+	img := r.opener.opening(ctx, r.written+":"+tag)
 	img.puller = r.puller
-	if err := img.openRegistry(img.name, target); err != nil {
+	if err := img.openRegistry(img.Name, target); err != nil {
 		return nil, err
 	}
 	if err := img.checkTarget(target); err != nil {
 		return nil, err
 	}
-	return img.base()
+	return img.view()
 }
 
 func (r *Repository) wrong(err error) error {

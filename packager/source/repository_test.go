@@ -100,13 +100,13 @@ var _ = Describe("a repository", func() {
 		repo, err := (&source.Opener{}).Repository(ctx, host+"/acme/root")
 		Expect(err).NotTo(HaveOccurred())
 		for range 3 {
-			base, err := repo.Base(ctx, "1", amd64)
+			base, err := repo.Image(ctx, "1", amd64)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(base.Name).To(Equal(host + "/acme/root:1"))
 		}
 		Expect(logins).To(Equal(1))
 		large = true
-		_, err = repo.Base(ctx, "1", amd64)
+		_, err = repo.Image(ctx, "1", amd64)
 		Expect(err).To(MatchError(host + "/acme/root:1: the answer is larger than 16 MiB"))
 	})
 

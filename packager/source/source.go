@@ -22,13 +22,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/flatten"
-	"laminate/flatten/layer"
 	"laminate/packager/cache"
-	"laminate/packager/config"
 	"laminate/packager/daemon"
+	"laminate/packager/image"
 	"laminate/packager/location"
+	"laminate/packager/once"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
 
 // Opener opens sources. Its zero value works for directories, OCI layouts and
@@ -66,15 +67,15 @@ type Opener struct {
 	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
 	// makes it, and removes it when nothing opened here is in use any more.
 	WorkDir string
-	Limits  Limits
+	Limits  stream.Limits
 	Log     progress.Log // nil is progress.Discard
 	// LeaveOut, where it is set, tells which files and directories are no part
 	// of the directories that hold them, by their absolute paths: what a run
 	// writes must not be what the next one reads.
 	LeaveOut func(path string) bool
 
-	files memo[string]   // downloads and saved images, by where they come from
-	tars  memo[*archive] // archives that were read, by path
+	files once.Map[string, string]   // downloads and saved images, by where they come from
+	tars  once.Map[string, *archive] // archives that were read, by path
 }
 
 // PullPolicy tells when the Docker daemon pulls an image before it is read.
@@ -96,45 +97,11 @@ func ParsePullPolicy(s string) (PullPolicy, error) {
 	return "", fmt.Errorf("invalid pull policy %q; use always, if-not-present or never", s)
 }
 
-// Package is a buildpack, an extension or a buildpackage that was opened.
-type Package struct {
-	// Name is what its author calls it, for messages.
-	Name string
-	// Root is the package's own ref: that of the metadata label, or the only
-	// module of a directory or archive.
-	Root flatten.Ref
-	// Modules are sorted: the root first, the others by ref.
-	Modules []*Module
-	// Target is the image's operating system, architecture and variant. It is
-	// zero for directories and archives.
-	Target flatten.Target
-	// Problems are the doubts about a buildpack.toml that keep nobody from
-	// using it.
-	Problems []config.Problem
-}
-
-// Module is a buildpack or extension with its content.
-type Module struct {
-	flatten.Module
-	// Doc tells where things stand in the buildpack.toml; it is empty for
-	// modules out of images.
-	Doc config.Doc
-	// Source names where the module comes from, for messages.
-	Source string
-	// Piece is the content.
-	Piece layer.Piece
-	// Layer is the image layer that holds the content; nil for directories
-	// and archives.
-	Layer *Layer
-	// File is the path of the buildpack.toml as the user can open it, or "".
-	File string
-}
-
 // Package opens a buildpack, an extension or a buildpackage. Target chooses
 // among the images of an index and the folders that a directory or archive has
 // for targets; where it is zero there must be but one image. The context
 // bounds all reading, also what happens later.
-func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatten.Kind, target flatten.Target) (*Package, error) {
+func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatten.Kind, target flatten.Target) (*image.Package, error) {
 	if loc.Kind == location.HTTP || loc.Kind == location.Path {
 		local, err := o.local(ctx, loc)
 		if err != nil {
@@ -148,20 +115,20 @@ func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatte
 			return tree.pack(kind)
 		}
 	}
-	opened, err := o.open(ctx, loc, target)
+	opened, err := o.Image(ctx, loc, target)
 	if err != nil {
 		return nil, err
 	}
-	return opened.pack(kind)
+	return opened.Package(kind)
 }
 
-// Image opens an image, of which every blob is checked when it is read.
-func (o *Opener) Image(ctx context.Context, loc location.Location, target flatten.Target) (v1.Image, error) {
+// Image opens an image. The context bounds all reading, also what happens later.
+func (o *Opener) Image(ctx context.Context, loc location.Location, target flatten.Target) (*image.Image, error) {
 	opened, err := o.open(ctx, loc, target)
 	if err != nil {
 		return nil, err
 	}
-	return opened.checked()
+	return opened.view()
 }
 
 // Config returns platform and labels of an image, for callers that need no more
@@ -173,26 +140,26 @@ func (o *Opener) Config(ctx context.Context, loc location.Location, target flatt
 		if err != nil {
 			return nil, err
 		}
-		return img.config()
+		return img.Config()
 	}
 	policy := cmp.Or(o.PullPolicy, Always)
 	if o.DryRun && policy != Never {
-		img := o.image(ctx, loc.String())
+		img := o.opening(ctx, loc.String())
 		if err := o.openUnpulled(ctx, img, loc.Ref, policy, target); err != nil {
 			return nil, err
 		}
-		return img.config()
+		return img.Config()
 	}
 	config, err := o.daemonConfig(ctx, loc.Ref, policy, target)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", loc, err)
 	}
-	return config, platformOf(loc.String(), config, target)
+	return config, image.CheckTarget(loc.String(), config, target)
 }
 
 // open opens the image at a location.
-func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*image, error) {
-	img := o.image(ctx, loc.String())
+func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*opening, error) {
+	img := o.opening(ctx, loc.String())
 	var err error
 	switch loc.Kind {
 	case location.Path, location.HTTP:
@@ -224,9 +191,12 @@ func (o *Opener) open(ctx context.Context, loc location.Location, target flatten
 	return img, img.checkTarget(target)
 }
 
-// image gives an image that is still to be opened.
-func (o *Opener) image(ctx context.Context, name string) *image {
-	return &image{ctx: ctx, name: name, registryOptions: o.registry(), limits: o.Limits.orDefault(), workDir: o.WorkDir, log: o.log()}
+// opening returns an image that is still to be opened.
+func (o *Opener) opening(ctx context.Context, name string) *opening {
+	return &opening{
+		ctx: ctx, registryOptions: o.registry(),
+		Raw: image.Raw{Name: name, Limits: o.Limits.OrDefault(), WorkDir: o.WorkDir, Log: o.log()},
+	}
 }
 
 func (o *Opener) registry() registry.Options {
@@ -241,7 +211,7 @@ func (o *Opener) log() progress.Log {
 }
 
 // openName opens a plain REF of the command line.
-func (o *Opener) openName(ctx context.Context, img *image, ref string, target flatten.Target) error {
+func (o *Opener) openName(ctx context.Context, img *opening, ref string, target flatten.Target) error {
 	if o.FromDaemon && (o.PullPolicy == Never || o.daemonHas(ctx, ref)) {
 		return o.openDaemon(ctx, img, ref, cmp.Or(o.PullPolicy, IfNotPresent), target)
 	}
@@ -249,10 +219,10 @@ func (o *Opener) openName(ctx context.Context, img *image, ref string, target fl
 }
 
 // parseReference reads a reference and remembers nothing of the network.
-func (i *image) parseReference(ref string) (name.Reference, error) {
+func (i *opening) parseReference(ref string) (name.Reference, error) {
 	parsed, err := i.registryOptions.ParseReference(ref)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", i.name, err)
+		return nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
 	return parsed, nil
 }

@@ -32,7 +32,7 @@ var _ = Describe("a named pipe or a device in the place of a file", func() {
 		o := &source.Opener{WorkDir: GinkgoT().TempDir()}
 		_, err := o.Package(context.Background(), loc, flatten.Buildpack, flatten.Target{})
 		Expect(err).To(MatchError(ContainSubstring(why)))
-		_, err = o.Base(context.Background(), loc, amd64)
+		_, err = o.Image(context.Background(), loc, amd64)
 		Expect(err).To(MatchError(ContainSubstring(why)))
 		_, err = o.Tars(context.Background(), loc, amd64, func(string) bool { return false })
 		Expect(err).To(MatchError(ContainSubstring(why)))

@@ -13,6 +13,7 @@ import (
 
 	"laminate/flatten/layer"
 	"laminate/packager/localfile"
+	"laminate/packager/stream"
 )
 
 // errNoTar is what is wrong with a file that does not begin as a tar does.
@@ -71,7 +72,7 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
 	end := int64(0)
-	a, err := readTar(ctx, f, o.Limits.orDefault(), file.info.Size(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+	a, err := readTar(ctx, f, o.Limits.OrDefault(), file.info.Size(), func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
 		if layer.IsSparse(h) {
 			return spool.keep(r, h.Size)
 		}
@@ -94,14 +95,14 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 func (o *Opener) readTarStream(ctx context.Context, r io.Reader, packed int64) (_ *archive, err error) {
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
-	a, err := readTar(ctx, r, o.Limits.orDefault(), packed, func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
+	a, err := readTar(ctx, r, o.Limits.OrDefault(), packed, func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error) {
 		return spool.keep(r, h.Size)
 	})
 	if err != nil {
 		return nil, err
 	}
 	// What follows the end of the tar must be sound too: it ends the compressed stream.
-	_, err = io.Copy(io.Discard, interruptible{ctx, r})
+	_, err = io.Copy(io.Discard, stream.WithContext(ctx, r))
 	return a, err
 }
 
@@ -110,7 +111,7 @@ type keeper func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), err
 
 // readTar lists the tar of a file of packed bytes. All entries that an archive
 // cannot have are reported together.
-func readTar(ctx context.Context, r io.Reader, limits Limits, packed int64, keep keeper) (*archive, error) {
+func readTar(ctx context.Context, r io.Reader, limits stream.Limits, packed int64, keep keeper) (*archive, error) {
 	a := newArchive(limits, packed)
 	last := &tail{r: r}
 	tr := tar.NewReader(last)
@@ -157,7 +158,7 @@ func readTar(ctx context.Context, r io.Reader, limits Limits, packed int64, keep
 			continue
 		}
 		if f.Mode.IsRegular() && f.Open == nil {
-			if f.Open, err = keep(h, interruptible{ctx, tr}); err != nil {
+			if f.Open, err = keep(h, stream.WithContext(ctx, tr)); err != nil {
 				return nil, fmt.Errorf("%s: %w", f.Path, err)
 			}
 		}

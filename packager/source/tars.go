@@ -12,7 +12,9 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/location"
+	"laminate/packager/stream"
 )
 
 // Tars gives what a location holds as uncompressed tar streams: one for a
@@ -34,7 +36,7 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 			return nil, fmt.Errorf("%s: %w", loc, err)
 		}
 		if info.IsDir() && !isLayout(local) {
-			files, err := readDirectory(ctx, local, nil, o.Limits.orDefault())
+			files, err := readDirectory(ctx, local, nil, o.Limits.OrDefault())
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", loc, err)
 			}
@@ -53,33 +55,29 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 			}
 		}
 	}
-	img, err := o.open(ctx, loc, target)
-	if err != nil {
-		return nil, err
-	}
-	layers, err := img.layers()
+	img, err := o.Image(ctx, loc, target)
 	if err != nil {
 		return nil, err
 	}
 	var tars []layer.Opener
-	for _, l := range layers {
-		if img.remote && img.stored {
+	for _, l := range img.Contents() {
+		if l.Mountable != nil {
 			tars = append(tars, func(context.Context) (io.ReadCloser, error) { return o.openFetched(l) })
 		} else {
-			tars = append(tars, l.open)
+			tars = append(tars, l.Open)
 		}
 	}
 	return tars, nil
 }
 
-// openFetched gives the tar of a layer that was brought to this machine when
+// openFetched returns the tar of a layer that was brought to this machine when
 // it was asked for first: it may be asked for again.
-func (o *Opener) openFetched(l *Layer) (io.ReadCloser, error) {
+func (o *Opener) openFetched(l *image.Layer) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
 		return nil, err
 	}
-	file, err := o.files.get(digest.String(), func() (string, error) { return l.fetch(o.WorkDir) })
+	file, err := o.files.Do(digest.String(), func() (string, error) { return fetch(l, o.WorkDir) })
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +88,8 @@ func (o *Opener) openFetched(l *Layer) (io.ReadCloser, error) {
 	return l.Unpack(f)
 }
 
-// fetch brings the blob into dir, where it stays.
-func (l *Layer) fetch(dir string) (string, error) {
+// fetch brings the blob of a layer into dir, where it stays.
+func fetch(l *image.Layer, dir string) (string, error) {
 	if dir == "" {
 		return "", errNoWorkDir
 	}
@@ -136,7 +134,7 @@ func (o *Opener) openTar(ctx context.Context, file string, a *archive, name stri
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	packed := &counted{Reader: interruptible{ctx, f}}
+	packed := &stream.Counted{Reader: stream.WithContext(ctx, f)}
 	head := bufio.NewReaderSize(packed, 64<<10)
 	magic, err := head.Peek(4)
 	if err != nil {
@@ -151,11 +149,11 @@ func (o *Opener) openTar(ctx context.Context, file string, a *archive, name stri
 		}
 		return asTar(a.files)(ctx)
 	}
-	r, err := compressionIn(magic).DecompressArchive(head)
+	r, err := image.CompressionIn(magic).DecompressArchive(head)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}
-	return readCloser{&bounded{counted: counted{Reader: r}, packed: packed, limits: o.Limits.orDefault()}, unpacker{r, f}}, nil
+	return stream.ReadCloser{Reader: stream.Within(o.Limits.OrDefault(), r, packed), Closer: stream.Unpacker{Decompressor: r, Packed: f}}, nil
 }
 
 // asTar writes files as a tar while it is read.

@@ -21,11 +21,12 @@ import (
 	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/flatten/layer"
+	"laminate/packager/image"
 	"laminate/packager/source"
 )
 
 // open opens a buildpack that must be fine.
-func open(o *source.Opener, p string, target flatten.Target) *source.Package {
+func open(o *source.Opener, p string, target flatten.Target) *image.Package {
 	GinkgoHelper()
 	opened, err := o.Package(context.Background(), path(p), flatten.Buildpack, target)
 	Expect(err).NotTo(HaveOccurred())
@@ -230,7 +231,7 @@ var _ = Describe("folders for targets", func() {
 		t["linux/bin/build"] = "#!linux"
 		return t
 	}
-	rel := func(m *source.Module) (names []string) {
+	rel := func(m *image.Module) (names []string) {
 		for _, line := range listing(m.Piece)[2:] {
 			names = append(names, strings.TrimPrefix(strings.Fields(line)[2], "/cnb/buildpacks/acme_a/1.0.0/"))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"laminate/flatten/layer"
 	"laminate/packager/localfile"
+	"laminate/packager/stream"
 )
 
 // linkLimit bounds the targets of symbolic links in zip files.
@@ -19,7 +20,7 @@ const linkLimit = 4096
 
 // readZip lists a zip file. Contents are checked and spooled.
 func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err error) {
-	limits := o.Limits.orDefault()
+	limits := o.Limits.OrDefault()
 	r, err := localfile.Open(file.path)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (a *archive) zipEntry(ctx context.Context, f *zip.File, spool *spooler) err
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		entry.Open, err = spool.keep(interruptible{ctx, rc}, entry.Size)
+		entry.Open, err = spool.keep(stream.WithContext(ctx, rc), entry.Size)
 		if err := errors.Join(err, rc.Close()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

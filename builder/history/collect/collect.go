@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"laminate/packager/image"
+
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
@@ -18,13 +20,12 @@ import (
 	"laminate/flatten"
 	"laminate/packager/progress"
 	"laminate/packager/registry"
-	"laminate/packager/source"
 )
 
 // Images is a repository. [source.Repository] is one.
 type Images interface {
 	Tags(context.Context) ([]string, error)
-	Base(ctx context.Context, tag string, target flatten.Target) (*source.Base, error)
+	Image(ctx context.Context, tag string, target flatten.Target) (*image.Image, error)
 }
 
 // DefaultJobs is how many images are read at once where Options say nothing.
@@ -199,7 +200,7 @@ func (r *run) readAll(ctx context.Context, versions []string) error {
 func (r *run) read(ctx context.Context, version string) (_ *reading, err error) {
 	task := r.Log.Start(progress.Reading, progress.Subject{Name: r.Builder + ":" + version}, -1)
 	defer func() { task.Done(err) }()
-	base, err := r.Images.Base(ctx, version, r.Target)
+	base, err := r.Images.Image(ctx, version, r.Target)
 	if err != nil {
 		return nil, err
 	}

@@ -8,12 +8,13 @@ import (
 	"slices"
 	"time"
 
+	"laminate/packager/image"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/builder/history"
 	"laminate/flatten"
 	"laminate/packager/registry"
-	"laminate/packager/source"
 )
 
 // Annotations of a manifest (OCI image spec, "Pre-Defined Annotation Keys").
@@ -37,8 +38,8 @@ type reading struct {
 
 // newReading reads the labels of a builder. It gives nothing that
 // [history.File.Check] would not accept as a history of one release.
-func newReading(builder, version string, base *source.Base) (*reading, error) {
-	labels := base.Config.Config.Labels
+func newReading(builder, version string, img *image.Image) (*reading, error) {
+	labels := img.Config.Config.Labels
 	value, is := labels[flatten.BuilderMetadataLabel]
 	if !is {
 		return nil, fmt.Errorf("it is no builder: it has no label %s", flatten.BuilderMetadataLabel)
@@ -51,12 +52,16 @@ func newReading(builder, version string, base *source.Base) (*reading, error) {
 	if err := json.Unmarshal([]byte(value), &metadata); err != nil {
 		return nil, fmt.Errorf("label %s: %w", flatten.BuilderMetadataLabel, err)
 	}
-	manifest, err := base.Manifest()
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	listed, err := img.Modules(flatten.Buildpack)
 	if err != nil {
 		return nil, err
 	}
 	modules := flatten.Modules{}
-	for _, m := range base.Modules[flatten.Buildpack] {
+	for _, m := range listed {
 		modules[m.Ref()] = m.Module
 	}
 	if len(modules) == 0 {
@@ -67,13 +72,13 @@ func newReading(builder, version string, base *source.Base) (*reading, error) {
 		return nil, err
 	}
 	r := &reading{release: history.Release{
-		Version: version, Date: made(base.Config, manifest), Buildpacks: top,
+		Version: version, Date: made(img.Config, manifest), Buildpacks: top,
 		Lifecycle: text(metadata.Lifecycle.Version), BuildImage: text(manifest.Annotations[baseImageAnnotation]),
 	}}
 	if err := r.expand(modules); err != nil {
 		return nil, err
 	}
-	r.measure(base, manifest)
+	r.measure(img, listed, manifest)
 	return r, r.check(builder)
 }
 
@@ -169,17 +174,17 @@ func (r *reading) expand(modules flatten.Modules) error {
 }
 
 // measure notes the layers, and what of each a buildpack takes.
-func (r *reading) measure(base *source.Base, manifest *v1.Manifest) {
+func (r *reading) measure(img *image.Image, listed []*image.Module, manifest *v1.Manifest) {
 	holds := map[v1.Hash][]flatten.Ref{} // by diffID
-	for _, m := range base.Modules[flatten.Buildpack] {
+	for _, m := range listed {
 		holds[m.Layer.Diff] = m.Layer.Refs
 	}
 	r.shares = map[flatten.Ref]int64{}
-	for i, l := range manifest.Layers { // as many as diffIDs: source has seen to it
-		diffID := base.Config.RootFS.DiffIDs[i]
+	for i, l := range manifest.Layers { // as many as diffIDs: package image has seen to it
+		diffID := img.Config.RootFS.DiffIDs[i]
 		refs := holds[diffID]
 		delete(holds, diffID) // a layer may be there twice
-		lengths := lengthsOf(base.Recipes.Facts(diffID), refs)
+		lengths := lengthsOf(img.Recipes.Facts(diffID), refs)
 		for j, part := range split(l.Size, lengths) {
 			r.shares[refs[j]] = part
 		}

@@ -1,4 +1,4 @@
-package source
+package image
 
 import (
 	"bufio"
@@ -18,6 +18,7 @@ import (
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/progress"
+	"laminate/packager/stream"
 )
 
 // Layer is one layer of an image. Compressed checks digest and size while it
@@ -43,7 +44,7 @@ type Layer struct {
 	// can be mounted; nil for layers from elsewhere.
 	Mountable name.Reference
 
-	image *image
+	image *Image
 }
 
 // Reuse gives the layer in the shape in which it goes into another image: it
@@ -73,16 +74,16 @@ func (l *Layer) Descriptor() (*v1.Descriptor, error) {
 // in an OCI layout; "" where there is none.
 func (l *Layer) File() string {
 	digest, err := l.Digest()
-	if l.image.layoutDir == "" || err != nil || digest.Algorithm != "sha256" {
+	if l.image.raw.LayoutDir == "" || err != nil || digest.Algorithm != "sha256" {
 		return ""
 	}
-	return filepath.Join(l.image.layoutDir, "blobs", "sha256", digest.Hex)
+	return filepath.Join(l.image.raw.LayoutDir, "blobs", "sha256", digest.Hex)
 }
 
 // Within reports where so much content, unpacked from so many bytes, is beyond
 // the limits.
 func (l *Layer) Within(content, packed int64) error {
-	return l.image.limits.check(content, max(packed, 1))
+	return l.image.raw.Limits.Check(content, max(packed, 1))
 }
 
 // Exists tells whether the registry that the layer is in still has it.
@@ -93,7 +94,7 @@ func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }
 // blob of an OCI layout must be there, with its size. Layers of registries and of
 // the Docker daemon are not asked for.
 func (l *Layer) Check(ctx context.Context) error {
-	if l.image.remote || l.image.saved {
+	if l.image.raw.Remote || l.image.raw.Saved {
 		return nil
 	}
 	if l.Stored {
@@ -103,11 +104,11 @@ func (l *Layer) Check(ctx context.Context) error {
 		}
 		return rc.Close()
 	}
-	rc, err := l.open(ctx)
+	rc, err := l.Open(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, interruptible{ctx, rc})
+	_, err = io.Copy(io.Discard, stream.WithContext(ctx, rc))
 	return errors.Join(err, rc.Close())
 }
 
@@ -121,10 +122,11 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 }
 
 // Uncompressed implements v1.Layer.
-func (l *Layer) Uncompressed() (io.ReadCloser, error) { return l.open(l.image.ctx) }
+func (l *Layer) Uncompressed() (io.ReadCloser, error) { return l.Open(l.image.ctx) }
 
-// open gives the layer's tar, of which the diffID is checked.
-func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
+// Open returns the layer's tar, of which the diffID is checked. The caller closes
+// it. Reading ends with the context.
+func (l *Layer) Open(ctx context.Context) (io.ReadCloser, error) {
 	if !l.Stored {
 		rc, err := l.Layer.Uncompressed()
 		if err != nil {
@@ -142,7 +144,7 @@ func (l *Layer) open(ctx context.Context) (io.ReadCloser, error) {
 // Unpack gives the tar in a blob of the layer that somebody reads; the diffID
 // is checked. Who closes it closes the blob.
 func (l *Layer) Unpack(blob io.ReadCloser) (io.ReadCloser, error) {
-	packed := &counted{Reader: blob}
+	packed := &stream.Counted{Reader: blob}
 	if l.Compression == layer.Uncompressed {
 		return l.unpacked(packed, blob, nil), nil
 	}
@@ -150,13 +152,13 @@ func (l *Layer) Unpack(blob io.ReadCloser) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Join(l.wrong(err), blob.Close())
 	}
-	return l.unpacked(rc, unpacker{rc, blob}, packed), nil
+	return l.unpacked(rc, stream.Unpacker{Decompressor: rc, Packed: blob}, packed), nil
 }
 
-func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *counted) *unpackedLayer {
+func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *stream.Counted) *unpackedLayer {
 	return &unpackedLayer{
-		layer: l, Closer: c, sum: newHash(), packed: packed,
-		r: &bounded{counted: counted{Reader: interruptible{l.image.ctx, r}}, packed: packed, limits: l.image.limits},
+		layer: l, Closer: c, sum: stream.NewHash(), packed: packed,
+		r: stream.Within(l.image.raw.Limits, stream.WithContext(l.image.ctx, r), packed),
 	}
 }
 
@@ -166,12 +168,12 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, l.wrong(err)
 	}
-	r := bufio.NewReaderSize(interruptible{ctx, interruptible{l.image.ctx, rc}}, 64<<10)
+	r := bufio.NewReaderSize(stream.WithContext(ctx, stream.WithContext(l.image.ctx, rc)), 64<<10)
 	magic, err := r.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(l.wrong(err), rc.Close())
 	}
-	if is := compressionIn(magic); is != l.Compression && err == nil {
+	if is := CompressionIn(magic); is != l.Compression && err == nil {
 		return nil, errors.Join(l.wrong(fmt.Errorf("its media type says %s, but it is %s", said(l.Compression), said(is))), rc.Close())
 	}
 	size, err := l.Size()
@@ -179,10 +181,10 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 		return nil, errors.Join(l.wrong(err), rc.Close())
 	}
 	verb := progress.Reading
-	if l.image.remote {
+	if l.image.raw.Remote {
 		verb = progress.Downloading
 	}
-	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.log.Start(verb, l.subject(), size)}, nil
+	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.raw.Log.Start(verb, l.subject(), size)}, nil
 }
 
 // subject names the layer in progress: by what it holds, or else by its digest.
@@ -221,7 +223,7 @@ func (l *Layer) wrong(err error) error {
 			what = d
 		}
 	}
-	return layerError{l.image.wrong(fmt.Errorf("layer %s: %w", what, err))}
+	return layerError{l.image.raw.Error(fmt.Errorf("layer %s: %w", what, err))}
 }
 
 // compressionOf reads a layer's media type.
@@ -239,8 +241,8 @@ func compressionOf(mediaType types.MediaType) (layer.Compression, error) {
 	return "", fmt.Errorf("media type %q is not supported", mediaType)
 }
 
-// compressionIn tells a compression by the first bytes of a blob.
-func compressionIn(magic []byte) layer.Compression {
+// CompressionIn returns the compression that the first four bytes of a blob show.
+func CompressionIn(magic []byte) layer.Compression {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		return layer.Gzip

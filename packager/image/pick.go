@@ -1,4 +1,4 @@
-package source
+package image
 
 import (
 	"context"
@@ -13,10 +13,13 @@ import (
 	"laminate/flatten"
 )
 
-// catalog is where an index's images lie.
-type catalog interface {
-	subIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error)
-	image(ctx context.Context, d v1.Descriptor) (v1.Image, error)
+// refNameKey is the annotation that holds a tag (OCI image layout).
+const refNameKey = "org.opencontainers.image.ref.name"
+
+// Catalog is where an index's images lie.
+type Catalog interface {
+	SubIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error)
+	Image(ctx context.Context, d v1.Descriptor) (v1.Image, error)
 }
 
 const (
@@ -33,14 +36,14 @@ type noImage struct{ error }
 
 func (noImage) Is(target error) bool { return target == ErrNoImage }
 
-// holding says what the entries of an index are.
-type holding bool
+// Holding says what the entries of an index are.
+type Holding bool
 
 const (
-	// oneName: the images of one name, for several platforms.
-	oneName holding = false
-	// manyNames: images of several names, as in the index.json of a layout.
-	manyNames holding = true
+	// OneName: the images of one name, for several platforms.
+	OneName Holding = false
+	// ManyNames: images of several names, as in the index.json of a layout.
+	ManyNames Holding = true
 )
 
 // candidate is an image that an index leads to.
@@ -51,11 +54,11 @@ type candidate struct {
 	image    v1.Image // where it had to be read for its platform
 }
 
-// pick chooses the image of an index, and of those within, that is for the
+// Pick chooses the image of an index, and of those within, that is for the
 // target. Of several images that one name has for a platform, such as one in
 // gzip and one in zstd, the first counts (OCI image spec, "Image Index"; Docker
 // does the same). Where the target leaves something open there must be but one.
-func pick(ctx context.Context, c catalog, index *v1.IndexManifest, holds holding, target flatten.Target) (v1.Image, error) {
+func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding, target flatten.Target) (v1.Image, error) {
 	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
 	if err := search.in(ctx, index, 0); err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func pick(ctx context.Context, c catalog, index *v1.IndexManifest, holds holding
 	if fit[0].image != nil {
 		return fit[0].image, nil
 	}
-	return imageOnly(c.image(ctx, fit[0].Descriptor))
+	return ImageOnly(c.Image(ctx, fit[0].Descriptor))
 }
 
 // exact tells whether a platform that fits is just what the target says.
@@ -118,8 +121,8 @@ func firstOfEach(all []candidate) []candidate {
 
 // search lists the images of an index and of those within, each once.
 type search struct {
-	catalog catalog
-	holds   holding
+	catalog Catalog
+	holds   Holding
 	name    int
 	seen    map[v1.Hash]bool // images and indexes
 	looked  int              // at how many descriptors
@@ -134,7 +137,7 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if depth == 0 && s.holds == manyNames {
+		if depth == 0 && s.holds == ManyNames {
 			s.name = i
 		}
 		if s.looked++; s.looked > indexLimit {
@@ -146,7 +149,7 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 		s.seen[d.Digest] = true
 		switch {
 		case d.MediaType.IsIndex():
-			inner, err := s.catalog.subIndex(ctx, d)
+			inner, err := s.catalog.SubIndex(ctx, d)
 			if err != nil {
 				return fmt.Errorf("index %s: %w", d.Digest, err)
 			}
@@ -170,11 +173,11 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 
 // newCandidate reads the platform from the image's config, where the index
 // does not say it.
-func newCandidate(ctx context.Context, c catalog, d v1.Descriptor) (candidate, error) {
+func newCandidate(ctx context.Context, c Catalog, d v1.Descriptor) (candidate, error) {
 	if d.Platform != nil {
 		return candidate{Descriptor: d, platform: *d.Platform}, nil
 	}
-	img, err := imageOnly(c.image(ctx, d))
+	img, err := ImageOnly(c.Image(ctx, d))
 	if err != nil {
 		return candidate{}, err
 	}
@@ -203,11 +206,11 @@ func isAttachment(d v1.Descriptor) bool {
 	return d.ArtifactType != "" && !types.MediaType(d.ArtifactType).IsConfig()
 }
 
-// imageOnly returns the image, unless its manifest is one of an attachment
+// ImageOnly returns the image, unless its manifest is one of an attachment
 // (see errAttachment). Most of these have a config or an artifact type of their
 // own (OCI image spec, "Guidelines for Artifact Usage"); cosign's signatures
 // have an image's config, and layers that are no file system.
-func imageOnly(img v1.Image, err error) (v1.Image, error) {
+func ImageOnly(img v1.Image, err error) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -265,4 +268,41 @@ func variant(arch, v string) string {
 		return ""
 	}
 	return v
+}
+
+// CheckTarget returns an error where the config of an image is not for a
+// platform. The name of the image is for messages.
+func CheckTarget(name string, c *v1.ConfigFile, want flatten.Target) error {
+	if c.OS == "windows" {
+		return fmt.Errorf("%s: it is for windows, which is not supported; use its linux variant", name)
+	}
+	if !platformFits(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}, flatten.Target{OS: want.OS, Arch: want.Arch, Variant: want.Variant}) {
+		have := flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}
+		return noImage{fmt.Errorf("%s: it is %s, but %s is wanted", name, have, want)}
+	}
+	return nil
+}
+
+// Tagged keeps what an index has of a tag.
+func Tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
+	of := *index
+	of.Manifests = slices.DeleteFunc(slices.Clone(index.Manifests), func(d v1.Descriptor) bool { return d.Annotations[refNameKey] != tag })
+	if len(of.Manifests) > 0 {
+		return &of, nil
+	}
+	if tags := tagsOf(index); len(tags) > 0 {
+		return nil, noImage{fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))}
+	}
+	return nil, noImage{fmt.Errorf("it has no tag %q, nor any other", tag)}
+}
+
+func tagsOf(index *v1.IndexManifest) []string {
+	var tags []string
+	for _, d := range index.Manifests {
+		if tag := d.Annotations[refNameKey]; tag != "" {
+			tags = append(tags, fmt.Sprintf("%q", tag))
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
 }

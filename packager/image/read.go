@@ -1,4 +1,4 @@
-package source
+package image
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"laminate/packager/progress"
+	"laminate/packager/registry"
+	"laminate/packager/stream"
 )
 
 // blobReader reads a blob as it is stored, and reports what is wrong with it.
@@ -52,8 +54,8 @@ func (b *blobReader) Close() error {
 type unpackedLayer struct {
 	io.Closer
 	layer  *Layer
-	r      *bounded
-	packed *counted // nil where nothing is compressed
+	r      *stream.Bounded
+	packed *stream.Counted // nil where nothing is compressed
 	sum    hash.Hash
 	wrong  error
 }
@@ -84,7 +86,7 @@ func (u *unpackedLayer) end() error {
 			return u.layer.wrong(err)
 		}
 	}
-	got := digestOf(u.sum)
+	got := stream.Digest(u.sum)
 	if got != u.layer.Diff {
 		return u.layer.wrong(fmt.Errorf("the config says that its diffID is %s, but it is %s", u.layer.Diff, got))
 	}
@@ -93,11 +95,11 @@ func (u *unpackedLayer) end() error {
 
 // forPiece is open for whoever names the source in errors already.
 func (l *Layer) forPiece(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := l.open(ctx)
+	rc, err := l.Open(ctx)
 	if err != nil {
 		return nil, l.unnamed(err)
 	}
-	return readCloser{unnamedReader{rc, l}, rc}, nil
+	return stream.ReadCloser{Reader: unnamedReader{rc, l}, Closer: rc}, nil
 }
 
 // blobForPiece is blob for the same.
@@ -106,12 +108,12 @@ func (l *Layer) blobForPiece(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, l.unnamed(err)
 	}
-	return readCloser{unnamedReader{rc, l}, rc}, nil
+	return stream.ReadCloser{Reader: unnamedReader{rc, l}, Closer: rc}, nil
 }
 
 func (l *Layer) unnamed(err error) error {
-	if rest, ok := strings.CutPrefix(err.Error(), l.image.name+": "); ok {
-		return &reworded{err, rest}
+	if rest, ok := strings.CutPrefix(err.Error(), l.image.Name+": "); ok {
+		return registry.Reword(err, rest)
 	}
 	return err
 }
@@ -127,22 +129,4 @@ func (r unnamedReader) Read(p []byte) (int, error) {
 		err = r.layer.unnamed(err)
 	}
 	return n, err
-}
-
-// reworded is an error in other words.
-type reworded struct {
-	error
-	words string
-}
-
-func (e *reworded) Error() string { return e.words }
-func (e *reworded) Unwrap() error { return e.error }
-
-// unpacker closes a decompressor, whose errors Read has given before, and what
-// it reads.
-type unpacker struct{ decompressor, packed io.Closer }
-
-func (u unpacker) Close() error {
-	_ = u.decompressor.Close()
-	return u.packed.Close()
 }

@@ -1,10 +1,8 @@
-package source
+package image
 
 import (
 	"errors"
 	"fmt"
-
-	"laminate/packager/config"
 )
 
 // problemLimit bounds how many things of one kind are told of one source.
@@ -26,21 +24,4 @@ func fewOf(err error) error {
 		return few(joined.Unwrap())
 	}
 	return err
-}
-
-// fewProblems keeps the first of the errors, and of the warnings, about a file.
-func fewProblems(problems config.Problems) config.Problems {
-	var kept config.Problems
-	n := map[bool]int{}
-	for _, p := range problems {
-		if n[p.Warning]++; n[p.Warning] <= problemLimit {
-			kept = append(kept, p)
-		}
-	}
-	for _, warning := range []bool{false, true} {
-		if more := n[warning] - problemLimit; more > 0 {
-			kept = append(kept, config.Problem{File: problems[0].File, Message: andMore(more).Error(), Warning: warning})
-		}
-	}
-	return kept
 }

@@ -1,0 +1,92 @@
+package image
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"laminate/flatten"
+	"laminate/packager/config"
+)
+
+// Package returns what the labels of a buildpackage say.
+func (i *Image) Package(kind flatten.Kind) (*Package, error) {
+	label, metadata, err := i.labels(kind)
+	if err != nil {
+		return nil, err
+	}
+	root := flatten.Ref{ID: metadata.ID, Version: metadata.Version}
+	p := &Package{Name: i.Name, Root: root, Target: i.Target}
+	if p.Modules, err = i.listed(kind, label); err != nil {
+		return nil, err
+	}
+	if p.Problems, err = i.checkLabelled(p.Modules); err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(p.Modules, func(m *Module) bool { return m.Ref() == root })
+	if at < 0 {
+		return nil, fmt.Errorf("%s: label %s speaks of %s, which label %s does not have", i.Name, flatten.BuildpackageMetadataLabel, root, kind.LayersLabelKey())
+	}
+	m := p.Modules[at]
+	m.Info = metadata.Info
+	p.Modules = slices.Insert(slices.Delete(p.Modules, at, at+1), 0, m)
+	return p, nil
+}
+
+func (i *Image) labels(kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata, error) {
+	key := kind.LayersLabelKey()
+	value, labelled := i.Config.Config.Labels[key]
+	if !labelled {
+		other := flatten.ExtensionLayersLabel
+		if kind == flatten.Extension {
+			other = flatten.BuildpackLayersLabel
+		}
+		if _, has := i.Config.Config.Labels[other]; has {
+			return nil, flatten.Metadata{}, fmt.Errorf("%s: it is a package of another kind: it has label %s, but not %s", i.Name, other, key)
+		}
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage: no label %s", i.Name, key)
+	}
+	label, err := flatten.ParseLayersLabel(value)
+	if err != nil {
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: %w", i.Name, fewOf(err))
+	}
+	value, labelled = i.Config.Config.Labels[flatten.BuildpackageMetadataLabel]
+	if !labelled {
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage, perhaps a builder: no label %s", i.Name, flatten.BuildpackageMetadataLabel)
+	}
+	metadata, err := flatten.ParseMetadata(value)
+	if err != nil {
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: %w", i.Name, err)
+	}
+	return label, metadata, nil
+}
+
+// apiForm is what every reader of labels understands as a Buildpack API version.
+var apiForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+// checkLabelled checks what labels say as a buildpack.toml is checked: what no
+// platform could use is an error, the rest are warnings.
+func (i *Image) checkLabelled(modules []*Module) (config.Problems, error) {
+	var doubts config.Problems
+	var errs []error
+	doubt := func(format string, args ...any) {
+		doubts = append(doubts, config.Problem{File: i.Name, Message: fmt.Sprintf(format, args...), Warning: true})
+	}
+	for _, m := range modules {
+		switch {
+		case m.API == "":
+			errs = append(errs, fmt.Errorf("%s: label %s gives no api for %s", i.Name, m.Kind.LayersLabelKey(), m.Ref()))
+		case !apiForm.MatchString(m.API):
+			errs = append(errs, fmt.Errorf("%s: label %s gives api %.40q for %s, which is no version", i.Name, m.Kind.LayersLabelKey(), m.API, m.Ref()))
+		case !config.KnownAPI(m.API):
+			doubt("%s has buildpack API %s, which is not known to laminate", m.Ref(), m.API)
+		}
+		if len(m.Order) > 0 && len(m.Stacks) > 0 {
+			doubt("%s has an order, and stacks; those of its components count", m.Ref())
+		}
+		if len(m.Order) > 0 && len(m.Targets) > 0 {
+			doubt("%s has an order, and targets; those of its components count", m.Ref())
+		}
+	}
+	return doubts.Few(), few(errs)
+}

@@ -1,0 +1,119 @@
+package image
+
+import (
+	"fmt"
+	"slices"
+
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/config"
+)
+
+// Package is a buildpack, an extension or a buildpackage that was opened.
+type Package struct {
+	// Name is what its author calls it, for messages.
+	Name string
+	// Root is the package's own ref: that of the metadata label, or the only
+	// module of a directory or archive.
+	Root flatten.Ref
+	// Modules are sorted: the root first, the others by ref.
+	Modules []*Module
+	// Target is the image's operating system, architecture and variant. It is
+	// zero for directories and archives.
+	Target flatten.Target
+	// Problems are warnings about what was opened.
+	Problems []config.Problem
+}
+
+// Module is a buildpack or extension with its content.
+type Module struct {
+	flatten.Module
+	// Doc tells where things stand in the buildpack.toml; it is empty for
+	// modules out of images.
+	Doc config.Doc
+	// Source names where the module comes from, for messages.
+	Source string
+	// Piece is the content.
+	Piece layer.Piece
+	// Layer is the image layer that holds the content; nil for directories
+	// and archives.
+	Layer *Layer
+	// File is the path of the buildpack.toml as the user can open it, or "".
+	File string
+}
+
+// Modules returns the modules of a kind that the labels of the image name,
+// sorted by ref. An image that names none has none.
+func (i *Image) Modules(kind flatten.Kind) ([]*Module, error) {
+	value := i.Config.Config.Labels[kind.LayersLabelKey()]
+	if value == "" || value == "{}" || value == "null" {
+		return nil, nil
+	}
+	label, err := flatten.ParseLayersLabel(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", i.Name, fewOf(err))
+	}
+	return i.listed(kind, label)
+}
+
+// Holders returns the layers that hold modules of a kind, the lowest first.
+func (i *Image) Holders(kind flatten.Kind) ([]*Layer, error) {
+	modules, err := i.Modules(kind)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(i.layers), func(l *Layer) bool {
+		return !slices.ContainsFunc(modules, func(m *Module) bool { return m.Layer == l })
+	}), nil
+}
+
+// listed returns what a label lists, each with the layer that holds it, sorted
+// by ref. It reads a label of a kind once.
+func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if known, is := i.modules[kind]; is {
+		return slices.Clone(known), nil
+	}
+	byDiffID := map[string]*Layer{}
+	for _, l := range i.layers {
+		byDiffID[l.Diff.String()] = l
+	}
+	var modules []*Module
+	var errs []error
+	for _, r := range label.Refs() {
+		m := &Module{Module: label.Module(kind, r), Source: i.Name}
+		diffID := label[r.ID][r.Version].LayerDiffID
+		if m.Layer = byDiffID[diffID]; m.Layer == nil {
+			errs = append(errs, fmt.Errorf("%s: label says that %s is in layer %s, which is not in the image", i.Name, r, diffID))
+			continue
+		}
+		modules = append(modules, m)
+	}
+	if len(modules) == 0 && len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("%s: it is not a buildpackage: label %s is empty", i.Name, kind.LayersLabelKey()))
+	}
+	if len(errs) > 0 {
+		return nil, few(errs)
+	}
+	for _, m := range modules {
+		m.Layer.Refs = append(m.Layer.Refs, m.Ref())
+	}
+	shared := map[*Layer]*layer.Shared{}
+	for _, m := range modules {
+		switch l := m.Layer; {
+		case len(l.Refs) == 1:
+			m.Piece = layer.FromLayer(kind, m.Ref(), i.Name, l.forPiece)
+		default:
+			if shared[l] == nil {
+				shared[l] = &layer.Shared{Kind: kind, Refs: l.Refs, Source: i.Name, WorkDir: i.raw.WorkDir, Open: l.forPiece}
+				if l.Stored && len(l.Facts) == len(l.Refs) {
+					shared[l].Blob, shared[l].Within, shared[l].Compression, shared[l].Facts = l.blobForPiece, l.Within, l.Compression, l.Facts
+				}
+			}
+			m.Piece = shared[l].Piece(m.Ref())
+		}
+	}
+	i.modules[kind] = modules
+	return slices.Clone(modules), nil
+}

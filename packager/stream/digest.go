@@ -1,0 +1,42 @@
+package stream
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// NewHash returns the hash that digests are made with.
+func NewHash() hash.Hash { return sha256.New() }
+
+// Digest returns the digest of what was written to a hash.
+func Digest(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}
+
+// Verify returns a reader of a blob that ends with an error in the place of
+// io.EOF where the digest is not the one wanted.
+func Verify(rc io.ReadCloser, want v1.Hash) io.ReadCloser {
+	return &verified{ReadCloser: rc, want: want, hash: NewHash()}
+}
+
+type verified struct {
+	io.ReadCloser
+	want v1.Hash
+	hash hash.Hash
+}
+
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.ReadCloser.Read(p)
+	v.hash.Write(p[:n])
+	if err == io.EOF {
+		if got := Digest(v.hash); got != v.want {
+			err = fmt.Errorf("its digest is not %s, but %s", v.want, got)
+		}
+	}
+	return n, err
+}

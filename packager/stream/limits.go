@@ -1,0 +1,81 @@
+package stream
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+)
+
+// Limits bound what one source may unpack to, so that a small file cannot fill
+// the disk. The zero value stands for the defaults.
+type Limits struct {
+	// Bytes is the most that an archive may hold, unpacked, or a layer, or
+	// that a download may have. The default is 16 GiB.
+	Bytes int64
+	// Entries is the most entries that an archive or a directory may have, and
+	// the directories that an archive leaves out. The default is 1,000,000.
+	Entries int
+	// Ratio is the most that compressed data may grow by when it is unpacked,
+	// once it has grown beyond 100 MiB. The default is 1,000; gzip cannot
+	// reach much more.
+	Ratio int64
+}
+
+const ratioFrom = 100 << 20
+
+// OrDefault fills in the defaults.
+func (l Limits) OrDefault() Limits {
+	return Limits{
+		Bytes:   cmp.Or(l.Bytes, 16<<30),
+		Entries: cmp.Or(l.Entries, 1_000_000),
+		Ratio:   cmp.Or(l.Ratio, 1_000),
+	}
+}
+
+// Check returns an error where n bytes, unpacked from packed bytes, are too
+// many. Packed is 0 where nothing was compressed.
+func (l Limits) Check(n, packed int64) error {
+	switch {
+	case n > l.Bytes:
+		return fmt.Errorf("it unpacks to more than the limit of %d bytes", l.Bytes)
+	case packed > 0 && n > ratioFrom && n/packed > l.Ratio:
+		return fmt.Errorf("it unpacks to more than %d times its size, which is beyond the limit", l.Ratio)
+	}
+	return nil
+}
+
+// Counted counts what is read.
+type Counted struct {
+	io.Reader
+	N int64
+}
+
+func (c *Counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.N += int64(n)
+	return n, err
+}
+
+// Bounded reads what is unpacked from Packed, within the limits.
+type Bounded struct {
+	Counted
+	Packed *Counted // nil where nothing was compressed
+	Limits Limits
+}
+
+// Within returns a reader that keeps to the limits.
+func Within(l Limits, r io.Reader, packed *Counted) *Bounded {
+	return &Bounded{Counted: Counted{Reader: r}, Packed: packed, Limits: l}
+}
+
+func (b *Bounded) Read(p []byte) (int, error) {
+	n, err := b.Counted.Read(p)
+	var packed int64
+	if b.Packed != nil {
+		packed = max(b.Packed.N, 1)
+	}
+	if over := b.Limits.Check(b.N, packed); over != nil {
+		return n, over
+	}
+	return n, err
+}

@@ -1,0 +1,38 @@
+package stream
+
+import (
+	"context"
+	"io"
+)
+
+// WithContext returns a reader that ends with the context's error once the
+// context has ended.
+func WithContext(ctx context.Context, r io.Reader) io.Reader { return interruptible{ctx, r} }
+
+type interruptible struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
+// ReadCloser joins a reader with what is closed for it.
+type ReadCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// Unpacker closes a decompressor, whose errors Read has returned before, and
+// what it reads.
+type Unpacker struct{ Decompressor, Packed io.Closer }
+
+// Close implements io.Closer.
+func (u Unpacker) Close() error {
+	_ = u.Decompressor.Close()
+	return u.Packed.Close()
+}
