@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// maxLinks bounds how many symbolic links lead to the cache directory.
+// maxLinks is how many symbolic links are followed to the cache directory.
 const maxLinks = 40
 
-// openLevels opens the directory of the format beneath the cache directory, and
-// makes both where they are missing. Every level down to it is checked: it
-// belongs to root or to this user, and no other user can rename what is in it.
-// Above the cache directory a symbolic link of such an owner is followed; at it
-// and below it none is.
+// openLevels opens the format's directory in the cache directory, and makes both
+// if they are missing. Every directory on the path to it is checked: its owner
+// must be root or this user, and no other user may be able to rename its
+// entries. Symbolic links of such an owner are followed above the cache
+// directory, and none at or below it.
 func openLevels(dir string) (*os.Root, string, error) {
 	above, err := checkAbove(filepath.Dir(dir))
 	if err != nil {
@@ -29,7 +29,7 @@ func openLevels(dir string) (*os.Root, string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
 	}
-	// Once more: missing levels are there now.
+	// Again, now that missing directories have been made.
 	if _, err := checkAbove(filepath.Dir(dir)); err != nil {
 		return nil, "", err
 	}
@@ -53,7 +53,7 @@ func openLevels(dir string) (*os.Root, string, error) {
 	for _, below := range []string{entries, path.Dir(blobs), blobs, temps} {
 		info, err := root.Lstat(below)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
-			continue // a file in the way is found by what needs the directory
+			continue // a file in place of a directory fails when the directory is used
 		}
 		if err == nil {
 			err = checkLevel(info, true)
@@ -83,7 +83,7 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 	}
 	opened, err := root.Stat(".")
 	if err == nil && !os.SameFile(info, opened) {
-		err = errors.New("another directory took its place")
+		err = errors.New("the directory was replaced while it was opened")
 	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
@@ -91,8 +91,8 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 	return root, nil
 }
 
-// checkAbove checks every level down to a directory, as far as it is there, and
-// returns its path without symbolic links. Links are followed one by one, as the
+// checkAbove checks every directory on the path to dir that exists, and returns
+// the path without symbolic links. Links are followed one by one, as the
 // system does it: a .. leads out of the directory that a link before it points to.
 func checkAbove(dir string) (string, error) {
 	at, rest, links := "", append([]string{""}, levelsOf(dir)...), 0
@@ -139,11 +139,11 @@ func readLink(link string, info fs.FileInfo, links int) (string, error) {
 	return os.Readlink(link)
 }
 
-// ErrNotOwn is the error of a cache directory that other users can write to, or
-// could put another directory in the place of.
+// ErrNotOwn is the error of a cache directory that other users can write to or
+// replace.
 var ErrNotOwn = errors.New("not this user's alone")
 
-// notOwn says why a directory is not this user's alone.
+// notOwn is the reason why other users can write to a directory or replace it.
 type notOwn string
 
 func (e notOwn) Error() string { return string(e) }
@@ -152,8 +152,8 @@ func (e notOwn) Is(target error) bool { return target == ErrNotOwn }
 
 const errForeign = notOwn("it belongs to another user")
 
-// checkLevel reports a directory that other users can put things into. Where it
-// has to be this user's own, root's will not do.
+// checkLevel returns an error for a directory that other users can write to. If
+// own is set, root's directories are refused as well.
 func checkLevel(info fs.FileInfo, own bool) error {
 	mode := info.Mode()
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -16,7 +16,7 @@ import (
 // refNameKey is the annotation that holds a tag (OCI image layout).
 const refNameKey = "org.opencontainers.image.ref.name"
 
-// Catalog is where an index's images lie.
+// Catalog is a place that holds the images of an index.
 type Catalog interface {
 	SubIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error)
 	Image(ctx context.Context, d v1.Descriptor) (v1.Image, error)
@@ -28,15 +28,15 @@ const (
 	indexLimit = 1000
 )
 
-// ErrNoImage is what errors are that say that a place is there, and has other
-// images than the one that is wanted.
+// ErrNoImage is the error of a place that exists and holds other images than
+// the wanted one.
 var ErrNoImage = errors.New("no such image")
 
 type noImage struct{ error }
 
 func (noImage) Is(target error) bool { return target == ErrNoImage }
 
-// Holding says what the entries of an index are.
+// Holding is what the entries of an index are.
 type Holding bool
 
 const (
@@ -50,14 +50,14 @@ const (
 type candidate struct {
 	v1.Descriptor
 	platform v1.Platform
-	name     int      // candidates of one number belong to one name
-	image    v1.Image // where it had to be read for its platform
+	name     int      // candidates of one name have the same number
+	image    v1.Image // nil unless it had to be read for its platform
 }
 
-// Pick chooses the image of an index, and of those within, that is for the
-// target. Of several images that one name has for a platform, such as one in
-// gzip and one in zstd, the first counts (OCI image spec, "Image Index"; Docker
-// does the same). Where the target leaves something open there must be but one.
+// Pick chooses the image for the target from an index and the indexes in it. Of
+// several images that one name has for a platform, such as one in gzip and one
+// in zstd, the first counts (OCI image spec, "Image Index"; Docker does the
+// same). If the target does not name a whole platform, only one image may fit.
 func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding, target flatten.Target) (v1.Image, error) {
 	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
 	if err := search.in(ctx, index, 0); err != nil {
@@ -90,7 +90,7 @@ func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding
 	return ImageOnly(c.Image(ctx, fit[0].Descriptor))
 }
 
-// exact tells whether a platform that fits is just what the target says.
+// exact reports whether a platform equals the target's.
 func exact(have v1.Platform, want flatten.Target) bool {
 	version := ""
 	if len(want.Distros) == 1 {
@@ -193,8 +193,8 @@ func newCandidate(ctx context.Context, c Catalog, d v1.Descriptor) (candidate, e
 	}}, nil
 }
 
-// errAttachment is what errors are that say that a manifest is no image but
-// something that belongs to one: a signature, an attestation, an SBOM.
+// errAttachment is the error of a manifest that is not an image but belongs to
+// one: a signature, an attestation, an SBOM.
 var errAttachment = errors.New("not an image")
 
 // isAttachment reports whether an index says of an entry that it is a
@@ -250,8 +250,8 @@ func platforms(all []candidate) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-// platformFits tells whether what is for a platform does for the target. What
-// either does not say fits.
+// platformFits reports whether an image for a platform can be used for the
+// target. A field that is empty in either fits.
 func platformFits(have v1.Platform, want flatten.Target) bool {
 	if len(want.Distros) == 1 && have.OSVersion != "" && have.OSVersion != want.Distros[0].Version {
 		return false
@@ -262,7 +262,7 @@ func platformFits(have v1.Platform, want flatten.Target) bool {
 
 func agree(have, want string) bool { return have == "" || want == "" || have == want }
 
-// variant leaves out the variant that arm64 has anyway.
+// variant returns the variant, or "" for the one that every arm64 has.
 func variant(arch, v string) string {
 	if arch == "arm64" && strings.TrimPrefix(v, "v") == "8" {
 		return ""
