@@ -58,7 +58,7 @@ func (b *bench) packed(to string, mode flatten.Mode) string {
 
 // auto plans automatically, for so many layers in all.
 func auto(n int) change {
-	return func(o *builder.Options) { o.Wishes.Mode, o.MaxLayers = flatten.Auto, n }
+	return func(o *builder.Options) { o.Grouping.Mode, o.MaxLayers = flatten.Auto, n }
 }
 
 // built are the layers that had to be built.

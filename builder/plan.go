@@ -39,11 +39,11 @@ func (c Count) Total() int {
 
 // plan decides on the layers, and counts them.
 func (j *Job) plan(ctx context.Context) (err error) {
-	wishes := j.options.Wishes
-	wishes.Packed = j.packed
+	grouping := j.options.Grouping
+	have := flatten.Existing{Packed: j.packed}
 	for _, r := range j.Expansion.Refs {
 		if !slices.Contains(j.added[flatten.Buildpack], r) { // the build image has it
-			wishes.Elsewhere = append(wishes.Elsewhere, r)
+			have.Below = append(have.Below, r)
 		}
 	}
 	for _, r := range j.added[flatten.Extension] {
@@ -51,21 +51,21 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	}
 	rest := j.count(nil)
 	buildpacks := j.modules[flatten.Buildpack]
-	if j.Plan, _, err = j.maker.Plan(ctx, buildpacks, j.Expansion, j.added[flatten.Buildpack], wishes, rest.Budget-rest.Total()); err != nil {
+	if j.Plan, _, err = j.maker.Plan(ctx, buildpacks, j.Expansion, j.added[flatten.Buildpack], grouping, have, rest.Budget-rest.Total()); err != nil {
 		return err
 	}
 	j.Layers = j.count(j.Plan)
 	if j.Layers.Total() <= j.Layers.Budget {
 		return nil
 	}
-	asked, err := wishes.Claimed(j.Expansion)
+	asked, err := grouping.Claimed(j.Expansion, have)
 	if err != nil {
 		return err
 	}
 	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked)}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
-		wishes.Mode = mode
-		other, err := flatten.Plan(j.Expansion, buildpacks.Plain(), wishes)
+		grouping.Mode = mode
+		other, err := flatten.Plan(j.Expansion, buildpacks.Plain(), grouping, have)
 		if err != nil {
 			return err
 		}

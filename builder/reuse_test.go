@@ -94,7 +94,7 @@ var _ = Describe("what was made before", func() {
 			file := forms[form]
 			for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All} {
 				for _, c := range []layer.Compression{layer.Gzip, layer.Zstd} {
-					runs = append(runs, run{fmt.Sprintf("%s, %s, %s", form, mode, c), "", file, func(o *builder.Options) { o.Wishes.Mode, o.Compression = mode, c }})
+					runs = append(runs, run{fmt.Sprintf("%s, %s, %s", form, mode, c), "", file, func(o *builder.Options) { o.Grouping.Mode, o.Compression = mode, c }})
 				}
 			}
 		}

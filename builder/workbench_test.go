@@ -118,7 +118,7 @@ func (b *bench) pack(dest string, mode flatten.Mode, root string, dependencies .
 	config, err := config.ReadPackage(b.at("package.toml"))
 	Expect(err).NotTo(HaveOccurred())
 	work := GinkgoT().TempDir()
-	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, Options: engine.Options{WorkDir: work, Wishes: flatten.Wishes{Mode: mode}}})
+	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, Options: engine.Options{WorkDir: work, Grouping: flatten.Grouping{Mode: mode}}})
 	Expect(err).NotTo(HaveOccurred())
 	img, err := jobs[0].Build(context.Background())
 	Expect(err).NotTo(HaveOccurred())
@@ -193,12 +193,12 @@ func entryTOML(e string) string {
 // change alters the options of a run.
 type change func(*builder.Options)
 
-func flat(m flatten.Mode) change { return func(o *builder.Options) { o.Wishes.Mode = m } }
+func flat(m flatten.Mode) change { return func(o *builder.Options) { o.Grouping.Mode = m } }
 func group(patterns ...string) change {
-	return func(o *builder.Options) { o.Wishes.Groups = append(o.Wishes.Groups, patterns) }
+	return func(o *builder.Options) { o.Grouping.Groups = append(o.Grouping.Groups, patterns) }
 }
 func exclude(patterns ...string) change {
-	return func(o *builder.Options) { o.Wishes.Exclude = append(o.Wishes.Exclude, patterns...) }
+	return func(o *builder.Options) { o.Grouping.Exclude = append(o.Grouping.Exclude, patterns...) }
 }
 func atMost(n int) change { return func(o *builder.Options) { o.MaxLayers = n } }
 func target(s string) change {

@@ -19,7 +19,7 @@ const (
 )
 
 // bar puts a progress line on the terminal.
-func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
+func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	columns := 0 // the library draws a line from left to right, and tells the width first
 	left := decor.Any(func(st decor.Statistics) string {
 		columns = st.AvailableWidth
@@ -33,9 +33,9 @@ func (s *say) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	})
 	options := []mpb.BarOption{mpb.PrependDecorators(left), mpb.AppendDecorators(right), mpb.BarRemoveOnComplete()}
 	if total < 0 {
-		return s.bars.AddSpinner(0, options...)
+		return u.bars.AddSpinner(0, options...)
 	}
-	return s.bars.AddBar(total, options...)
+	return u.bars.AddBar(total, options...)
 }
 
 // label is the left end of a progress line of so many columns: what is being

@@ -98,9 +98,9 @@ func (b *builderRun) do(ctx context.Context) error {
 	return b.work(ctx, func(ctx context.Context) error {
 		b.doubtAuto(b.layers.mode)
 		for _, w := range problems.Warnings() {
-			b.say.Warn(w.String())
+			b.ui.Warn(w.String())
 		}
-		options := b.options(flatten.Wishes{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")})
+		options := b.options(flatten.Grouping{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")})
 		options.Targets, options.MediaTypes = b.wanted(cfg.Targets), b.mediaTypes
 		jobs, err := builder.Prepare(ctx, b.open, builder.Options{
 			Options: options, Config: cfg, Version: version(),
@@ -119,7 +119,7 @@ func (b *builderRun) do(ctx context.Context) error {
 		}
 		for _, j := range jobs {
 			for _, r := range j.Overridden {
-				b.say.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
+				b.ui.Warn(fmt.Sprintf("%s of the build image is replaced: its content is another", r))
 			}
 		}
 		return build(ctx, &b.output, jobs, func(w io.Writer) error { return printBuilders(ctx, w, jobs) })

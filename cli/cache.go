@@ -141,11 +141,11 @@ func (o *output) finish(ctx context.Context) {
 		o.warnOfCache(err)
 	}
 	o.cache = nil
-	o.say.end()
+	o.ui.end()
 }
 
 func (o *output) warnOfCache(err error) {
-	o.say.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
+	o.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
 }
 
 // adviseOnCache adds what to do about a directory that the cache refuses.

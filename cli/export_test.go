@@ -13,11 +13,11 @@ func ProgressLine(verb, name string, columns int, current, total int64) (left, r
 }
 
 // Lines is what a run without a terminal prints.
-type Lines struct{ *say }
+type Lines struct{ *ui }
 
 // LinesOf prints to out, and takes every value of seconds for a second.
 func LinesOf(out io.Writer, seconds <-chan time.Time) Lines {
-	s := &say{out: out, lines: &syncWriter{w: out}, begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
+	s := &ui{out: out, lines: &syncWriter{w: out}, begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
 	s.startPulse(seconds)
 	return Lines{s}
 }

@@ -53,10 +53,10 @@ var withoutEffect = []struct{ flag, because string }{
 }
 
 // tellWithoutEffect prints a line for each such flag that is set, with --verbose.
-func (s *say) tellWithoutEffect(c *cli.Context) {
+func (u *ui) tellWithoutEffect(c *cli.Context) {
 	for _, f := range withoutEffect {
-		if s.verbose && slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool { return l.Command != nil && l.IsSet(f.flag) }) {
-			s.line("--%s has no effect: %s", f.flag, f.because)
+		if u.verbose && slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool { return l.Command != nil && l.IsSet(f.flag) }) {
+			u.line("--%s has no effect: %s", f.flag, f.because)
 		}
 	}
 }

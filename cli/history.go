@@ -81,17 +81,17 @@ func (h *historyRun) do() error {
 		}
 		h.options.Save = func(f *history.File) error { return h.keep(file, f) }
 	}
-	h.say = h.begin(h.c)
-	defer h.say.end()
-	h.options.Log = h.say
-	open := &source.Opener{Keychain: h.openKeychain(h.say.Warn), Insecure: h.list("insecure-registry"), Log: h.say}
+	h.ui = h.begin(h.c)
+	defer h.ui.end()
+	h.options.Log = h.ui
+	open := &source.Opener{Keychain: h.openKeychain(h.ui.Warn), Insecure: h.list("insecure-registry"), Log: h.ui}
 	images, err := open.Repository(h.c.Context, h.options.Builder)
 	if err != nil {
 		return err
 	}
 	h.options.Images = images
 	result, err := collect.Run(h.c.Context, h.options)
-	h.say.end()
+	h.ui.end()
 	if err != nil {
 		return h.goOn(err)
 	}
@@ -205,5 +205,5 @@ func (h *historyRun) sum(r *collect.Result) {
 	if r.Others > 0 {
 		said += fmt.Sprintf("; %s not looked at", count(r.Others, "other tag"))
 	}
-	h.say.line("%s: %s", h.options.Builder, said)
+	h.ui.line("%s: %s", h.options.Builder, said)
 }

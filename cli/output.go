@@ -43,7 +43,7 @@ type output struct {
 	previous    *engine.PreviousImage
 
 	workDir string
-	say     *say
+	ui      *ui
 	cache   *cache.Cache // nil for none
 	open    *source.Opener
 	fits    func(flatten.Target) bool // which targets the destination takes; nil for all
@@ -178,24 +178,24 @@ func (o *output) empty() (errs []error) {
 // readers do not know.
 func (o *output) doubts() {
 	if len(o.skipped) > 0 {
-		o.say.Warn("--target " + joinTargets(o.skipped) + " skipped; laminate makes images for linux only")
+		o.ui.Warn("--target " + joinTargets(o.skipped) + " skipped; laminate makes images for linux only")
 	}
 	if o.c.Bool("append-image-name-suffix") && o.dest.Kind != location.Registry {
-		o.say.Warn("--append-image-name-suffix has no effect: DEST is not in a registry")
+		o.ui.Warn("--append-image-name-suffix has no effect: DEST is not in a registry")
 	}
 	switch {
 	case o.compression != layer.Zstd:
 	case o.dest.Kind == location.Daemon || o.dest.Kind == location.DockerArchive:
-		o.say.Warn("the Docker daemon's form has no compression: --compression zstd has no effect there")
+		o.ui.Warn("the Docker daemon's form has no compression: --compression zstd has no effect there")
 	case o.dest.Kind == location.Path:
-		o.say.Warn("pack does not read buildpacks out of a .cnb file whose layers are compressed with zstd")
+		o.ui.Warn("pack does not read buildpacks out of a .cnb file whose layers are compressed with zstd")
 	}
 }
 
 // doubtAuto warns of an automatic plan that cannot know what is there already.
 func (o *output) doubtAuto(mode flatten.Mode) {
 	if mode == flatten.Auto && o.previous == nil && o.c.String("previous") != "none" {
-		o.say.Warn("the plan keeps no layer of an earlier image: DEST is neither in a registry nor an OCI layout; name that image with --previous REF, or none")
+		o.ui.Warn("the plan keeps no layer of an earlier image: DEST is neither in a registry nor an OCI layout; name that image with --previous REF, or none")
 	}
 }
 
@@ -207,7 +207,7 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 		return err
 	}
 	defer func() { err = errors.Join(inTempDir(o.tempDir(), err), work.Remove()) }()
-	o.say = o.begin(o.c)
+	o.ui = o.begin(o.c)
 	defer o.finish(ctx)
 	o.doubts()
 	if err := o.clearDigests(); err != nil {
@@ -215,9 +215,9 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	}
 	o.cache = o.openCache()
 	o.open = &source.Opener{
-		Keychain: o.openKeychain(o.say.Warn), Insecure: o.list("insecure-registry"),
+		Keychain: o.openKeychain(o.ui.Warn), Insecure: o.list("insecure-registry"),
 		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(), DryRun: o.c.Bool("dry-run"),
-		Cache: o.cache, WorkDir: o.workDir, Log: o.say, LeaveOut: o.isOutput(),
+		Cache: o.cache, WorkDir: o.workDir, Log: o.ui, LeaveOut: o.isOutput(),
 	}
 	if o.dest.Kind == location.Daemon {
 		daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
@@ -232,11 +232,11 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 
 // options returns the options that all recipes have, but for targets and media
 // types.
-func (o *output) options(w flatten.Wishes) engine.Options {
+func (o *output) options(w flatten.Grouping) engine.Options {
 	return engine.Options{
-		Fits: o.fits, Wishes: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
+		Fits: o.fits, Grouping: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
 		Labels: o.labels, Created: o.created, Compression: o.compression,
-		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.say,
+		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.ui,
 	}
 }
 
@@ -274,7 +274,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.say}
+	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
 }
 
 // write writes the images, and prints what was written.
@@ -283,7 +283,7 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	for i, img := range images {
 		made[i] = img.Image
 	}
-	if err := o.say.made(made); err != nil {
+	if err := o.ui.made(made); err != nil {
 		return err
 	}
 	written, err := sink.Write(ctx, o.dest, images, o.sink())
@@ -299,7 +299,7 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	if err := o.writeDigests(written); err != nil {
 		return err
 	}
-	o.say.sum()
+	o.ui.sum()
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (p *packageRun) do(ctx context.Context) error {
 	}
 	return p.work(ctx, func(ctx context.Context) error {
 		p.doubtAuto(flatten.Mode(*p.mode))
-		options := p.options(p.wishes())
+		options := p.options(p.grouping())
 		options.Targets, options.MediaTypes = p.targets, p.family()
 		jobs, err := packager.Prepare(ctx, p.open, packager.Options{Options: options, Config: cfg})
 		if err != nil {
@@ -126,8 +126,8 @@ func (p *packageRun) family() mediatype.Family {
 	return p.mediaTypes
 }
 
-func (p *packageRun) wishes() flatten.Wishes {
-	w := flatten.Wishes{Mode: cmp.Or(flatten.Mode(*p.mode), flatten.None), Exclude: p.list("flatten-exclude")}
+func (p *packageRun) grouping() flatten.Grouping {
+	w := flatten.Grouping{Mode: cmp.Or(flatten.Mode(*p.mode), flatten.None), Exclude: p.list("flatten-exclude")}
 	if p.c.Bool("flatten") {
 		w.Mode = flatten.All
 	}

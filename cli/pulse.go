@@ -31,8 +31,8 @@ type pulse struct {
 }
 
 // startPulse begins to look, at each tick.
-func (s *say) startPulse(ticks <-chan time.Time) {
-	p := &s.pulse
+func (u *ui) startPulse(ticks <-chan time.Time) {
+	p := &u.pulse
 	p.stop, p.stopped = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(p.stopped)
@@ -47,7 +47,7 @@ func (s *say) startPulse(ticks <-chan time.Time) {
 				silent = 0
 			}
 			if silent == pulseAfter {
-				s.underWay()
+				u.underWay()
 				silent = 0
 				p.printed.Store(false) // it was this line
 			}
@@ -76,14 +76,14 @@ func (p *pulse) ended(t *task) {
 }
 
 // underWay prints a line about the task that began first, if there is one.
-func (s *say) underWay() {
-	s.pulse.mu.Lock()
-	if len(s.pulse.tasks) == 0 {
-		s.pulse.mu.Unlock()
+func (u *ui) underWay() {
+	u.pulse.mu.Lock()
+	if len(u.pulse.tasks) == 0 {
+		u.pulse.mu.Unlock()
 		return
 	}
-	t, others := s.pulse.tasks[0], len(s.pulse.tasks)-1
-	s.pulse.mu.Unlock()
+	t, others := u.pulse.tasks[0], len(u.pulse.tasks)-1
+	u.pulse.mu.Unlock()
 	var far []string
 	switch done := t.done.Load(); {
 	case t.total > 0:
@@ -94,9 +94,9 @@ func (s *say) underWay() {
 	if others > 0 {
 		far = append(far, fmt.Sprintf("%d more under way", others))
 	}
-	line := fmt.Sprintf("%-11s %s", t.verb, s.name(t.what))
+	line := fmt.Sprintf("%-11s %s", t.verb, u.name(t.what))
 	if len(far) > 0 {
 		line += " (" + strings.Join(far, "; ") + ")"
 	}
-	s.line("%s", line)
+	u.line("%s", line)
 }

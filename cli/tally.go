@@ -59,110 +59,110 @@ func (t *tally) of(what progress.Subject) *fate {
 }
 
 // Note implements progress.Log.
-func (s *say) Note(verb progress.Verb, what progress.Subject, size int64) {
+func (u *ui) Note(verb progress.Verb, what progress.Subject, size int64) {
 	if what.Digest == "" {
-		s.done(verb, what.Name, size)
+		u.done(verb, what.Name, size)
 		return
 	}
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	f := s.tally.of(what)
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
+	f := u.tally.of(what)
 	f.size = size
 	f.built = f.built || verb == progress.Built
-	if len(s.tally.output) > 0 {
-		s.settle(f, verb)
+	if len(u.tally.output) > 0 {
+		u.settle(f, verb)
 	}
 }
 
 // ended records a task that is done.
-func (s *say) ended(verb progress.Verb, what progress.Subject, size int64) {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	if s.tally.bytes == nil {
-		s.tally.bytes = map[progress.Verb]int64{}
+func (u *ui) ended(verb progress.Verb, what progress.Subject, size int64) {
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
+	if u.tally.bytes == nil {
+		u.tally.bytes = map[progress.Verb]int64{}
 	}
-	s.tally.bytes[verb] += size
+	u.tally.bytes[verb] += size
 	switch {
 	case verb == progress.Building: // a note follows, with the digest
 	case verb == progress.Pulling:
-		s.line("%-11s %s", "pulled", what.Name)
+		u.line("%-11s %s", "pulled", what.Name)
 	case what.Digest == "" && verb == progress.Downloading:
-		s.done("downloaded", what.Name, size)
+		u.done("downloaded", what.Name, size)
 	case what.Digest == "" || verb == progress.Reading:
-		if s.verbose {
-			s.done("read", what.Name, size)
+		if u.verbose {
+			u.done("read", what.Name, size)
 		}
 	case verb == progress.Downloading:
-		f := s.tally.of(what)
+		f := u.tally.of(what)
 		f.downloaded, f.size = true, size
-		if len(s.tally.output) > 0 && !f.inOutput {
-			s.settle(f, "downloaded")
+		if len(u.tally.output) > 0 && !f.inOutput {
+			u.settle(f, "downloaded")
 		}
 	case verb == progress.Uploading:
-		f := s.tally.of(what)
+		f := u.tally.of(what)
 		f.size = size
-		s.settle(f, "uploaded")
+		u.settle(f, "uploaded")
 	case verb == progress.Writing:
-		f := s.tally.of(what)
+		f := u.tally.of(what)
 		f.size = size
-		s.settle(f, f.made())
+		u.settle(f, f.made())
 	}
 }
 
 // settle sets the outcome of a layer, unless it has one, and prints the lines
 // that can be printed now. The caller holds the lock.
-func (s *say) settle(f *fate, outcome progress.Verb) {
+func (u *ui) settle(f *fate, outcome progress.Verb) {
 	if f.outcome != "" {
 		return
 	}
 	f.outcome = outcome
 	if !f.inOutput {
-		s.done(outcome, f.name, f.size)
+		u.done(outcome, f.name, f.size)
 	}
-	t := &s.tally
+	t := &u.tally
 	for ; t.printed < len(t.output) && t.output[t.printed].outcome != ""; t.printed++ {
 		next := t.output[t.printed]
-		s.done(next.outcome, next.name, next.size)
+		u.done(next.outcome, next.name, next.size)
 	}
 }
 
-func (s *say) done(verb progress.Verb, name string, size int64) {
-	s.line("%-11s %s (%s)", verb, name, bytes(size))
+func (u *ui) done(verb progress.Verb, name string, size int64) {
+	u.line("%-11s %s (%s)", verb, name, bytes(size))
 }
 
 // made says that the images are made and will be written. The outcome of their
 // layers is up to the sink; other layers were downloaded to make them.
-func (s *say) made(images []v1.Image) error {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
+func (u *ui) made(images []v1.Image) error {
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
 	for _, img := range images {
 		m, err := img.Manifest()
 		if err != nil {
 			return err
 		}
 		for _, l := range m.Layers {
-			f := s.tally.of(progress.Subject{Name: fmt.Sprintf("layer %.12s", l.Digest.Hex), Digest: l.Digest.String()})
+			f := u.tally.of(progress.Subject{Name: fmt.Sprintf("layer %.12s", l.Digest.Hex), Digest: l.Digest.String()})
 			if f.size = l.Size; !f.inOutput {
 				f.inOutput = true
-				s.tally.output = append(s.tally.output, f)
+				u.tally.output = append(u.tally.output, f)
 			}
 		}
 	}
-	for _, f := range s.tally.order {
+	for _, f := range u.tally.order {
 		if !f.inOutput && f.downloaded {
-			s.settle(f, "downloaded")
+			u.settle(f, "downloaded")
 		}
 	}
 	return nil
 }
 
 // sum prints what the run came to, after the output was written.
-func (s *say) sum() {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
+func (u *ui) sum() {
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
 	built, reused := 0, 0
-	for _, f := range s.tally.output {
-		s.settle(f, f.made()) // where the sink had no reason to look at it
+	for _, f := range u.tally.output {
+		u.settle(f, f.made()) // where the sink had no reason to look at it
 		if f.built {
 			built++
 		} else {
@@ -182,7 +182,7 @@ func (s *say) sum() {
 		word string
 		verb progress.Verb
 	}{{"downloaded", progress.Downloading}, {"uploaded", progress.Uploading}} {
-		if n := s.tally.bytes[p.verb]; n > 0 {
+		if n := u.tally.bytes[p.verb]; n > 0 {
 			parts = append(parts, p.word+" "+bytes(n))
 		}
 	}
@@ -190,7 +190,7 @@ func (s *say) sum() {
 	if len(parts) > 0 {
 		came = ": " + strings.Join(parts, ", ")
 	}
-	s.line("done in %s%s", seconds(time.Since(s.begun)), came)
+	u.line("done in %s%s", seconds(time.Since(u.begun)), came)
 }
 
 // seconds writes how long something took, for a person.
@@ -202,22 +202,22 @@ func seconds(d time.Duration) string {
 }
 
 // Start implements progress.Log.
-func (s *say) Start(verb progress.Verb, what progress.Subject, total int64) progress.Task {
-	t := &task{say: s, verb: verb, what: what, total: total}
-	s.pulse.begun(t)
-	if s.bars != nil {
-		t.bar = s.bar(verb, s.name(what), total)
-	} else if s.verbose {
-		s.line("%-11s %s", verb, s.name(what))
+func (u *ui) Start(verb progress.Verb, what progress.Subject, total int64) progress.Task {
+	t := &task{ui: u, verb: verb, what: what, total: total}
+	u.pulse.begun(t)
+	if u.bars != nil {
+		t.bar = u.bar(verb, u.name(what), total)
+	} else if u.verbose {
+		u.line("%-11s %s", verb, u.name(what))
 	}
 	return t
 }
 
 // name gives the name that the line of a layer will have.
-func (s *say) name(what progress.Subject) string {
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	if f := s.tally.fates[what.Digest]; f != nil {
+func (u *ui) name(what progress.Subject) string {
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
+	if f := u.tally.fates[what.Digest]; f != nil {
 		return f.name
 	}
 	return what.Name
@@ -225,7 +225,7 @@ func (s *say) name(what progress.Subject) string {
 
 // task is a [progress.Task].
 type task struct {
-	say   *say
+	ui    *ui
 	verb  progress.Verb
 	what  progress.Subject
 	total int64 // -1 where it is not known
@@ -243,11 +243,11 @@ func (t *task) Add(n int64) {
 
 // Done implements progress.Task.
 func (t *task) Done(err error) {
-	t.say.pulse.ended(t)
+	t.ui.pulse.ended(t)
 	if t.bar != nil {
 		t.bar.Abort(true)
 	}
 	if err == nil {
-		t.say.ended(t.verb, t.what, t.done.Load())
+		t.ui.ended(t.verb, t.what, t.done.Load())
 	}
 }

@@ -35,7 +35,7 @@ func BenchmarkExpandAndPlan(b *testing.B) {
 		if len(faults) > 0 {
 			b.Fatal(faults)
 		}
-		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+		plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 		if err != nil || len(plan) < 21 {
 			b.Fatal(plan, err)
 		}

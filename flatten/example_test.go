@@ -35,7 +35,7 @@ func ExampleModules_Expand() {
 func ExamplePlan() {
 	ms := sample()
 	e, _ := ms.Expand(flatten.Ref{ID: "acme/all", Version: "1"})
-	plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites, Exclude: []string{"acme/httpd"}})
+	plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites, Exclude: []string{"acme/httpd"}}, flatten.Existing{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -116,7 +116,7 @@ func FuzzLayersLabel(f *testing.F) {
 			if len(faults) > 0 {
 				continue
 			}
-			if plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites}); err != nil || len(plan) == 0 {
+			if plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{}); err != nil || len(plan) == 0 {
 				t.Fatalf("%v, %v", plan, err)
 			}
 		}

@@ -49,17 +49,17 @@ var _ = Describe("refs that share an id directory", func() {
 			ms[r("root@1")] = composite("root@1", group("one@1", "two@1"))
 			e, faults := ms.Expand(r("root@1"))
 			Expect(faults).To(BeEmpty())
-			w := randomWishes(rnd, e.Refs)
-			first, err := flatten.Plan(e, ms, w)
+			w, have := randomGrouping(rnd, e.Refs)
+			first, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
 			for _, ref := range e.Refs {
 				if rnd.IntN(3) == 0 {
-					w.Elsewhere = append(w.Elsewhere, ref)
+					have.Below = append(have.Below, ref)
 				}
 			}
-			plan, err := flatten.Plan(e, ms, w)
+			plan, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
-			claimed, err := w.Claimed(e)
+			claimed, err := w.Claimed(e, have)
 			Expect(err).NotTo(HaveOccurred())
 			var covered, before []flatten.Ref
 			for _, l := range slices.Concat(first, plan, claimed) {
@@ -70,14 +70,14 @@ var _ = Describe("refs that share an id directory", func() {
 			for _, l := range plan {
 				covered = append(covered, l.Refs...)
 				if l.AsIs {
-					Expect(slices.ContainsFunc(w.Packed, func(p []flatten.Ref) bool { return len(p) == len(l.Refs)+len(l.Also) })).To(BeTrue())
+					Expect(slices.ContainsFunc(have.Packed, func(p []flatten.Ref) bool { return len(p) == len(l.Refs)+len(l.Extra) })).To(BeTrue())
 				}
 			}
 			for _, l := range first {
 				before = append(before, l.Refs...)
 			}
 			Expect(before).To(ConsistOf(e.Refs))
-			Expect(slices.Concat(covered, w.Elsewhere)).To(ConsistOf(e.Refs))
+			Expect(slices.Concat(covered, have.Below)).To(ConsistOf(e.Refs))
 		}
 	})
 })

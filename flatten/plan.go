@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Mode says how refs that nothing else was said about come to their layers.
+// Mode says how refs come to their layers that no group and no exclusion names.
 type Mode string
 
 // The modes.
@@ -20,7 +20,7 @@ const (
 	// All puts everything in one layer, the root too.
 	All Mode = "all"
 	// Auto puts together what changes together, as far as a budget of layers
-	// demands it. [Plan] does not know it: it takes more than an expansion, and
+	// demands it. [Plan] refuses it: it takes more than an expansion, and
 	// package auto plans it.
 	Auto Mode = "auto"
 	// AsPackaged keeps every layer as its source has it; what comes from no
@@ -28,19 +28,24 @@ const (
 	AsPackaged Mode = "as-packaged"
 )
 
-// Wishes are what a user says about the layers. The zero value is [None].
-type Wishes struct {
+// Grouping says which refs share a layer. The zero value is [None].
+type Grouping struct {
 	Mode Mode
-	// Groups are lists of patterns (see [Select]); what a list means shares a layer.
+	// Groups are lists of patterns (see [Select]); the refs that match a list
+	// share a layer.
 	Groups [][]string
-	// Exclude are patterns; what they mean keeps a layer of its own.
+	// Exclude are patterns; refs that match keep a layer of their own.
 	Exclude []string
+}
+
+// Existing says which layers there are before any is planned.
+type Existing struct {
 	// Packed are the refs of each layer that the sources have, in order:
 	// what AsPackaged goes by.
 	Packed [][]Ref
-	// Elsewhere are refs that the image has already, below: patterns may mean
-	// them, but the plan leaves them out.
-	Elsewhere []Ref
+	// Below are refs that the build image has: patterns may match them, but the
+	// plan leaves them out.
+	Below []Ref
 }
 
 // LayerPlan says which refs share which layer, lowest layer first.
@@ -51,11 +56,11 @@ type PlannedLayer struct {
 	// Refs are those for which the image's label names this layer, in the
 	// order in which a layer that is built holds them (see [Neighbours]).
 	Refs []Ref
-	// AsIs tells that the layer is one of Wishes.Packed, to be used unseen.
+	// AsIs means that the layer is one of Existing.Packed, to be used unread.
 	AsIs bool
-	// Also are refs that such a layer holds besides: in an earlier layer too,
-	// or of no use here.
-	Also   []Ref
+	// Extra are refs that such a layer holds besides: in an earlier layer too,
+	// or not part of this image.
+	Extra  []Ref
 	Reason string // why these are together, or alone
 }
 
@@ -63,24 +68,29 @@ type PlannedLayer struct {
 type place struct {
 	reason string
 	of     Ref    // what the layer is about, where that makes it another one
-	packed int    // 1 + index in Wishes.Packed, or 0
-	owners string // the key of the owner set of what several share
+	packed int    // 1 + index in Existing.Packed, or 0
+	owners string // the owner set of what several share
 }
 
 // Plan decides on the layers of an expansion. Every ref comes to lie in just
 // one layer. Layers and the refs in them have the order of the expansion, but
 // for refs that share an id directory (see [Neighbours]), and for the layer of
 // the root, which changes most often and so lies on top.
-// Everything in the wishes that is wrong is reported at once.
-func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
-	places, err := w.claims(e)
+// All that is wrong with the grouping is reported at once.
+func Plan(e Expansion, ms Modules, g Grouping, have Existing) (LayerPlan, error) {
+	switch g.Mode {
+	case "", None, Composites, All, AsPackaged:
+	default:
+		return nil, fmt.Errorf("unsupported mode %q of a layer plan", g.Mode)
+	}
+	places, err := g.claims(e)
 	if err != nil {
 		return nil, err
 	}
 	claimed := len(places)
 	for _, r := range e.Refs {
 		if _, is := places[r]; !is {
-			places[r] = e.place(r, ms, w)
+			places[r] = e.place(r, ms, g.Mode, have)
 		}
 	}
 	var plan LayerPlan
@@ -97,28 +107,28 @@ func Plan(e Expansion, ms Modules, w Wishes) (LayerPlan, error) {
 	}
 	for p, i := range at {
 		if p.packed > 0 {
-			plan[i].settle(w.Packed[p.packed-1], places, claimed > 0)
+			plan[i].settle(have.Packed[p.packed-1], places, claimed > 0)
 		}
 	}
 	slices.SortStableFunc(plan, func(a, b PlannedLayer) int { return e.rootLast(a) - e.rootLast(b) })
-	return w.finish(plan), nil
+	return have.finish(plan), nil
 }
 
-// finish leaves out what lies elsewhere, and puts the refs of each layer in
+// finish leaves out what lies below, and puts the refs of each layer in
 // their final order.
-func (w Wishes) finish(plan LayerPlan) LayerPlan {
+func (have Existing) finish(plan LayerPlan) LayerPlan {
 	var kept LayerPlan
 	for _, l := range plan {
-		var here, elsewhere []Ref
+		var here, below []Ref
 		for _, r := range l.Refs {
-			if slices.Contains(w.Elsewhere, r) {
-				elsewhere = append(elsewhere, r)
+			if slices.Contains(have.Below, r) {
+				below = append(below, r)
 			} else {
 				here = append(here, r)
 			}
 		}
 		if l.AsIs {
-			l.Also = slices.Concat(l.Also, elsewhere)
+			l.Extra = slices.Concat(l.Extra, below)
 		}
 		if l.Refs = Neighbours(here); len(here) > 0 {
 			kept = append(kept, l)
@@ -127,10 +137,10 @@ func (w Wishes) finish(plan LayerPlan) LayerPlan {
 	return kept
 }
 
-// Claimed gives the layers that groups and exclusions ask for, whatever the
+// Claimed returns the layers that groups and exclusions ask for, whatever the
 // mode is, in the order of the expansion, and what is wrong with them.
-func (w Wishes) Claimed(e Expansion) (LayerPlan, error) {
-	places, err := w.claims(e)
+func (g Grouping) Claimed(e Expansion, have Existing) (LayerPlan, error) {
+	places, err := g.claims(e)
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +159,11 @@ func (w Wishes) Claimed(e Expansion) (LayerPlan, error) {
 		}
 		plan[i].Refs = append(plan[i].Refs, r)
 	}
-	return w.finish(plan), nil
+	return have.finish(plan), nil
 }
 
-// claims gives the places of what groups and exclusions speak of.
-func (w Wishes) claims(e Expansion) (map[Ref]place, error) {
+// claims returns the places of the refs that groups and exclusions match.
+func (g Grouping) claims(e Expansion) (map[Ref]place, error) {
 	places := map[Ref]place{}
 	var errs []error
 	claim := func(r Ref, p place) {
@@ -162,14 +172,14 @@ func (w Wishes) claims(e Expansion) (map[Ref]place, error) {
 		}
 		places[r] = p
 	}
-	for i, patterns := range w.Groups {
+	for i, patterns := range g.Groups {
 		refs, err := selectAll(patterns, e.Refs)
 		errs = append(errs, err)
 		for _, r := range refs {
 			claim(r, place{reason: fmt.Sprintf("group %d", i+1)})
 		}
 	}
-	refs, err := selectAll(w.Exclude, e.Refs)
+	refs, err := selectAll(g.Exclude, e.Refs)
 	errs = append(errs, err)
 	for _, r := range refs {
 		claim(r, place{reason: "kept apart", of: r})
@@ -177,18 +187,18 @@ func (w Wishes) claims(e Expansion) (map[Ref]place, error) {
 	return places, errors.Join(errs...)
 }
 
-// place says where the mode puts a ref, and why.
-func (e Expansion) place(r Ref, ms Modules, w Wishes) place {
+// place returns where the mode puts a ref, and why.
+func (e Expansion) place(r Ref, ms Modules, mode Mode, have Existing) place {
 	owners := e.Owners[r]
-	if w.Mode == AsPackaged {
-		if i := slices.IndexFunc(w.Packed, func(refs []Ref) bool { return slices.Contains(refs, r) }); i >= 0 {
+	if mode == AsPackaged {
+		if i := slices.IndexFunc(have.Packed, func(refs []Ref) bool { return slices.Contains(refs, r) }); i >= 0 {
 			return place{reason: "as packaged", packed: i + 1}
 		}
 	}
 	switch {
-	case w.Mode == All:
+	case mode == All:
 		return place{reason: "everything together"}
-	case w.Mode != Composites:
+	case mode != Composites:
 		return place{reason: "alone", of: r}
 	case r == e.Root:
 		return place{reason: "root", of: r}
@@ -209,7 +219,7 @@ func Few(refs []Ref) string {
 	return fmt.Sprintf("%s and %d more", JoinRefs(refs[:most-1], ", "), len(refs)-most+1)
 }
 
-// settle says what a packed layer holds besides its refs. One that had to give
+// settle notes what a packed layer holds besides its refs. One that had to give
 // a ref to a group or an exclusion is not used as it is.
 func (l *PlannedLayer) settle(packed []Ref, places map[Ref]place, claims bool) {
 	for _, r := range packed {
@@ -217,10 +227,10 @@ func (l *PlannedLayer) settle(packed []Ref, places map[Ref]place, claims bool) {
 			continue
 		}
 		if p, placed := places[r]; claims && placed && p.packed == 0 {
-			l.AsIs, l.Also = false, nil
+			l.AsIs, l.Extra = false, nil
 			return
 		}
-		l.Also = append(l.Also, r)
+		l.Extra = append(l.Extra, r)
 	}
 }
 

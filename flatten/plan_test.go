@@ -33,41 +33,43 @@ var _ = Describe("planning", func() {
 	)
 	e, _ := ms.Expand(r("root@1"))
 
-	DescribeTable("puts refs into layers", func(w flatten.Wishes, want ...string) {
-		plan, err := flatten.Plan(e, ms, w)
+	DescribeTable("puts refs into layers", func(w flatten.Grouping, want ...string) {
+		plan, err := flatten.Plan(e, ms, w, flatten.Existing{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written(plan)).To(Equal(want))
 	},
-		Entry("one each, by default", flatten.Wishes{},
+		Entry("one each, by default", flatten.Grouping{},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 (alone)"),
-		Entry("one each", flatten.Wishes{Mode: flatten.None, Exclude: []string{"b"}},
+		Entry("one each", flatten.Grouping{Mode: flatten.None, Exclude: []string{"b"}},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (kept apart)", "c@1 (alone)", "root@1 (alone)"),
-		Entry("one for each owner set", flatten.Wishes{Mode: flatten.Composites},
+		Entry("one for each owner set", flatten.Grouping{Mode: flatten.Composites},
 			"x@1 inner@1 a@1 (composite x@1)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
-		Entry("one for all", flatten.Wishes{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (everything together)"),
-		Entry("groups", flatten.Wishes{Groups: [][]string{{"c", "a@1"}, {"both", "y@1"}}},
+		Entry("one for all", flatten.Grouping{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (everything together)"),
+		Entry("groups", flatten.Grouping{Groups: [][]string{{"c", "a@1"}, {"both", "y@1"}}},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 c@1 (group 1)", "both@1 y@1 (group 2)", "b@1 (alone)", "root@1 (alone)"),
-		Entry("a group and owner sets", flatten.Wishes{Mode: flatten.Composites, Groups: [][]string{{"both", "b"}}},
+		Entry("a group and owner sets", flatten.Grouping{Mode: flatten.Composites, Groups: [][]string{{"both", "b"}}},
 			"x@1 inner@1 a@1 (composite x@1)", "both@1 b@1 (group 1)", "y@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
-		Entry("a group with the root, which goes on top", flatten.Wishes{Groups: [][]string{{"root", "inner"}}},
+		Entry("a group with the root, which goes on top", flatten.Grouping{Groups: [][]string{{"root", "inner"}}},
 			"x@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 inner@1 (group 1)"),
-		Entry("excluded ones apart, each by itself", flatten.Wishes{Mode: flatten.All, Exclude: []string{"?@*"}},
+		Entry("excluded ones apart, each by itself", flatten.Grouping{Mode: flatten.All, Exclude: []string{"?@*"}},
 			"x@1 (kept apart)", "a@1 (kept apart)", "y@1 (kept apart)", "b@1 (kept apart)", "c@1 (kept apart)", "root@1 inner@1 both@1 (everything together)"),
-		Entry("one that is excluded twice", flatten.Wishes{Mode: flatten.Composites, Exclude: []string{"a", "a@1"}},
+		Entry("one that is excluded twice", flatten.Grouping{Mode: flatten.Composites, Exclude: []string{"a", "a@1"}},
 			"x@1 inner@1 (composite x@1)", "a@1 (kept apart)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
-		Entry("one that a group names twice", flatten.Wishes{Mode: flatten.All, Groups: [][]string{{"a", "a@1", "b"}}},
+		Entry("one that a group names twice", flatten.Grouping{Mode: flatten.All, Groups: [][]string{{"a", "a@1", "b"}}},
 			"a@1 b@1 (group 1)", "root@1 x@1 inner@1 both@1 y@1 c@1 (everything together)"),
 	)
 
-	DescribeTable("reports wishes that cannot be", func(w flatten.Wishes, want ...string) {
-		plan, err := flatten.Plan(e, ms, w)
+	DescribeTable("reports groupings that cannot be", func(w flatten.Grouping, want ...string) {
+		plan, err := flatten.Plan(e, ms, w, flatten.Existing{})
 		Expect(plan).To(BeNil())
 		Expect(err).To(MatchError(strings.Join(want, "\n")))
 	},
-		Entry("in two groups", flatten.Wishes{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "buildpack b@1 cannot be in two layers: group 1 and group 2"),
-		Entry("in a group and apart", flatten.Wishes{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "buildpack a@1 cannot be in two layers: group 1 and kept apart"),
-		Entry("unknown", flatten.Wishes{Mode: flatten.All, Exclude: []string{"q"}}, `unknown buildpack "q"; it is none of root@1, x@1 and 6 more`),
-		Entry("everything at once", flatten.Wishes{Groups: [][]string{{"a", "q"}, {"a", "w"}}, Exclude: []string{"e", "a"}},
+		Entry("in two groups", flatten.Grouping{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "buildpack b@1 cannot be in two layers: group 1 and group 2"),
+		Entry("in a group and apart", flatten.Grouping{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "buildpack a@1 cannot be in two layers: group 1 and kept apart"),
+		Entry("a mode that it does not know", flatten.Grouping{Mode: "some"}, `unsupported mode "some" of a layer plan`),
+		Entry("a mode that is planned elsewhere", flatten.Grouping{Mode: flatten.Auto}, `unsupported mode "auto" of a layer plan`),
+		Entry("unknown", flatten.Grouping{Mode: flatten.All, Exclude: []string{"q"}}, `unknown buildpack "q"; it is none of root@1, x@1 and 6 more`),
+		Entry("everything at once", flatten.Grouping{Groups: [][]string{{"a", "q"}, {"a", "w"}}, Exclude: []string{"e", "a"}},
 			`unknown buildpack "q"; it is none of root@1, x@1 and 6 more`, `unknown buildpack "w"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 1 and group 2",
 			`unknown buildpack "e"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
 	)
@@ -75,16 +77,16 @@ var _ = Describe("planning", func() {
 	// Two layers of the sources hold both, one of them with what is not here.
 	packed := [][]flatten.Ref{rs("x@1", "inner@1", "both@1"), rs("gone@1", "both@1", "b@1", "y@1")}
 
-	DescribeTable("keeps what is packed", func(w flatten.Wishes, want ...flatten.PlannedLayer) {
-		w.Mode, w.Packed = flatten.AsPackaged, packed
-		Expect(flatten.Plan(e, ms, w)).To(Equal(flatten.LayerPlan(want)))
+	DescribeTable("keeps what is packed", func(w flatten.Grouping, want ...flatten.PlannedLayer) {
+		w.Mode = flatten.AsPackaged
+		Expect(flatten.Plan(e, ms, w, flatten.Existing{Packed: packed})).To(Equal(flatten.LayerPlan(want)))
 	},
-		Entry("as it is, each ref in the first layer that has it", flatten.Wishes{},
+		Entry("as it is, each ref in the first layer that has it", flatten.Grouping{},
 			flatten.PlannedLayer{Refs: rs("x@1", "inner@1", "both@1"), AsIs: true, Reason: "as packaged"},
 			flatten.PlannedLayer{Refs: rs("a@1"), Reason: "alone"},
-			flatten.PlannedLayer{Refs: rs("y@1", "b@1"), AsIs: true, Also: rs("gone@1", "both@1"), Reason: "as packaged"},
+			flatten.PlannedLayer{Refs: rs("y@1", "b@1"), AsIs: true, Extra: rs("gone@1", "both@1"), Reason: "as packaged"},
 			flatten.PlannedLayer{Refs: rs("c@1"), Reason: "alone"}, flatten.PlannedLayer{Refs: rs("root@1"), Reason: "alone"}),
-		Entry("but for what has to give a ref away", flatten.Wishes{Exclude: []string{"b"}},
+		Entry("but for what has to give a ref away", flatten.Grouping{Exclude: []string{"b"}},
 			flatten.PlannedLayer{Refs: rs("x@1", "inner@1", "both@1"), AsIs: true, Reason: "as packaged"},
 			flatten.PlannedLayer{Refs: rs("a@1"), Reason: "alone"},
 			flatten.PlannedLayer{Refs: rs("y@1"), Reason: "as packaged"}, flatten.PlannedLayer{Refs: rs("b@1"), Reason: "kept apart"},
@@ -93,7 +95,7 @@ var _ = Describe("planning", func() {
 
 	It("has no root to put on top for a builder", func() {
 		e, _ := ms.ExpandAll(rs("c@1", "x@1"))
-		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+		plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written(plan)).To(Equal([]string{"c@1 (top-level component)", "x@1 inner@1 a@1 both@1 (composite x@1)"}))
 	})
@@ -101,7 +103,7 @@ var _ = Describe("planning", func() {
 	It("keeps a top-level component out of the composites that have it too", func() {
 		ms := modules(composite("root@1", group("x@1", "a@1")), composite("x@1", group("a@1", "b@1")), component("a@1"), component("b@1"))
 		e, _ := ms.Expand(r("root@1"))
-		plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+		plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written(plan)).To(Equal([]string{"x@1 b@1 (composite x@1)", "a@1 (top-level component)", "root@1 (root)"}))
 	})

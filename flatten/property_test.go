@@ -62,8 +62,8 @@ func naiveOwners(ms flatten.Modules, e flatten.Expansion, of flatten.Ref) []flat
 	return slices.DeleteFunc(top, func(t flatten.Ref) bool { return !below(ms, t)[of] })
 }
 
-func randomWishes(rnd *rand.Rand, refs []flatten.Ref) flatten.Wishes {
-	w := flatten.Wishes{Mode: []flatten.Mode{"", flatten.None, flatten.Composites, flatten.All, flatten.AsPackaged}[rnd.IntN(5)]}
+func randomGrouping(rnd *rand.Rand, refs []flatten.Ref) (w flatten.Grouping, have flatten.Existing) {
+	w.Mode = []flatten.Mode{"", flatten.None, flatten.Composites, flatten.All, flatten.AsPackaged}[rnd.IntN(5)]
 	for range rnd.IntN(4) {
 		var packed []flatten.Ref
 		for range 1 + rnd.IntN(5) {
@@ -71,7 +71,7 @@ func randomWishes(rnd *rand.Rand, refs []flatten.Ref) flatten.Wishes {
 				packed = append(packed, ref)
 			}
 		}
-		w.Packed = append(w.Packed, packed)
+		have.Packed = append(have.Packed, packed)
 	}
 	some := slices.Clone(refs)
 	rnd.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
@@ -85,7 +85,7 @@ func randomWishes(rnd *rand.Rand, refs []flatten.Ref) flatten.Wishes {
 	}
 	w.Groups = [][]string{take(), take()}
 	w.Exclude = take()
-	return w
+	return w, have
 }
 
 // layerOf gives the refs of the layer in which a ref lies.
@@ -137,8 +137,8 @@ var _ = Describe("any expansion and plan", func() {
 
 	It("covers the expansion just once, in its order, the root's layer on top", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
-			w := randomWishes(rnd, e.Refs)
-			plan, err := flatten.Plan(e, ms, w)
+			w, have := randomGrouping(rnd, e.Refs)
+			plan, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
 			var covered []flatten.Ref
 			at := func(a, b flatten.Ref) int { return slices.Index(e.Refs, a) - slices.Index(e.Refs, b) }
@@ -148,8 +148,8 @@ var _ = Describe("any expansion and plan", func() {
 				Expect(slices.IsSortedFunc(l.Refs, at)).To(BeTrue())
 				covered = append(covered, l.Refs...)
 				if l.AsIs {
-					whole := slices.Concat(l.Refs, l.Also)
-					Expect(slices.ContainsFunc(w.Packed, func(p []flatten.Ref) bool {
+					whole := slices.Concat(l.Refs, l.Extra)
+					Expect(slices.ContainsFunc(have.Packed, func(p []flatten.Ref) bool {
 						return len(p) == len(whole) && !slices.ContainsFunc(p, func(r flatten.Ref) bool { return !slices.Contains(whole, r) })
 					})).To(BeTrue(), "%v is used as it is", l)
 				}
@@ -162,7 +162,7 @@ var _ = Describe("any expansion and plan", func() {
 
 	It("puts two refs together where their owner sets are equal, and only there", func() {
 		each(func(_ *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
-			plan, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+			plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 			Expect(err).NotTo(HaveOccurred())
 			together := map[string][]flatten.Ref{}
 			for _, ref := range e.Refs {
@@ -178,8 +178,8 @@ var _ = Describe("any expansion and plan", func() {
 
 	It("does as it is told about groups and exclusions", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
-			w := randomWishes(rnd, e.Refs)
-			plan, err := flatten.Plan(e, ms, w)
+			w, have := randomGrouping(rnd, e.Refs)
+			plan, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
 			for _, g := range w.Groups {
 				for _, name := range g {
@@ -200,13 +200,13 @@ var _ = Describe("any expansion and plan", func() {
 			for _, n := range names {
 				again[n] = ms[n]
 			}
-			w := randomWishes(rnd, e.Refs)
-			first, err := flatten.Plan(e, ms, w)
+			w, have := randomGrouping(rnd, e.Refs)
+			first, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
 			e2, faults := again.Expand(e.Root)
 			Expect(faults).To(BeEmpty())
 			Expect(e2).To(Equal(e))
-			Expect(flatten.Plan(e2, again, w)).To(Equal(first))
+			Expect(flatten.Plan(e2, again, w, have)).To(Equal(first))
 		})
 	})
 
@@ -238,7 +238,7 @@ var _ = Describe("any expansion and plan", func() {
 
 	It("leaves the layers of a composite as they are when an unrelated top-level ref is added", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
-			before, err := flatten.Plan(e, ms, flatten.Wishes{Mode: flatten.Composites})
+			before, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 			Expect(err).NotTo(HaveOccurred())
 			added := maps.Clone(ms)
 			added[r("new@1")], added[r("child@1")] = composite("new@1", group("child@1")), component("child@1")
@@ -247,7 +247,7 @@ var _ = Describe("any expansion and plan", func() {
 			added[e.Root] = root
 			e2, faults := added.Expand(e.Root)
 			Expect(faults).To(BeEmpty())
-			after, err := flatten.Plan(e2, added, flatten.Wishes{Mode: flatten.Composites})
+			after, err := flatten.Plan(e2, added, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 			Expect(err).NotTo(HaveOccurred())
 			kept := slices.DeleteFunc(slices.Clone(after), func(l flatten.PlannedLayer) bool { return slices.Contains(l.Refs, r("new@1")) })
 			Expect(kept).To(HaveLen(len(after) - 1))

@@ -21,7 +21,7 @@ import (
 
 // auto plans automatically, for so many layers.
 func auto(n int) change {
-	return func(o *packager.Options) { o.Wishes.Mode, o.MaxLayers = flatten.Auto, n }
+	return func(o *packager.Options) { o.Grouping.Mode, o.MaxLayers = flatten.Auto, n }
 }
 
 func (b *bench) outlook(file string, changes ...change) (engine.Outlook, *packager.Job) {

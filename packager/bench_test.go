@@ -47,7 +47,7 @@ func packageOnce(b *testing.B, file string, mode flatten.Mode) {
 		b.Fatal(err)
 	}
 	jobs, err := packager.Prepare(b.Context(), &source.Opener{WorkDir: workDir},
-		packager.Options{Config: config, Options: engine.Options{Wishes: flatten.Wishes{Mode: mode}, WorkDir: workDir}})
+		packager.Options{Config: config, Options: engine.Options{Grouping: flatten.Grouping{Mode: mode}, WorkDir: workDir}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,9 +29,9 @@ func ExamplePrepare() {
 	jobs, err := packager.Prepare(context.Background(), &source.Opener{WorkDir: workDir}, packager.Options{
 		Config: config,
 		Options: engine.Options{
-			Targets: []flatten.Target{{OS: "linux", Arch: "amd64"}},
-			Wishes:  flatten.Wishes{Mode: flatten.All, Exclude: []string{"samples/ruby-*"}},
-			WorkDir: workDir,
+			Targets:  []flatten.Target{{OS: "linux", Arch: "amd64"}},
+			Grouping: flatten.Grouping{Mode: flatten.All, Exclude: []string{"samples/ruby-*"}},
+			WorkDir:  workDir,
 		},
 	})
 	if err != nil {

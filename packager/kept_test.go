@@ -100,7 +100,7 @@ var _ = Describe("a cache", func() {
 			t.random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 			for _, name := range names[:min(len(names), 6)] {
 				file := forms[name]
-				w := t.wishes()[0]
+				w := t.grouping()[0]
 				c := []layer.Compression{layer.Gzip, layer.Gzip, layer.Zstd}[t.random.IntN(3)]
 				if t.random.IntN(4) == 0 {
 					w = wish{"none", flat(flatten.None)}

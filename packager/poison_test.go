@@ -183,7 +183,7 @@ var _ = Describe("a cache that was spoiled", Ordered, func() {
 		Entry("of no pieces", "layer", func(r map[string]any) { r["Pieces"], r["Packed"] = nil, nil }),
 		Entry("of what a layer holds", "report", facts(func(f map[string]any) { f["Ref"] = map[string]any{"ID": "acme/z", "Version": "2"} })),
 		Entry("of a layer without anything", "report", func(r map[string]any) { r["Pieces"] = nil }),
-		Entry("of a tidy layer", "report", func(r map[string]any) { r["Untidy"] = "it is not" }),
+		Entry("of a tidy layer", "report", func(r map[string]any) { r["NonCanonical"] = "it is not" }),
 	)
 
 	It("is found out when a layer goes by whose content a record lies of", func() {
@@ -206,7 +206,7 @@ func beside() error {
 		return err
 	}
 	work := os.Getenv(besideWork)
-	o := packager.Options{Config: config, Options: engine.Options{WorkDir: work, Cache: c, Wishes: flatten.Wishes{Mode: flatten.All}}}
+	o := packager.Options{Config: config, Options: engine.Options{WorkDir: work, Cache: c, Grouping: flatten.Grouping{Mode: flatten.All}}}
 	jobs, err := packager.Prepare(context.Background(), &source.Opener{WorkDir: work, Cache: c}, o)
 	if err != nil {
 		return err

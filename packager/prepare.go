@@ -137,19 +137,18 @@ func (p *preparation) besides(faults []flatten.Fault) config.Problems {
 // plan decides on the layers, once the expansion is whole. An automatic plan
 // has a builder's number of layers where no other is given.
 func (j *Job) plan(ctx context.Context, packed [][]flatten.Ref) error {
-	wishes := j.options.Wishes
-	wishes.Packed = packed
-	if wishes.Mode == flatten.Auto {
+	grouping := j.options.Grouping
+	if grouping.Mode == flatten.Auto {
 		j.MaxLayers = cmp.Or(j.MaxLayers, flatten.Budget(false))
 	}
 	var err error
-	if j.Plan, wishes.Mode, err = j.maker.Plan(ctx, j.modules, j.Expansion, j.Expansion.Refs, wishes, j.MaxLayers); err != nil {
+	if j.Plan, grouping.Mode, err = j.maker.Plan(ctx, j.modules, j.Expansion, j.Expansion.Refs, grouping, flatten.Existing{Packed: packed}, j.MaxLayers); err != nil {
 		return err
 	}
 	if j.MaxLayers == 0 || len(j.Plan) <= j.MaxLayers {
 		return nil
 	}
-	return &TooManyLayersError{Plan: j.Plan, Max: j.MaxLayers, Mode: wishes.Mode}
+	return &TooManyLayersError{Plan: j.Plan, Max: j.MaxLayers, Mode: grouping.Mode}
 }
 
 // Outlook says what the plan means for clients that have the previous image.

@@ -84,7 +84,7 @@ var _ = Describe("the previous image", func() {
 		b := newBench()
 		b.pair(flatten.None)
 		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
-		auto := func(o *packager.Options) { o.Wishes.Mode = flatten.Auto }
+		auto := func(o *packager.Options) { o.Grouping.Mode = flatten.Auto }
 		_, err := b.prepare(file, auto)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.saidWarnings()).To(BeEmpty())

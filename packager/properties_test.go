@@ -28,7 +28,7 @@ type wish struct {
 }
 
 // wishes gives two of all the ways. What they choose at random they choose once.
-func (t *orderTree) wishes() []wish {
+func (t *orderTree) grouping() []wish {
 	grouped, apart := t.some(), t.some()
 	all := []wish{
 		{"composites", flat(flatten.Composites)},
@@ -53,7 +53,7 @@ var _ = Describe("any tree of orders", func() {
 	It("holds the same files however it is flattened, under labels that differ in diffIDs alone", func() {
 		each(50, func(t *orderTree) {
 			exploded := t.build(t.file())
-			for _, w := range t.wishes() {
+			for _, w := range t.grouping() {
 				img := t.build(t.file(), w.change) // which also sees that the plan is exact
 				Expect(filesOf(img.Image)).To(Equal(filesOf(exploded.Image)), w.name)
 				Expect(labelsButDiffIDs(img.Image)).To(Equal(labelsButDiffIDs(exploded.Image)), w.name)
@@ -64,7 +64,7 @@ var _ = Describe("any tree of orders", func() {
 	It("gives the same bytes in whatever order its parts are named, on any number of cores", func() {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 		each(12, func(t *orderTree) {
-			for _, w := range t.wishes() {
+			for _, w := range t.grouping() {
 				runtime.GOMAXPROCS(1)
 				one := t.build(t.file(), w.change)
 				runtime.GOMAXPROCS(4)
@@ -83,7 +83,7 @@ var _ = Describe("any tree of orders", func() {
 			file := t.toml(t.dirs[top], inside...)
 			t.keepCNB("laminate.cnb", t.build(file, flat(flatten.All)).Image)
 			t.keepCNB("pack.cnb", flattenedByPack(t.build(file).Image, t.random, t.some()...))
-			for _, w := range t.wishes() {
+			for _, w := range t.grouping() {
 				want := t.build(t.file(), w.change)
 				for _, from := range []string{"laminate.cnb", "pack.cnb"} {
 					img := t.build(t.toml(t.dirs[root], append(outside, from)...), w.change)

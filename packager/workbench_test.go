@@ -107,12 +107,12 @@ func (b *bench) toml(root string, dependencies ...string) string {
 // change alters the options of a run.
 type change func(*packager.Options)
 
-func flat(m flatten.Mode) change { return func(o *packager.Options) { o.Wishes.Mode = m } }
+func flat(m flatten.Mode) change { return func(o *packager.Options) { o.Grouping.Mode = m } }
 func group(patterns ...string) change {
-	return func(o *packager.Options) { o.Wishes.Groups = append(o.Wishes.Groups, patterns) }
+	return func(o *packager.Options) { o.Grouping.Groups = append(o.Grouping.Groups, patterns) }
 }
 func exclude(patterns ...string) change {
-	return func(o *packager.Options) { o.Wishes.Exclude = append(o.Wishes.Exclude, patterns...) }
+	return func(o *packager.Options) { o.Grouping.Exclude = append(o.Grouping.Exclude, patterns...) }
 }
 func both(one, other change) change {
 	return func(o *packager.Options) { one(o); other(o) }

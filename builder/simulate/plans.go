@@ -56,7 +56,7 @@ func Names() []string {
 func wishing(mode flatten.Mode) func(*replay, int) planner {
 	return func(r *replay, _ int) planner {
 		return func(i int) (flatten.LayerPlan, error) {
-			return flatten.Plan(r.releases[i].expansion, r.modules, flatten.Wishes{Mode: mode})
+			return flatten.Plan(r.releases[i].expansion, r.modules, flatten.Grouping{Mode: mode}, flatten.Existing{})
 		}
 	}
 }

@@ -16,7 +16,8 @@ type Input struct {
 	// Budget is how many layers there may be, with the fixed ones: 1 at least.
 	Budget int
 	// Previous are the layers of the image that this one replaces, lowest
-	// first, each with its refs; who planned them does not matter. Without it,
+	// first, each with its refs; who planned them does not matter. A zero ref
+	// stands for content that the new image does not have. Without Previous,
 	// everything counts as new.
 	Previous [][]flatten.Ref
 	// Fixed are layers that somebody else has decided on. The plan has them as

@@ -151,7 +151,7 @@ func (s *stream) member(kind flatten.Kind, m Member) error {
 			return fmt.Errorf("buildpack %s: %w", m.Ref, err)
 		}
 	}
-	for s.copied = from; s.copied != nil; s.copied = s.copied.Else {
+	for s.copied = from; s.copied != nil; s.copied = s.copied.Fallback {
 		if s.copied.Compression != s.press.compression {
 			continue
 		}

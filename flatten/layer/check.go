@@ -55,8 +55,8 @@ func (c *check) end(err error, written []passed) ([]flatten.Facts, error) {
 		return nil, err
 	case found != nil:
 		return nil, fault(found.Error())
-	case c.found.untidy != "":
-		return nil, fault(c.found.untidy)
+	case c.found.nonCanonical != "":
+		return nil, fault(c.found.nonCanonical)
 	case !c.is(written):
 		return nil, fault(fmt.Sprintf("it holds %v where %v went in", c.found.order, c.refs))
 	}

@@ -30,11 +30,11 @@ var _ = Describe("a layer that another tool wrote", func() {
 	justFits := strings.Repeat("a", 100-len("cnb/buildpacks/x/1/"))
 	farFits := strings.Repeat("b", 155-len("cnb/buildpacks/x/1/")) + "/" + strings.Repeat("c", 100)
 
-	DescribeTable("is taken apart and put together", func(tarball []byte, untidy string, want ...[]byte) {
+	DescribeTable("is taken apart and put together", func(tarball []byte, nonCanonical string, want ...[]byte) {
 		refs := []flatten.Ref{{ID: "x", Version: "1"}, {ID: "x", Version: "2"}, {ID: "y", Version: "1"}}[:len(want)]
 		pieces, report, err := taken(tarball, refs...)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(report.Untidy).To(Equal(untidy))
+		Expect(report.NonCanonical).To(Equal(nonCanonical))
 		wanted := map[flatten.Ref]string{}
 		for i, w := range want {
 			wanted[refs[i]] = string(w)
@@ -52,7 +52,7 @@ var _ = Describe("a layer that another tool wrote", func() {
 			pieces = append(pieces, byRef[r])
 		}
 		joined := together(pieces...)
-		if untidy == "" {
+		if nonCanonical == "" {
 			Expect(joined).To(Equal(tarball))
 		}
 		again, tidy, err := taken(joined, refs...)

@@ -24,13 +24,13 @@ type Report struct {
 	// Pieces are those of the refs asked for, in the order in which the layer
 	// holds them.
 	Pieces []flatten.Facts
-	// Untidy is empty where the layer holds just these pieces in the shape in
+	// NonCanonical is empty where the layer holds just these pieces in the shape in
 	// which laminate writes them, so that it can be used as it is. Otherwise
 	// it is the first reason why not.
-	Untidy string
-	// Twice is the first path that stands in the layer twice, "" where there is
+	NonCanonical string
+	// Duplicate is the first path that stands in the layer twice, "" where there is
 	// none. Docker and podman load no image with such a layer.
-	Twice string
+	Duplicate string
 }
 
 // Inspect reads a layer that holds the refs, perhaps among others. It is an
@@ -40,7 +40,7 @@ func Inspect(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Op
 	if err := i.read(ctx, kind, refs, open); err != nil {
 		return Report{}, err
 	}
-	return Report{Pieces: i.facts(), Untidy: i.untidy, Twice: i.twice}, nil
+	return Report{Pieces: i.facts(), NonCanonical: i.nonCanonical, Duplicate: i.duplicate}, nil
 }
 
 // inspection is what is found in a layer.

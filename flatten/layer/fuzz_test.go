@@ -52,14 +52,14 @@ func FuzzScan(f *testing.F) {
 				joined = append(joined, piece)
 			}
 			whole := together(joined...)
-			if report.Untidy == "" && !bytes.Equal(whole, tarball) {
+			if report.NonCanonical == "" && !bytes.Equal(whole, tarball) {
 				t.Fatal("it is called tidy, and its pieces do not make it")
 			}
-			if report.Twice != "" && report.Untidy == "" {
-				t.Fatalf("it is called tidy, and has %s twice", report.Twice)
+			if report.Duplicate != "" && report.NonCanonical == "" {
+				t.Fatalf("it is called tidy, and has %s twice", report.Duplicate)
 			}
 			again, err := layer.Inspect(t.Context(), flatten.Buildpack, asked, opener(whole))
-			if err != nil || again.Untidy != "" || len(again.Pieces) != len(report.Pieces) {
+			if err != nil || again.NonCanonical != "" || len(again.Pieces) != len(report.Pieces) {
 				t.Fatalf("its pieces make another layer: %v, %v, not %v", again, err, report)
 			}
 			_, first := idEntryOf(joined[0])

@@ -121,10 +121,10 @@ var _ = Describe("a layer that no buildpack has", func() {
 				continue
 			}
 			Expect(err).NotTo(HaveOccurred(), "cut at %d", cut)
-			Expect(report.Untidy).To(Equal(noT))
+			Expect(report.NonCanonical).To(Equal(noT))
 			Expect(report.Pieces[0].Length).To(BeEquivalentTo(min(cut, at)))
 		}
-		Expect(layer.Inspect(context.Background(), flatten.Buildpack, []flatten.Ref{x1Ref}, opener(whole))).To(HaveField("Untidy", ""))
+		Expect(layer.Inspect(context.Background(), flatten.Buildpack, []flatten.Ref{x1Ref}, opener(whole))).To(HaveField("NonCanonical", ""))
 	})
 
 	It("gives the reader's error wherever it comes, behind the end too", func() {

@@ -68,7 +68,7 @@ var _ = Describe("memory", Serial, func() {
 
 		refs := []flatten.Ref{a1, b1}
 		used = peak(func() {
-			Expect(layer.Inspect(context.Background(), flatten.Buildpack, refs, b.Open)).To(HaveField("Untidy", ""))
+			Expect(layer.Inspect(context.Background(), flatten.Buildpack, refs, b.Open)).To(HaveField("NonCanonical", ""))
 		})
 		Expect(used).To(BeNumerically("<", 64<<20), "inspecting")
 

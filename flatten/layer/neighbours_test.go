@@ -145,7 +145,7 @@ var _ = Describe("pieces that share an id directory", func() {
 		slashed := dir(bp + "/x/")
 		pieces, report, err := taken(cat(x, x1, slashed, x2, end), refs...)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(report.Twice).To(Equal(bp + "/x"))
+		Expect(report.Duplicate).To(Equal(bp + "/x"))
 		Expect(pieces).To(Equal([]string{string(cat(x, x1)), string(cat(slashed, x2))}), "each has its own")
 	})
 
@@ -153,7 +153,7 @@ var _ = Describe("pieces that share an id directory", func() {
 		x, x1, f1 := dir(bp+"/x"), dir(bp+"/x/1"), file(bp+"/x/1/f", "one")
 		pieces, report, err := taken(cat(x, f1, x1, end), flatten.Ref{ID: "x", Version: "1"})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(report.Untidy).To(Equal(bp + "/x/1 has no entry of its own"))
+		Expect(report.NonCanonical).To(Equal(bp + "/x/1 has no entry of its own"))
 		Expect(pieces).To(Equal([]string{string(cat(x, own(bp+"/x/1"), f1))}))
 	})
 

@@ -43,17 +43,17 @@ type scanner struct {
 // flaws are what is wrong with the shape of a layer. It can be split
 // nevertheless.
 type flaws struct {
-	// untidy is the first reason why the layer is not the one that laminate
+	// nonCanonical is the first reason why the layer is not the one that laminate
 	// would have written of the same pieces, "" where it is.
-	untidy string
-	// twice is the first path that has two entries, "" where there is none.
-	twice string
+	nonCanonical string
+	// duplicate is the first path that has two entries, "" where there is none.
+	duplicate string
 }
 
 // scan walks the tar to its very end, and returns why the layer is not in the
 // shape that pieces have in a layer, if it is not. Where only that shape is of
 // use, it walks no farther than to the first entry that is out of it.
-func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, onlyTidy bool, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
+func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, onlyCanonical bool, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
 	s := &scanner{
 		kind: kind, refs: map[string]flatten.Ref{}, begin: begin,
 		idDir: map[string][]byte{}, paths: paths{}, begun: map[string]bool{},
@@ -77,7 +77,7 @@ func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Re
 		if err != nil {
 			return flaws{}, err
 		}
-		if onlyTidy && s.untidy != "" {
+		if onlyCanonical && s.nonCanonical != "" {
 			return s.flaws, nil
 		}
 	}
@@ -129,14 +129,14 @@ func (s *scanner) end() error {
 // the piece that it belongs to: the first counts.
 func (s *scanner) again(name string) {
 	s.mess("%s stands twice", name)
-	if s.twice == "" {
-		s.twice = name
+	if s.duplicate == "" {
+		s.duplicate = name
 	}
 }
 
 func (s *scanner) mess(format string, args ...any) {
-	if s.untidy == "" {
-		s.untidy = fmt.Sprintf(format, args...)
+	if s.nonCanonical == "" {
+		s.nonCanonical = fmt.Sprintf(format, args...)
 	}
 }
 

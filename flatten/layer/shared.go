@@ -166,8 +166,8 @@ func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err
 	switch {
 	case err != nil:
 		return nil, err
-	case found.untidy != "":
-		return nil, errors.New(found.untidy)
+	case found.nonCanonical != "":
+		return nil, errors.New(found.nonCanonical)
 	case !slices.Equal(found.facts(), s.Facts) || len(b.ends) != len(s.Facts):
 		return nil, errors.New("it holds other pieces than are said")
 	}

@@ -28,8 +28,8 @@ type Splice struct {
 	// Within, where it is set, is asked after every read whether so much content
 	// out of so many compressed bytes is bearable; its error ends the copying.
 	Within func(content, packed int64) error
-	// Else is what is tried where this cannot be copied; nil is the piece itself.
-	Else *Splice
+	// Fallback is what is tried where this cannot be copied; nil is the piece itself.
+	Fallback *Splice
 }
 
 // A cutter reads a compressed stream, and gives the compressed form of what it
@@ -65,14 +65,14 @@ func (e *unsplicedError) Unwrap() error { return e.err }
 func (e *unsplicedError) avoid(members []Member) {
 	measured := false
 	for _, m := range members {
-		for s := m.Splice; s != nil; s = s.Else {
+		for s := m.Splice; s != nil; s = s.Fallback {
 			measured = measured || s.Length > 0
 		}
 	}
 	for i, m := range members {
 		switch {
 		case e.splice != nil && m.Ref == e.ref:
-			members[i].Splice, members[i].anew = e.splice.Else, true
+			members[i].Splice, members[i].anew = e.splice.Fallback, true
 		case e.splice == nil && measured:
 			members[i].Splice = m.Splice.unmeasured()
 		case e.splice == nil:
@@ -86,7 +86,7 @@ func (s *Splice) unmeasured() *Splice {
 		return nil
 	}
 	u := *s
-	u.Length, u.Else = 0, s.Else.unmeasured()
+	u.Length, u.Fallback = 0, s.Fallback.unmeasured()
 	return &u
 }
 
@@ -160,8 +160,8 @@ func (t *splicing) copyLength(length int64) error {
 // copied from: at the beginning, and whole.
 func (t *splicing) copyScanned(kind flatten.Kind, ref flatten.Ref) error {
 	found, err := scan(t.ctx, t.from, kind, []flatten.Ref{ref}, true, func(flatten.Ref, bool) (io.Writer, error) { return t, nil })
-	if err == nil && found.untidy != "" {
-		err = errors.New(found.untidy)
+	if err == nil && found.nonCanonical != "" {
+		err = errors.New(found.nonCanonical)
 	}
 	return err
 }

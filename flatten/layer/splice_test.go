@@ -194,8 +194,8 @@ var _ = Describe("a piece that was compressed before", func() {
 		lone := build(layer.Gzip, m)
 		s := spliced(m, layer.Gzip, blobOf(lone), lone.Pieces[0].ContentID, 0)
 		wrong := *s.Splice
-		wrong.ContentID.Hex, wrong.Else = "00"+wrong.ContentID.Hex[2:], s.Splice
-		unreadable := layer.Splice{ContentID: wrong.ContentID, Compression: layer.Gzip, Open: opens([]byte("no gzip")), Else: &wrong}
+		wrong.ContentID.Hex, wrong.Fallback = "00"+wrong.ContentID.Hex[2:], s.Splice
+		unreadable := layer.Splice{ContentID: wrong.ContentID, Compression: layer.Gzip, Open: opens([]byte("no gzip")), Fallback: &wrong}
 		s.Splice = &unreadable
 		Expect(build(layer.Gzip, s).Record()).To(Equal(lone.Record()))
 	})

@@ -71,7 +71,7 @@ var _ = Describe("pieces", func() {
 			some := refs[:1+rnd.IntN(len(refs))] // the others are not asked for
 			_, report, err = taken(content, some...)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(report.Untidy == "").To(Equal(len(some) == len(refs)))
+			Expect(report.NonCanonical == "").To(Equal(len(some) == len(refs)))
 		}
 	})
 

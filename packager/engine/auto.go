@@ -19,20 +19,20 @@ const unpacking = 3
 // Plan decides on the layers of some refs of an expansion. Room is how many an
 // automatic plan may have; where groups and exclusions ask for as many, it is
 // the plan with the fewest. The mode is the one of the plan that it returns.
-func (k *Maker) Plan(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, w flatten.Wishes, room int) (flatten.LayerPlan, flatten.Mode, error) {
-	if w.Mode == flatten.Auto {
-		fixed, err := w.Claimed(e)
+func (k *Maker) Plan(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, g flatten.Grouping, have flatten.Existing, room int) (flatten.LayerPlan, flatten.Mode, error) {
+	if g.Mode == flatten.Auto {
+		fixed, err := g.Claimed(e, have)
 		if err != nil {
 			return nil, "", err
 		}
 		if room > len(fixed) {
 			plan, err := k.auto(ctx, ms, e, refs, fixed, room)
-			return plan, w.Mode, err
+			return plan, g.Mode, err
 		}
-		w.Mode = flatten.All
+		g.Mode = flatten.All
 	}
-	plan, err := flatten.Plan(e, ms.Plain(), w)
-	return plan, w.Mode, err
+	plan, err := flatten.Plan(e, ms.Plain(), g, have)
+	return plan, g.Mode, err
 }
 
 // auto plans the layers of some refs of an expansion so that the fewest bytes
@@ -58,13 +58,9 @@ func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs 
 	return auto.Plan(in)
 }
 
-// otherContent goes at the end of the version of what the previous image has
-// with another content: no ref has a space in it.
-const otherContent = " of other content"
-
-// before gives the refs of each of the previous image's layers that hold
-// buildpacks. One that has another content by now is another, and so are all of
-// a layer that has to be made anew, whatever the reason: it is pulled anyway.
+// before returns the refs of each of the previous image's layers that hold
+// buildpacks. A ref whose content has changed is zero, and so are all of a layer
+// that has to be made anew, whatever the reason: it is pulled anyway.
 func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error) {
 	var layers [][]flatten.Ref
 	for _, l := range k.previous.layers() {
@@ -80,7 +76,7 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 				return nil, err
 			}
 			if was := identity(l, r); was != (v1.Hash{}) && ids[0] != (v1.Hash{}) && was != ids[0] {
-				refs[i].Version += otherContent
+				refs[i] = flatten.Ref{}
 				whole = false
 			}
 		}
@@ -91,7 +87,7 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 			}
 			for i := range refs {
 				if r.Inherited == (v1.Hash{}) {
-					refs[i].Version += otherContent
+					refs[i] = flatten.Ref{}
 				}
 			}
 		}

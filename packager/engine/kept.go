@@ -210,9 +210,9 @@ func (k *kept) keepReport(kind flatten.Kind, l *image.Layer, r layer.Report) {
 	}
 }
 
-// reportNumber is raised when other layers are tidy than before, or more is
-// reported.
-const reportNumber = 2
+// reportNumber is raised when other layers are in normal form than before, or
+// more is reported.
+const reportNumber = 3
 
 // reportKey names the blob that was read. Its diffID would not do: that is what
 // the source says, and it was the reading that found it to be so.

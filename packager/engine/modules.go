@@ -110,7 +110,7 @@ func (ms Modules) Doubled(plan flatten.LayerPlan) []Double {
 	}
 	var doubled []Double
 	for i, l := range plan {
-		for _, r := range l.Also {
+		for _, r := range l.Extra {
 			d := Double{Ref: r, Layer: i + 1, First: first[r], Bytes: -1}
 			for _, f := range ms[l.Refs[0]].Layer.Facts {
 				if f.Ref == r {

@@ -19,8 +19,8 @@ type Options struct {
 	// Fits, where it is set, reports whether the destination takes a target. It
 	// is an error if it takes none.
 	Fits func(flatten.Target) bool
-	// Wishes say which buildpacks share a layer.
-	Wishes flatten.Wishes
+	// Grouping say which buildpacks share a layer.
+	Grouping flatten.Grouping
 	// MaxLayers is how many layers an image may have, those of a build image
 	// included. What 0 means is the recipe's.
 	MaxLayers int

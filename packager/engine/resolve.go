@@ -99,7 +99,7 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 		why = use.why
 	}
 	r.Why = why
-	r.Plan.Also = nil // a layer that is built holds the planned refs only
+	r.Plan.Extra = nil // a layer that is built holds the planned refs only
 	if l := k.previous.unpacked(planned.Refs, r.ids); l != nil {
 		r.Inherited = l.Diff
 	}
@@ -177,7 +177,7 @@ func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*image.Layer
 		return nil, "its source has no compressed layers"
 	case l.Compression != k.options.Compression:
 		return nil, "the source's layer is not compressed with " + string(k.options.Compression)
-	case !sameRefs(l.Refs, slices.Concat(planned.Refs, planned.Also)):
+	case !sameRefs(l.Refs, slices.Concat(planned.Refs, planned.Extra)):
 		return nil, "no source has these buildpacks in one layer"
 	}
 	for _, r := range planned.Refs {
@@ -214,12 +214,12 @@ func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.Pla
 	switch {
 	case err != nil:
 		return usable{}, err
-	case found.Untidy == "":
+	case found.NonCanonical == "":
 		return usable{found.layer, found.Pieces, "the source has it"}, nil
 	case !planned.AsIs:
-		return usable{why: "the source's layer is not in normal form: " + found.Untidy}, nil
-	case found.Twice != "":
-		return usable{}, fmt.Errorf("%s: layer %s has two entries for %s, and Docker and podman refuse it as it is; take a mode other than as-packaged, which makes it anew", m.Source, have.Diff, found.Twice)
+		return usable{why: "the source's layer is not in normal form: " + found.NonCanonical}, nil
+	case found.Duplicate != "":
+		return usable{}, fmt.Errorf("%s: layer %s has two entries for %s, and Docker and podman refuse it as it is; take a mode other than as-packaged, which makes it anew", m.Source, have.Diff, found.Duplicate)
 	}
 	return usable{have.Reuse(), nil, "the source has it, and it is taken as packaged"}, nil
 }

@@ -24,7 +24,7 @@ func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.
 		want.ContentID = id
 	}
 	if s := k.kept.piece(ctx, k.options.Compression, pieceOrigin(m, id), want); s != nil && k.kept.canStandFor(ctx, m) {
-		s.Else = own
+		s.Fallback = own
 		return s
 	}
 	return own

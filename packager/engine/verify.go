@@ -46,7 +46,7 @@ func Verify(config *v1.ConfigFile, layers []Layer, label flatten.LayersLabel) er
 			fault("layer %d of buildpacks, %s, is not where it should be", i+1, diffID)
 		}
 		rest = rest[at+1:]
-		if planned := slices.Concat(l.Plan.Refs, l.Plan.Also); l.Pieces != nil && !sameRefs(refsOf(l.Pieces), planned) {
+		if planned := slices.Concat(l.Plan.Refs, l.Plan.Extra); l.Pieces != nil && !sameRefs(refsOf(l.Pieces), planned) {
 			fault("layer %d of buildpacks holds %v, planned were %v", i+1, refsOf(l.Pieces), planned)
 		}
 		if held := refsOf(l.Pieces); !slices.Equal(held, flatten.Neighbours(held)) {

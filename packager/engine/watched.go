@@ -81,8 +81,8 @@ func (w *watched) inspect(stream io.ReadCloser, unpack func(io.ReadCloser) (io.R
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", w.source, err)
-	case report.Untidy != "":
-		return fmt.Errorf("%s: layer %s is not what label %s says: %s", w.source, w.Diff, flatten.RecipesLabelKey, report.Untidy)
+	case report.NonCanonical != "":
+		return fmt.Errorf("%s: layer %s is not what label %s says: %s", w.source, w.Diff, flatten.RecipesLabelKey, report.NonCanonical)
 	case !slices.EqualFunc(report.Pieces, w.pieces, isAsSaid):
 		return fmt.Errorf("%s: layer %s is not what label %s says: it holds other content", w.source, w.Diff, flatten.RecipesLabelKey)
 	}

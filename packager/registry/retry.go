@@ -64,12 +64,14 @@ func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) 
 	}
 }
 
-type unasked struct{}
+type skipExistsCheck struct{}
 
-// Unasked returns a context under which no registry is asked whether it has a
+// SkipExistsCheck returns a context under which no registry is asked whether it has a
 // blob: the library's HEAD request is answered with 404 at once, so that it
 // mounts or uploads the blob without a round trip.
-func Unasked(ctx context.Context) context.Context { return context.WithValue(ctx, unasked{}, true) }
+func SkipExistsCheck(ctx context.Context) context.Context {
+	return context.WithValue(ctx, skipExistsCheck{}, true)
+}
 
 // retrying repeats requests that broke, or that the registry has no time for.
 type retrying struct {
@@ -79,7 +81,7 @@ type retrying struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method == http.MethodHead && isBlob(req) && req.Context().Value(unasked{}) != nil {
+	if req.Method == http.MethodHead && isBlob(req) && req.Context().Value(skipExistsCheck{}) != nil {
 		closeBody(req.Body)
 		return &http.Response{
 			Status: "404 Not Found", StatusCode: http.StatusNotFound, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -161,10 +161,10 @@ var _ = Describe("a request", func() {
 			url    string
 			want   int32
 		}{
-			{registry.Unasked(ctx), http.MethodHead, blob, 0},
+			{registry.SkipExistsCheck(ctx), http.MethodHead, blob, 0},
 			{ctx, http.MethodHead, blob, 1},
-			{registry.Unasked(ctx), http.MethodGet, blob, 1},
-			{registry.Unasked(ctx), http.MethodHead, "https://example.com/v2/x/manifests/1", 1},
+			{registry.SkipExistsCheck(ctx), http.MethodGet, blob, 1},
+			{registry.SkipExistsCheck(ctx), http.MethodHead, "https://example.com/v2/x/manifests/1", 1},
 		} {
 			reached.Store(0)
 			req, err := http.NewRequestWithContext(c.ctx, c.method, c.url, nil)

@@ -68,7 +68,7 @@ func (p *push) mountable(repo name.Repository, w *watched, from name.Reference) 
 func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *remote.MountableLayer, attempt int) error {
 	asking := ctx
 	if attempt == 1 {
-		asking = registry.Unasked(ctx)
+		asking = registry.SkipExistsCheck(ctx)
 		w.before = func() error { return p.absent(ctx, repo, w.journey.blob.digest) }
 	}
 	err := p.mounter.Upload(asking, repo, l)
@@ -85,12 +85,12 @@ func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *r
 
 // send uploads a layer, unless the repository has it. Where the question is
 // refused (by storage behind a redirect that is signed for GET only, for one),
-// it goes up unasked.
+// it goes up skipExistsCheck.
 func (p *push) send(ctx context.Context, repo name.Repository, l v1.Layer) error {
 	err := p.pusher.Upload(ctx, repo, l)
 	var answer *transport.Error
 	if errors.As(err, &answer) && answer.Request != nil && answer.Request.Method == http.MethodHead && isUnanswered(err) {
-		return p.pusher.Upload(registry.Unasked(ctx), repo, l)
+		return p.pusher.Upload(registry.SkipExistsCheck(ctx), repo, l)
 	}
 	return err
 }
@@ -111,7 +111,7 @@ func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob) e
 	return p.speak.Again(ctx, func(attempt int) error {
 		ctx := ctx
 		if attempt == 1 {
-			ctx = registry.Unasked(ctx)
+			ctx = registry.SkipExistsCheck(ctx)
 		}
 		return p.pusher.Upload(ctx, repo, static.NewLayer(config, types.DockerConfigJSON))
 	})

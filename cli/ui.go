@@ -17,7 +17,7 @@ import (
 // say prints to standard error how a run goes: bars on a terminal that
 // disappear with the work, and a line for what became of each layer; lines
 // alone elsewhere. It is a [progress.Log].
-type say struct {
+type ui struct {
 	out     io.Writer   // standard error
 	lines   *syncWriter // to standard error, above the bars
 	bars    *mpb.Progress
@@ -31,8 +31,8 @@ type say struct {
 }
 
 // begin starts the output of a run. The caller ends it with end.
-func (r *run) begin(c *cli.Context) *say {
-	s := &say{out: r.stderr, quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose"), begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
+func (r *run) begin(c *cli.Context) *ui {
+	s := &ui{out: r.stderr, quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose"), begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
 	f, isFile := r.stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd())) && r.env("TERM") != "dumb"
 	s.colour = terminal && r.env("NO_COLOR") == "" && !anywhere(c, "no-color") || anywhere(c, "force-color")
@@ -49,34 +49,34 @@ func (r *run) begin(c *cli.Context) *say {
 }
 
 // end takes the bars off the terminal. Lines may still be printed afterwards.
-func (s *say) end() {
-	s.once.Do(func() {
-		s.pulse.end()
-		if s.bars != nil {
-			s.bars.Shutdown()
-			s.lines.become(s.out)
+func (u *ui) end() {
+	u.once.Do(func() {
+		u.pulse.end()
+		if u.bars != nil {
+			u.bars.Shutdown()
+			u.lines.become(u.out)
 		}
 	})
 }
 
-func (s *say) line(format string, args ...any) {
-	if !s.quiet {
-		s.pulse.printed.Store(true)
-		fmt.Fprintln(s.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error has nowhere to go
+func (u *ui) line(format string, args ...any) {
+	if !u.quiet {
+		u.pulse.printed.Store(true)
+		fmt.Fprintln(u.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error has nowhere to go
 	}
 }
 
 // Warn implements progress.Log.
-func (s *say) Warn(message string) {
-	if s.quiet {
+func (u *ui) Warn(message string) {
+	if u.quiet {
 		return
 	}
 	word := "warning:"
-	if s.colour {
+	if u.colour {
 		word = "\x1b[33mwarning:\x1b[0m"
 	}
-	s.pulse.printed.Store(true)
-	fmt.Fprintln(s.lines, word, printable(message))
+	u.pulse.printed.Store(true)
+	fmt.Fprintln(u.lines, word, printable(message))
 }
 
 // bytes writes a number of bytes for a person, in decimal units.
