@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,8 +32,8 @@ const (
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	r := &run{stdout: stdout, stderr: stderr, env: env}
 	app := r.app()
-	if asksVersion(args) {
-		args = []string{"laminate", "version"}
+	if wanted, asks := asksVersion(args); asks {
+		args = wanted
 	}
 	args, r.loose = interspersed(app, args)
 	err := app.RunContext(ctx, args)
@@ -70,13 +69,6 @@ type run struct {
 	env            func(string) string
 	loose          []looseValue
 	keychain       *registry.DockerKeychain // nil before a registry may be spoken to
-}
-
-func (r *run) printVersion() error {
-	if _, err := fmt.Fprintln(r.stdout, "laminate", version()); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
 }
 
 // usageError is a command line that makes no sense.
@@ -239,26 +231,9 @@ func commonFlags() []cli.Flag {
 	}
 }
 
-// asksVersion tells whether the version is all that is asked for.
-func asksVersion(args []string) bool {
-	if end := slices.Index(args, "--"); end >= 0 {
-		args = args[:end]
-	}
-	return slices.Contains(args[1:], "--version")
-}
-
 // anywhere tells whether a flag is set on the command or on one above it.
 func anywhere(c *cli.Context, flag string) bool {
 	return slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool {
 		return l.Command != nil && l.Bool(flag)
 	})
-}
-
-// version is that of the module, as the build recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"runtime/debug"
 	"time"
 
 	"laminate/packager/progress"
@@ -27,3 +28,6 @@ func (l Lines) End() { l.end() }
 
 // Sum prints what the run came to.
 func (l Lines) Sum() { l.sum() }
+
+// VersionLine is what "laminate version" prints of a build.
+func VersionLine(info *debug.BuildInfo) string { return buildOf(info).String() }

@@ -81,14 +81,6 @@ func (r *run) configCommand() *cli.Command {
 	return &cli.Command{Name: "config", Usage: "nothing: laminate has no settings", Hidden: true, HideHelpCommand: true, Subcommands: []*cli.Command{experimental}}
 }
 
-// versionCommand is "version", pack's other way to write --version.
-func (r *run) versionCommand() *cli.Command {
-	return &cli.Command{
-		Name: "version", Usage: "print laminate's version", HideHelpCommand: true, Flags: commonFlags(),
-		Action: func(*cli.Context) error { return r.printVersion() },
-	}
-}
-
 // helpCommand is "help": what --help prints.
 func (r *run) helpCommand() *cli.Command {
 	return &cli.Command{

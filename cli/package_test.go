@@ -3,8 +3,10 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -110,7 +112,7 @@ var _ = Describe("package", func() {
 
 	It("prints the version everywhere", func() {
 		for _, args := range [][]string{{"--version"}, {"package", "--version"}, {"builder", "create", "x", "--version"}} {
-			Expect(laminate(args...)).To(Equal(result{stdout: "laminate (devel)\n"}))
+			Expect(laminate(args...)).To(Equal(result{stdout: fmt.Sprintf("laminate (devel) (%s, %s/%s)\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)}))
 		}
 	})
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -17,9 +16,7 @@ func write(w io.Writer, s string) error {
 }
 
 func printJSON(w io.Writer, r *simulate.Result) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
+	return writeJSON(w, r)
 }
 
 // simulatedColumns are those of the text and the markdown table.

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is that of the module, as the build recorded it.
+func version() string {
+	info, _ := debug.ReadBuildInfo()
+	return buildOf(info).Version
+}
+
+// buildInfo is what the Go toolchain recorded about the program.
+type buildInfo struct {
+	Version string `json:"version"`
+	// Commit is "" where the program was not built in a repository.
+	Commit string `json:"commit,omitempty"`
+	// Modified reports whether files differed from the commit.
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// buildOf reads the build information, which may be nil.
+func buildOf(info *debug.BuildInfo) buildInfo {
+	b := buildInfo{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info == nil {
+		return b
+	}
+	if info.Main.Version != "" {
+		b.Version = info.Main.Version
+	}
+	if info.GoVersion != "" {
+		b.Go = info.GoVersion
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
+}
+
+// String is the line that "laminate version" prints.
+func (b buildInfo) String() string {
+	parts := []string{b.Go, b.Platform}
+	if b.Commit != "" {
+		commit := "commit " + b.Commit[:min(12, len(b.Commit))]
+		if b.Modified {
+			commit += ", modified"
+		}
+		parts = append([]string{commit}, parts...)
+	}
+	return fmt.Sprintf("laminate %s (%s)", b.Version, strings.Join(parts, ", "))
+}
+
+// versionCommand is "version", which is what --version prints, too.
+func (r *run) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print laminate's version", HideHelpCommand: true,
+		Description: "It prints the version, the commit that laminate was built from, the version of Go,\nand the platform.",
+		Flags:       append([]cli.Flag{outputFlag("text or json")}, commonFlags()...),
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return wrongUse(c, "unexpected argument %q", clip(c.Args().First()))
+			}
+			asJSON, err := wantsJSON(c)
+			if err != nil {
+				return wrongUse(c, "%w", err)
+			}
+			return r.printVersion(asJSON)
+		},
+	}
+}
+
+func (r *run) printVersion(asJSON bool) error {
+	info, _ := debug.ReadBuildInfo()
+	b := buildOf(info)
+	var err error
+	if asJSON {
+		err = writeJSON(r.stdout, b)
+	} else {
+		_, err = fmt.Fprintln(r.stdout, b)
+	}
+	if err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// asksVersion reports whether the version is all that is asked for. It returns
+// the arguments of the version command, which keeps --output.
+func asksVersion(args []string) ([]string, bool) {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	if !slices.Contains(args[1:], "--version") {
+		return nil, false
+	}
+	wanted := []string{"laminate", "version"}
+	for i, a := range args {
+		switch {
+		case strings.HasPrefix(a, "--output="):
+			wanted = append(wanted, a)
+		case a == "--output" && i+1 < len(args):
+			wanted = append(wanted, a, args[i+1])
+		}
+	}
+	return wanted, true
+}
+
+// outputFlag is --output: how results are printed.
+func outputFlag(formats string) cli.Flag {
+	return &cli.StringFlag{Name: "output", Value: "text", Usage: "print results as `FORMAT`: " + formats}
+}
+
+// wantsJSON reports whether --output asks for JSON.
+func wantsJSON(c *cli.Context) (bool, error) {
+	switch format := c.String("output"); format {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, fmt.Errorf("invalid value %q for --output; write text or json", clip(format))
+	}
+}
+
+// writeJSON prints a value, indented.
+func writeJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
