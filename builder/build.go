@@ -21,7 +21,7 @@ import (
 // others are written to the work directory. From below, they are the build
 // image's, the lifecycle, what hides the build image's overridden buildpacks,
 // buildpacks, extensions, and the configuration. An error of which
-// [engine.IsFault] is true is a bug in laminate.
+// [engine.IsBug] is true is a bug in laminate.
 func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	var all []engine.NamedLayer
 	tar := func(title, holds string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) error {
@@ -168,7 +168,7 @@ func (j *Job) verify(img v1.Image, layers map[flatten.Kind][]engine.Layer) error
 		return err
 	}
 	if have := len(config.RootFS.DiffIDs); have != j.Layers.Total() {
-		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers, planned were %d", have, j.Layers.Total())}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("it has %d layers, planned were %d", have, j.Layers.Total())}}
 	}
 	for _, kind := range kinds {
 		label, err := flatten.ParseLayersLabel(config.Config.Labels[kind.LayersLabelKey()])

@@ -96,9 +96,9 @@ func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems
 	for i, g := range c.OrderExtensions {
 		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: resolve(flatten.Extension, extensions, g.Entries, "order-extensions", i, "group")})
 	}
-	var faults []flatten.Fault
-	j.Expansion, faults = buildpacks.ExpandAll(tops)
-	problems = append(problems.InOrder(), j.modules[flatten.Buildpack].Problems(faults)...)
+	var found []flatten.Problem
+	j.Expansion, found = buildpacks.ExpandAll(tops)
+	problems = append(problems.InOrder(), j.modules[flatten.Buildpack].Problems(found)...)
 	j.add(packages)
 	return problems
 }

@@ -224,7 +224,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) 
 	jobs, err := builder.Prepare(context.Background(), b.opener(work), o)
 	if err != nil {
 		Expect(jobs).To(BeNil())
-		Expect(engine.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
+		Expect(engine.IsBug(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
 	}
 	return jobs, err
 }

@@ -248,7 +248,7 @@ func build[J interface {
 	var images []sink.Image
 	for _, job := range jobs {
 		img, err := job.Build(ctx)
-		if engine.IsFault(err) {
+		if engine.IsBug(err) {
 			return &bugError{err: err, plan: plan}
 		}
 		if err != nil {

@@ -31,9 +31,9 @@ func BenchmarkExpandAndPlan(b *testing.B) {
 	ms[root.Ref()] = root
 	b.ReportAllocs()
 	for b.Loop() {
-		e, faults := ms.Expand(root.Ref())
-		if len(faults) > 0 {
-			b.Fatal(faults)
+		e, problems := ms.Expand(root.Ref())
+		if len(problems) > 0 {
+			b.Fatal(problems)
 		}
 		plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 		if err != nil || len(plan) < 21 {

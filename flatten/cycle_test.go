@@ -38,17 +38,17 @@ var _ = DescribeTable("an order of very many entries takes what its size warrant
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, faults := ms.Expand(r("b0@1"))
+	_, problems := ms.Expand(r("b0@1"))
 	runtime.ReadMemStats(&after)
 	Expect((after.TotalAlloc - before.TotalAlloc) / uint64(edges)).To(BeNumerically("<", 2000))
 	if !cyclic {
-		Expect(faults).To(BeEmpty())
+		Expect(problems).To(BeEmpty())
 		return
 	}
 	// In a complete graph half of the entries lead back, one of which is shown.
-	Expect(faults).To(HaveLen(1))
-	Expect(faults[0].In).To(Equal(r("b1@1")))
-	Expect(faults[0].Message).To(Equal(fmt.Sprintf("order goes in a circle: b0@1 -> b1@1 -> b0@1; other entries that close a cycle: %d", edges/2-1)))
+	Expect(problems).To(HaveLen(1))
+	Expect(problems[0].In).To(Equal(r("b1@1")))
+	Expect(problems[0].Message).To(Equal(fmt.Sprintf("order goes in a circle: b0@1 -> b1@1 -> b0@1; other entries that close a cycle: %d", edges/2-1)))
 },
 	Entry("in cycles", true),
 	Entry("without a cycle", false),
@@ -70,8 +70,8 @@ var _ = It("an order of very many entries takes hardly more time where the root 
 		least := time.Hour
 		for range 3 {
 			begun := time.Now()
-			_, faults := ms.Expand(r(root))
-			Expect(faults).To(BeEmpty())
+			_, problems := ms.Expand(r(root))
+			Expect(problems).To(BeEmpty())
 			least = min(least, time.Since(begun))
 		}
 		return least
@@ -91,8 +91,8 @@ var _ = It("an owner set may have hundreds of members", func() {
 		chain = append(chain, m)
 	}
 	ms := all(modules(append(chain, component(fmt.Sprintf("b%03d@1", n)))...))
-	e, faults := ms.Expand(r("root@1"))
-	Expect(faults).To(BeEmpty())
+	e, problems := ms.Expand(r("root@1"))
+	Expect(problems).To(BeEmpty())
 	for i := range n {
 		Expect(e.Owners[e.TopLevel[i]]).To(Equal(e.TopLevel[:i+1]))
 	}

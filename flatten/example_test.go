@@ -17,13 +17,13 @@ func sample() flatten.Modules {
 }
 
 func ExampleModules_Expand() {
-	e, faults := sample().Expand(flatten.Ref{ID: "acme/all", Version: "1"})
-	fmt.Println(len(faults), "faults")
+	e, problems := sample().Expand(flatten.Ref{ID: "acme/all", Version: "1"})
+	fmt.Println(len(problems), "problems")
 	for _, ref := range e.Refs[1:] {
 		fmt.Println(ref, "is owned by", e.Owners[ref])
 	}
 	// Output:
-	// 0 faults
+	// 0 problems
 	// acme/node@2 is owned by [acme/node@2]
 	// acme/engine@5 is owned by [acme/node@2]
 	// acme/npm@7 is owned by [acme/node@2 acme/web@3]

@@ -24,8 +24,8 @@ type Expansion struct {
 	Owners map[Ref][]Ref
 }
 
-// Fault is what is wrong with an order entry, or with a root.
-type Fault struct {
+// Problem is what is wrong with an order entry, or with a root.
+type Problem struct {
 	// In is the composite whose order has the fault, Entry the position in
 	// In's order, counted over all of its groups; -1 where it is In itself.
 	In      Ref
@@ -69,26 +69,26 @@ func (f Finder) Find(e Entry) []Ref {
 }
 
 // Expand walks the order of the root, which must be among the modules, down to
-// every module below it. It reports all faults at once: entries that name what
+// every module below it. It reports all problems at once: entries that name what
 // is not there or what is there in several versions, and one of the cycles; the
 // expansion is whole only if none of them is more than a warning.
-func (ms Modules) Expand(root Ref) (Expansion, []Fault) {
+func (ms Modules) Expand(root Ref) (Expansion, []Problem) {
 	w := newWalk(ms)
 	e := Expansion{Root: root, Refs: []Ref{root}}
 	if w.search([]Ref{root}); !w.hasCycle() {
 		e.own(w, w.entries(root))
 	}
-	return e, w.faults
+	return e, w.problems
 }
 
 // ExpandAll walks down from several top-level refs, as a builder has them.
-func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Fault) {
+func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Problem) {
 	w := newWalk(ms)
 	e := Expansion{}
 	if w.search(topLevel); !w.hasCycle() {
 		e.own(w, topLevel)
 	}
-	return e, w.faults
+	return e, w.problems
 }
 
 // distinct returns the refs in their order, each once.
@@ -107,25 +107,25 @@ func distinct(refs []Ref) []Ref {
 // walk is a descent through orders.
 type walk struct {
 	Finder
-	visited map[Ref]bool
-	reached []Ref         // as down comes to them
-	left    []Ref         // as down is done with them: each after all below it
-	looked  map[Ref][]Ref // what entries has said already
-	faults  []Fault
-	told    map[Fault]bool // the same, to look one up
+	visited  map[Ref]bool
+	reached  []Ref         // as down comes to them
+	left     []Ref         // as down is done with them: each after all below it
+	named    map[Ref][]Ref // results of entries
+	problems []Problem
+	reported map[Problem]bool
 
 	// Of the search for cycles: how deep a ref is in the path, from 1; done
 	// where all below it was searched.
 	depth map[Ref]int
 	path  []Ref
-	cycle Fault // the first
-	more  int   // entries that close another cycle
+	cycle Problem // the first
+	more  int     // entries that close another cycle
 }
 
 const done = -1
 
 func newWalk(ms Modules) *walk {
-	return &walk{Finder: ms.Finder(), visited: map[Ref]bool{}, looked: map[Ref][]Ref{}, told: map[Fault]bool{}, depth: map[Ref]int{}}
+	return &walk{Finder: ms.Finder(), visited: map[Ref]bool{}, named: map[Ref][]Ref{}, reported: map[Problem]bool{}, depth: map[Ref]int{}}
 }
 
 func (w *walk) down(r Ref) {
@@ -153,7 +153,7 @@ func (w *walk) search(refs []Ref) {
 	if w.more > 0 {
 		w.cycle.Message += fmt.Sprintf("; other entries that close a cycle: %d", w.more)
 	}
-	w.fault(w.cycle)
+	w.report(w.cycle)
 }
 
 func (w *walk) hasCycle() bool { return w.cycle.Message != "" }
@@ -175,7 +175,7 @@ func (w *walk) searchBelow(r Ref) {
 			w.more++
 		default:
 			closing[child] = true
-			w.cycle = Fault{In: r, Entry: w.entryOf(r, child), Message: "order goes in a circle: " + circle(w.path[at-1:])}
+			w.cycle = Problem{In: r, Entry: w.entryOf(r, child), Message: "order goes in a circle: " + circle(w.path[at-1:])}
 		}
 	}
 	w.path = w.path[:len(w.path)-1]
@@ -200,18 +200,18 @@ func circle(refs []Ref) string {
 	return JoinRefs(refs, " -> ") + " -> " + first
 }
 
-func (w *walk) fault(f Fault) {
-	if w.told[f] {
+func (w *walk) report(p Problem) {
+	if w.reported[p] {
 		return
 	}
-	w.told[f] = true
-	w.faults = append(w.faults, f)
+	w.reported[p] = true
+	w.problems = append(w.problems, p)
 }
 
 // entries gives the modules that the order of r names, in order, leaving out
 // those that it reports as missing or ambiguous.
 func (w *walk) entries(r Ref) []Ref {
-	if known, ok := w.looked[r]; ok {
+	if known, ok := w.named[r]; ok {
 		return known
 	}
 	var refs []Ref
@@ -221,10 +221,10 @@ func (w *walk) entries(r Ref) []Ref {
 			refs = append(refs, found[0])
 		}
 		if message, warning := w.judge(e, found); message != "" {
-			w.fault(Fault{In: r, Entry: i, Message: message, Warning: warning})
+			w.report(Problem{In: r, Entry: i, Message: message, Warning: warning})
 		}
 	}
-	w.looked[r] = refs
+	w.named[r] = refs
 	return refs
 }
 

@@ -27,8 +27,8 @@ var _ = Describe("expanding", func() {
 		owners    map[string][]string
 	}
 	DescribeTable("walks an order down", func(ms flatten.Modules, w want) {
-		e, faults := ms.Expand(r("root@1"))
-		Expect(faults).To(BeEmpty())
+		e, problems := ms.Expand(r("root@1"))
+		Expect(problems).To(BeEmpty())
 		Expect(e.Root).To(Equal(r("root@1")))
 		Expect(e.Refs).To(Equal(w.refs))
 		Expect(e.TopLevel).To(Equal(w.top))
@@ -72,49 +72,49 @@ var _ = Describe("expanding", func() {
 		}),
 	)
 
-	DescribeTable("reports what is wrong with an order", func(ms flatten.Modules, want ...flatten.Fault) {
-		_, faults := ms.Expand(r("root@1"))
-		Expect(faults).To(Equal(want))
+	DescribeTable("reports what is wrong with an order", func(ms flatten.Modules, want ...flatten.Problem) {
+		_, problems := ms.Expand(r("root@1"))
+		Expect(problems).To(Equal(want))
 	},
 		Entry("an absent buildpack", modules(composite("root@1", group("a@1", "b@1")), component("a@1")),
-			flatten.Fault{In: r("root@1"), Entry: 1, Message: "buildpack b@1 is not there: no source provides it"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "buildpack b@1 is not there: no source provides it"}),
 		Entry("an absent version", modules(composite("root@1", group("a@3")), component("a@2"), component("a@1")),
-			flatten.Fault{In: r("root@1"), Entry: 0, Message: "buildpack a@3 is not there, only 1, 2 of it"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a@3 is not there, only 1, 2 of it"}),
 		Entry("an absent one without a version", modules(composite("root@1", group("a"))),
-			flatten.Fault{In: r("root@1"), Entry: 0, Message: "buildpack a is not there: no source provides it"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a is not there: no source provides it"}),
 		Entry("an absent one that two composites name, each", modules(composite("root@1", group("x@1"), group("y@1")), composite("x@1", group("a@1")), composite("y@1", group("a@1"))),
-			flatten.Fault{In: r("x@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"},
-			flatten.Fault{In: r("y@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"}),
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"},
+			flatten.Problem{In: r("y@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"}),
 		Entry("an entry without a version", modules(composite("root@1", group("b@1"), group("b@1", "a")), component("a@1"), component("b@1")),
-			flatten.Fault{In: r("root@1"), Entry: 2, Message: "entry a names no version; a@1 is taken, but lifecycles do not resolve such an entry", Warning: true}),
+			flatten.Problem{In: r("root@1"), Entry: 2, Message: "entry a names no version; a@1 is taken, but lifecycles do not resolve such an entry", Warning: true}),
 		Entry("an entry without a version where there are several", modules(composite("root@1", group("a")), component("a@10"), component("a@9")),
-			flatten.Fault{In: r("root@1"), Entry: 0, Message: "buildpack a is there in 2 versions (10, 9), and the entry names none"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a is there in 2 versions (10, 9), and the entry names none"}),
 		Entry("a root that names itself", modules(composite("root@1", group("a@1", "root@1")), component("a@1")),
-			flatten.Fault{In: r("root@1"), Entry: 1, Message: "order goes in a circle: root@1 -> root@1"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "order goes in a circle: root@1 -> root@1"}),
 		Entry("a composite that names itself", modules(composite("root@1", group("x@1")), composite("x@1", group("a@1"), group("x@1")), component("a@1")),
-			flatten.Fault{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
+			flatten.Problem{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
 		Entry("a circle of two", modules(composite("root@1", group("x@1")), composite("x@1", group("y@1")), composite("y@1", group("x@1"))),
-			flatten.Fault{In: r("y@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> x@1"}),
+			flatten.Problem{In: r("y@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> x@1"}),
 		Entry("a circle of three, without versions", modules(composite("root@1", group("x@1")), composite("x@1", group("y@1")), composite("y@1", group("z@1")), composite("z@1", group("x"))),
-			flatten.Fault{In: r("z@1"), Entry: 0, Message: "entry x names no version; x@1 is taken, but lifecycles do not resolve such an entry", Warning: true},
-			flatten.Fault{In: r("z@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> z@1 -> x@1"}),
+			flatten.Problem{In: r("z@1"), Entry: 0, Message: "entry x names no version; x@1 is taken, but lifecycles do not resolve such an entry", Warning: true},
+			flatten.Problem{In: r("z@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> z@1 -> x@1"}),
 		Entry("a circle through the root", modules(composite("root@1", group("x@1")), composite("x@1", group("root@1"))),
-			flatten.Fault{In: r("x@1"), Entry: 0, Message: "order goes in a circle: root@1 -> x@1 -> root@1"}),
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "order goes in a circle: root@1 -> x@1 -> root@1"}),
 		Entry("everything at once", modules(composite("root@1", group("x@1", "gone@1")), composite("x@1", group("gone@2"), group("x@1"))),
-			flatten.Fault{In: r("root@1"), Entry: 1, Message: "buildpack gone@1 is not there: no source provides it"},
-			flatten.Fault{In: r("x@1"), Entry: 0, Message: "buildpack gone@2 is not there: no source provides it"},
-			flatten.Fault{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "buildpack gone@1 is not there: no source provides it"},
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "buildpack gone@2 is not there: no source provides it"},
+			flatten.Problem{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
 	)
 
 	It("leaves an entry of nothing to whoever reads the descriptor", func() {
-		_, faults := modules(composite("root@1", []flatten.Entry{{}})).Expand(r("root@1"))
-		Expect(faults).To(BeEmpty())
+		_, problems := modules(composite("root@1", []flatten.Entry{{}})).Expand(r("root@1"))
+		Expect(problems).To(BeEmpty())
 	})
 
 	It("walks down from several, as a builder has them", func() {
 		ms := modules(composite("x@1", group("a@1", "b@1")), component("a@1"), component("b@1"), component("c@1"))
-		e, faults := ms.ExpandAll(rs("c@1", "x@1", "b@1", "c@1"))
-		Expect(faults).To(BeEmpty())
+		e, problems := ms.ExpandAll(rs("c@1", "x@1", "b@1", "c@1"))
+		Expect(problems).To(BeEmpty())
 		Expect(e.Root).To(BeZero())
 		Expect(e.Refs).To(Equal(rs("c@1", "x@1", "a@1", "b@1")))
 		Expect(e.TopLevel).To(Equal(rs("c@1", "x@1", "b@1")))
@@ -128,12 +128,12 @@ var _ = Describe("expanding", func() {
 		Expect(ms.Finder().Find(flatten.Entry{ID: "a", Version: "3"})).To(BeEmpty())
 	})
 
-	It("takes an order of very many faults without growing slow", func(ctx SpecContext) {
+	It("takes an order of very many problems without growing slow", func(ctx SpecContext) {
 		m := composite("root@1")
 		for i := range 100_000 {
 			m.Order = append(m.Order, flatten.Group{Entries: group(fmt.Sprintf("gone%d@1", i))})
 		}
-		_, faults := modules(m).Expand(r("root@1"))
-		Expect(faults).To(HaveLen(100_000))
+		_, problems := modules(m).Expand(r("root@1"))
+		Expect(problems).To(HaveLen(100_000))
 	}, NodeTimeout(20*time.Second))
 })

@@ -112,8 +112,8 @@ func FuzzLayersLabel(f *testing.F) {
 			ms[ref] = l.Module(flatten.Buildpack, ref)
 		}
 		for _, ref := range l.Refs() {
-			e, faults := ms.Expand(ref)
-			if len(faults) > 0 {
+			e, problems := ms.Expand(ref)
+			if len(problems) > 0 {
 				continue
 			}
 			if plan, err := flatten.Plan(e, ms, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{}); err != nil || len(plan) == 0 {

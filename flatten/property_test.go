@@ -105,8 +105,8 @@ var _ = Describe("any expansion and plan", func() {
 		rnd := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 1))
 		for range 300 {
 			ms := randomTree(rnd)
-			e, faults := ms.Expand(r("m0@1"))
-			Expect(faults).To(BeEmpty())
+			e, problems := ms.Expand(r("m0@1"))
+			Expect(problems).To(BeEmpty())
 			check(rnd, ms, e)
 		}
 	}
@@ -203,14 +203,14 @@ var _ = Describe("any expansion and plan", func() {
 			w, have := randomGrouping(rnd, e.Refs)
 			first, err := flatten.Plan(e, ms, w, have)
 			Expect(err).NotTo(HaveOccurred())
-			e2, faults := again.Expand(e.Root)
-			Expect(faults).To(BeEmpty())
+			e2, problems := again.Expand(e.Root)
+			Expect(problems).To(BeEmpty())
 			Expect(e2).To(Equal(e))
 			Expect(flatten.Plan(e2, again, w, have)).To(Equal(first))
 		})
 	})
 
-	It("reports the same faults, in the same order, whatever the map's", func() {
+	It("reports the same problems, in the same order, whatever the map's", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, _ flatten.Expansion) {
 			broken := flatten.Modules{}
 			for ref, m := range ms {
@@ -245,8 +245,8 @@ var _ = Describe("any expansion and plan", func() {
 			root := added[e.Root]
 			root.Order = slices.Insert(slices.Clone(root.Order), rnd.IntN(len(root.Order)+1), flatten.Group{Entries: group("new@1")})
 			added[e.Root] = root
-			e2, faults := added.Expand(e.Root)
-			Expect(faults).To(BeEmpty())
+			e2, problems := added.Expand(e.Root)
+			Expect(problems).To(BeEmpty())
 			after, err := flatten.Plan(e2, added, flatten.Grouping{Mode: flatten.Composites}, flatten.Existing{})
 			Expect(err).NotTo(HaveOccurred())
 			kept := slices.DeleteFunc(slices.Clone(after), func(l flatten.PlannedLayer) bool { return slices.Contains(l.Refs, r("new@1")) })

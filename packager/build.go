@@ -12,7 +12,7 @@ import (
 )
 
 // Build builds the image: layers that exist already are taken as they are, the
-// others are written to the work directory. An error of which [engine.IsFault]
+// others are written to the work directory. An error of which [engine.IsBug]
 // is true is a bug in laminate.
 func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	resolved, err := j.maker.Resolve(ctx, j.modules, j.Plan)
@@ -82,10 +82,10 @@ func (j *Job) verify(img v1.Image, layers []engine.Layer) error {
 		return err
 	}
 	if have, want := len(label.Refs()), len(j.Expansion.Refs); have != want {
-		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
 	}
 	if have, says, want := len(layers), len(config.RootFS.DiffIDs), len(j.Plan); have != want || says != want {
-		return &engine.FaultyImageError{Faults: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
 	}
 	return engine.Verify(config, layers, label)
 }

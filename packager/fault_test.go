@@ -58,7 +58,7 @@ var _ = Describe("the check of what was built", func() {
 			Expect(img).To(BeNil())
 			Expect(err).To(MatchError(ContainSubstring(text)))
 			Expect(err).To(MatchError(ContainSubstring("[acme/root@1 acme/a@1 acme/b@1]")), "the layer is named by what it holds")
-			Expect(engine.IsFault(err)).To(BeTrue())
+			Expect(engine.IsBug(err)).To(BeTrue())
 		},
 		Entry("nothing of it", func(*bench) []byte { return nil }, "acme/a@1 has no files in the layer"),
 		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
@@ -76,7 +76,7 @@ var _ = Describe("the check of what was built", func() {
 		j.SetPiece(flatten.Ref{ID: "acme/b", Version: "1"}, pieceFunc(func(context.Context, io.Writer) error { return nil }))
 		_, err := j.Build(context.Background())
 		Expect(err).To(MatchError(ContainSubstring("went in")))
-		Expect(engine.IsFault(err)).To(BeTrue())
+		Expect(engine.IsBug(err)).To(BeTrue())
 	})
 
 	It("leaves the error of a source alone, which is nobody's fault here", func() {
@@ -89,7 +89,7 @@ var _ = Describe("the check of what was built", func() {
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
 		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: it changed while it was read"))
-		Expect(engine.IsFault(err)).To(BeFalse())
+		Expect(engine.IsBug(err)).To(BeFalse())
 	})
 
 	DescribeTable("finds an image that is not what was planned",
@@ -105,7 +105,7 @@ var _ = Describe("the check of what was built", func() {
 			spoil(img)
 			err := packager.Verify(img, plan, refs)
 			Expect(err).To(MatchError(ContainSubstring(text)))
-			Expect(engine.IsFault(err)).To(BeTrue())
+			Expect(engine.IsBug(err)).To(BeTrue())
 		},
 		Entry("a layer is missing", func(img *engine.Image) { img.Layers = img.Layers[1:] }, "it has 2 layers and 3 in its config, planned were 3"),
 		Entry("layers in another order", func(img *engine.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "is not where it should be"),
@@ -142,7 +142,7 @@ var _ = Describe("a source that changes", func() {
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
 		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read"))
-		Expect(engine.IsFault(err)).To(BeFalse())
+		Expect(engine.IsBug(err)).To(BeFalse())
 	})
 
 	It("by losing a file gives no image", func() {
@@ -190,7 +190,7 @@ var _ = Describe("a run that is cancelled", func() {
 		_, err := j.Build(ctx)
 		Expect(time.Since(start)).To(BeNumerically("<", time.Second))
 		Expect(err).To(MatchError(why))
-		Expect(engine.IsFault(err)).To(BeFalse())
+		Expect(engine.IsBug(err)).To(BeFalse())
 	})
 
 	It("before it begins opens nothing", func() {

@@ -225,7 +225,7 @@ var _ = Describe("a layer that somebody else made", func() {
 		func(bad func([]entry) []entry, text string) {
 			_, err := b.alien(bad(slices.Clone(entries)))
 			Expect(err).To(MatchError("alien: " + text))
-			Expect(engine.IsFault(err)).To(BeFalse())
+			Expect(engine.IsBug(err)).To(BeFalse())
 		},
 		Entry("a whiteout", func(es []entry) []entry { return append(es, file(dir+"/1/.wh.lib", "")) },
 			dir+"/1/.wh.lib is a whiteout: the layer changes one below it and does not stand alone"),

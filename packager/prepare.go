@@ -108,23 +108,23 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 
 // expand finds what the root is made of.
 func (p *preparation) expand(j *Job, root flatten.Ref) config.Problems {
-	var faults []flatten.Fault
-	j.Expansion, faults = j.modules.Plain().Expand(root)
+	var found []flatten.Problem
+	j.Expansion, found = j.modules.Plain().Expand(root)
 	if j.Target.Arch == "" {
 		j.Target.Arch = onlyArchitecture(j.plain())
 	}
 	if j.Kind() == flatten.Buildpack {
 		j.stacks = flatten.CommonStacks(j.plain())
 	}
-	return append(j.modules.Problems(faults), p.besides(faults)...)
+	return append(j.modules.Problems(found), p.besides(found)...)
 }
 
 // besides hints at the package.toml that lies in the directory of a root that
 // was named without it, where something is missing.
-func (p *preparation) besides(faults []flatten.Fault) config.Problems {
+func (p *preparation) besides(found []flatten.Problem) config.Problems {
 	root := p.sources[0]
 	file := filepath.Join(root.Path, "package.toml")
-	missing := slices.ContainsFunc(faults, func(f flatten.Fault) bool { return !f.Warning })
+	missing := slices.ContainsFunc(found, func(f flatten.Problem) bool { return !f.Warning })
 	if p.options.Config.File != "" || root.Location.Kind != location.Path || !missing {
 		return nil
 	}

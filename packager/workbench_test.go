@@ -175,7 +175,7 @@ func (b *bench) fails(file string, changes ...change) error {
 	GinkgoHelper()
 	_, err := b.run(file, changes...)
 	Expect(err).To(HaveOccurred())
-	Expect(engine.IsFault(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
+	Expect(engine.IsBug(err)).To(BeFalse(), "this is no bug in laminate: %v", err)
 	return err
 }
 

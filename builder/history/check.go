@@ -29,13 +29,13 @@ var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 func (f *File) Check() error {
 	c := &check{file: f}
 	if f.Builder == "" {
-		c.fault("builder is missing")
+		c.report("builder is missing")
 	}
 	if n := len(f.Releases); n == 0 || n > maxReleases {
-		c.fault("there are %d releases; it takes 1 to %d", n, maxReleases)
+		c.report("there are %d releases; it takes 1 to %d", n, maxReleases)
 	}
 	if n := len(f.Composites); n > maxComposites {
-		c.fault("there are %d composites, more than the limit of %d", n, maxComposites)
+		c.report("there are %d composites, more than the limit of %d", n, maxComposites)
 	}
 	c.sizes()
 	c.composites()
@@ -52,7 +52,7 @@ type check struct {
 	more int
 }
 
-func (c *check) fault(format string, args ...any) {
+func (c *check) report(format string, args ...any) {
 	if len(c.errs) == maxProblems {
 		c.more++
 		return
@@ -67,7 +67,7 @@ func (c *check) sizes() {
 			probe.Version = "0" // a size may be for all versions
 		}
 		if err := probe.Check(); err != nil {
-			c.fault("size of %q: %w", r, err)
+			c.report("size of %q: %w", r, err)
 		}
 		c.size("size of "+r.String(), c.file.Sizes[r])
 	}
@@ -75,7 +75,7 @@ func (c *check) sizes() {
 
 func (c *check) size(what string, bytes int64) {
 	if bytes < 0 || bytes > maxSize {
-		c.fault("%s: %d bytes is not from 0 to %d", what, bytes, int64(maxSize))
+		c.report("%s: %d bytes is not from 0 to %d", what, bytes, int64(maxSize))
 	}
 }
 
@@ -83,7 +83,7 @@ func (c *check) composites() {
 	for _, r := range sorted(c.file.Composites) {
 		c.refs("composite "+r.String(), c.file.Composites[r])
 		if err := r.Check(); err != nil {
-			c.fault("composite %q: %w", r, err)
+			c.report("composite %q: %w", r, err)
 		}
 	}
 }
@@ -91,15 +91,15 @@ func (c *check) composites() {
 // refs checks a list in which each ref stands once.
 func (c *check) refs(where string, refs []flatten.Ref) {
 	if n := len(refs); n == 0 || n > maxChildren {
-		c.fault("%s: it names %d buildpacks, and 1 to %d fit", where, n, maxChildren)
+		c.report("%s: it names %d buildpacks, and 1 to %d fit", where, n, maxChildren)
 	}
 	seen := map[flatten.Ref]bool{}
 	for _, r := range refs {
 		if err := r.Check(); err != nil {
-			c.fault("%s: %q: %w", where, r, err)
+			c.report("%s: %q: %w", where, r, err)
 		}
 		if seen[r] {
-			c.fault("%s: %s stands there twice", where, r)
+			c.report("%s: %s stands there twice", where, r)
 		}
 		seen[r] = true
 	}
@@ -114,9 +114,9 @@ func (c *check) releases() {
 		switch {
 		case release.Version == "":
 			where = fmt.Sprintf("release %d", i+1)
-			c.fault("%s: version is missing", where)
+			c.report("%s: version is missing", where)
 		case seen[release.Version]:
-			c.fault("%s: it is there twice", where)
+			c.report("%s: it is there twice", where)
 		}
 		seen[release.Version] = true
 		c.refs(where, release.Buildpacks)
@@ -128,17 +128,17 @@ func (c *check) releases() {
 	told := map[flatten.Ref]bool{}
 	for _, release := range c.file.Releases {
 		where := "release " + release.Version
-		e, faults := ms.ExpandAll(release.Buildpacks)
-		for _, fault := range faults {
-			c.fault("%s: composite %s: %s", where, fault.In, fault.Message)
+		e, found := ms.ExpandAll(release.Buildpacks)
+		for _, p := range found {
+			c.report("%s: composite %s: %s", where, p.In, p.Message)
 		}
 		if n := len(e.Refs); n > maxRefs {
-			c.fault("%s: it has %d buildpacks, more than the limit of %d", where, n, maxRefs)
+			c.report("%s: it has %d buildpacks, more than the limit of %d", where, n, maxRefs)
 		}
 		for _, r := range e.Refs {
 			if _, known := c.file.Size(r); !known && !told[r] {
 				told[r] = true
-				c.fault("%s: buildpack %s has no size", where, r)
+				c.report("%s: buildpack %s has no size", where, r)
 			}
 		}
 		if release.Layers != nil {
@@ -150,7 +150,7 @@ func (c *check) releases() {
 // layers checks that the layers hold each ref of the release once, and no other.
 func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	if n := len(layers); n > maxLayers {
-		c.fault("%s: it has %d layers, more than the limit of %d", where, n, maxLayers)
+		c.report("%s: it has %d layers, more than the limit of %d", where, n, maxLayers)
 		return
 	}
 	missing := map[flatten.Ref]bool{}
@@ -160,18 +160,18 @@ func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	for i, l := range layers {
 		at := fmt.Sprintf("%s: layer %d", where, i+1)
 		if !digest.MatchString(l.Digest) {
-			c.fault("%s: digest %q is not sha256: and 64 hexadecimal digits", at, l.Digest)
+			c.report("%s: digest %q is not sha256: and 64 hexadecimal digits", at, l.Digest)
 		}
 		c.size(at, l.Size)
 		for _, r := range l.Refs {
 			if !missing[r] {
-				c.fault("%s: buildpack %s is in another layer too, or not in the release", at, r)
+				c.report("%s: buildpack %s is in another layer too, or not in the release", at, r)
 			}
 			delete(missing, r)
 		}
 	}
 	for _, r := range sorted(missing) {
-		c.fault("%s: buildpack %s is in no layer", where, r)
+		c.report("%s: buildpack %s is in no layer", where, r)
 	}
 }
 

@@ -124,7 +124,7 @@ func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o Buil
 // something is wrong with what came of it.
 func unspliced(err error, begun []*stream, members []Member, pieces []flatten.Facts) error {
 	isCopied := func(s *stream) bool { return s.copied != nil }
-	if errors.As(err, new(*FaultError)) && slices.ContainsFunc(begun, isCopied) {
+	if errors.As(err, new(*BugError)) && slices.ContainsFunc(begun, isCopied) {
 		return &unsplicedError{err: err}
 	}
 	for i, s := range begun {
@@ -167,13 +167,13 @@ func (s *stream) member(kind flatten.Kind, m Member) error {
 	return nil
 }
 
-// A FaultError says that a layer does not hold what it was built of. It is a
+// A BugError says that a layer does not hold what it was built of. It is a
 // bug in laminate, whatever the input.
-type FaultError struct {
-	Refs  []flatten.Ref // of the layer
-	Fault string
+type BugError struct {
+	Refs   []flatten.Ref // of the layer
+	Detail string
 }
 
-func (e *FaultError) Error() string {
-	return fmt.Sprintf("layer of %v: %s", e.Refs, e.Fault)
+func (e *BugError) Error() string {
+	return fmt.Sprintf("layer of %v: %s", e.Refs, e.Detail)
 }

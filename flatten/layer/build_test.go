@@ -175,13 +175,13 @@ var _ = Describe("building", func() {
 		}
 	})
 
-	It("calls it a fault of its own when a piece is not what its ref says", func() {
+	It("calls it a bug of its own when a piece is not what its ref says", func() {
 		wrong := sample(a1)
 		wrong.Ref = b1
 		path := filepath.Join(GinkgoT().TempDir(), "layer")
 		_, err := layer.Build(context.Background(), []layer.Member{wrong}, layer.BuildOptions{Kind: flatten.Buildpack, Path: path})
-		var fault *layer.FaultError
-		Expect(errors.As(err, &fault)).To(BeTrue(), "%v", err)
+		var bug *layer.BugError
+		Expect(errors.As(err, &bug)).To(BeTrue(), "%v", err)
 		Expect(path).NotTo(BeAnExistingFile())
 	})
 

@@ -49,16 +49,16 @@ func (c *check) Write(p []byte) (int, error) { return c.pipe.Write(p) }
 func (c *check) end(err error, written []passed) ([]flatten.Facts, error) {
 	c.pipe.CloseWithError(err)
 	found := <-c.result
-	fault := func(s string) error { return &FaultError{Refs: c.refs, Fault: s} }
+	bug := func(s string) error { return &BugError{Refs: c.refs, Detail: s} }
 	switch {
 	case err != nil && !errors.Is(err, found):
 		return nil, err
 	case found != nil:
-		return nil, fault(found.Error())
+		return nil, bug(found.Error())
 	case c.found.nonCanonical != "":
-		return nil, fault(c.found.nonCanonical)
+		return nil, bug(c.found.nonCanonical)
 	case !c.is(written):
-		return nil, fault(fmt.Sprintf("it holds %v where %v went in", c.found.order, c.refs))
+		return nil, bug(fmt.Sprintf("it holds %v where %v went in", c.found.order, c.refs))
 	}
 	return c.found.facts(), nil
 }

@@ -248,7 +248,7 @@ var _ = Describe("what goes wrong while a layer is built", func() {
 		}
 	})
 
-	It("is a fault of ours where the pieces do not make the layer, and says which", func() {
+	It("is a bug of ours where the pieces do not make the layer, and says which", func() {
 		x, x1 := dir(bp+"/x"), dir(bp+"/x/1")
 		x1Ref, y1Ref := flatten.Ref{ID: "x", Version: "1"}, flatten.Ref{ID: "y", Version: "1"}
 		large := file(bp+"/x/1/large", strings.Repeat("l", 3<<20))
@@ -265,15 +265,15 @@ var _ = Describe("what goes wrong while a layer is built", func() {
 		} {
 			path := filepath.Join(GinkgoT().TempDir(), "layer")
 			_, err := layer.Build(context.Background(), members, layer.BuildOptions{Kind: flatten.Buildpack, Path: path})
-			var fault *layer.FaultError
-			Expect(errors.As(err, &fault)).To(BeTrue(), "%s: %v", message, err)
+			var bug *layer.BugError
+			Expect(errors.As(err, &bug)).To(BeTrue(), "%s: %v", message, err)
 			Expect(err).To(MatchError(message))
 			Expect(path).NotTo(BeAnExistingFile())
 		}
 		settled(before)
 	})
 
-	It("is a fault of ours where a piece is swapped for another", func() {
+	It("is a bug of ours where a piece is swapped for another", func() {
 		x, y := of(a1, noise("f", 10, 1)), of(b1, noise("f", 10, 1))
 		path := filepath.Join(GinkgoT().TempDir(), "layer")
 		_, err := layer.Build(context.Background(), []layer.Member{{Ref: a1, Piece: y.Piece}, {Ref: b1, Piece: x.Piece}}, layer.BuildOptions{Kind: flatten.Buildpack, Path: path})

@@ -116,11 +116,11 @@ var _ = Describe("pieces that share an id directory", func() {
 		Expect(build(layer.Gzip, copied...).Record()).To(Equal(anew.Record()))
 	})
 
-	It("are refused apart from each other, as a fault of laminate", func() {
+	It("are refused apart from each other, as a bug in laminate", func() {
 		path := filepath.Join(GinkgoT().TempDir(), "layer")
 		_, err := layer.Build(context.Background(), []layer.Member{sample(a1), sample(b1), sample(a2)}, layer.BuildOptions{Kind: flatten.Buildpack, Path: path})
-		var fault *layer.FaultError
-		Expect(errors.As(err, &fault)).To(BeTrue(), "%v", err)
+		var bug *layer.BugError
+		Expect(errors.As(err, &bug)).To(BeTrue(), "%v", err)
 		Expect(err).To(MatchError(ContainSubstring("/cnb/buildpacks/x_a stands twice")))
 		Expect(path).NotTo(BeAnExistingFile())
 	})

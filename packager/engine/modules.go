@@ -48,11 +48,11 @@ func (ms Modules) Plain() flatten.Modules {
 	return plain
 }
 
-// Problems says where in which file the faults of the orders are. Faults of an
-// order that is none of the modules' own are left to the caller.
-func (ms Modules) Problems(faults []flatten.Fault) config.Problems {
+// Problems adds file and line to the problems of the orders. It leaves out those of orders that
+// belong to none of the modules; the caller reports them.
+func (ms Modules) Problems(inOrders []flatten.Problem) config.Problems {
 	var problems config.Problems
-	for _, f := range faults {
+	for _, f := range inOrders {
 		m := ms[f.In]
 		if m == nil {
 			continue

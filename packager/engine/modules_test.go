@@ -209,7 +209,7 @@ var _ = Describe("Verify", func() {
 	DescribeTable("finds what is wrong, and that it is a bug", func(c *v1.ConfigFile, layers []engine.Layer, l flatten.LayersLabel, want string) {
 		err := engine.Verify(c, layers, l)
 		Expect(err).To(MatchError(ContainSubstring(want)))
-		Expect(engine.IsFault(err)).To(BeTrue())
+		Expect(engine.IsBug(err)).To(BeTrue())
 	},
 		Entry("layers in another order", config(hash('2'), hash('1')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is not where it should be"),
 		Entry("a label that leads elsewhere", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)},

@@ -126,7 +126,7 @@ func parse(labels map[string]string, key string, value any) error {
 // unreached gives what has to be added to the top-level refs so that all
 // modules can be reached: those that no composite names.
 func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
-	reached, _ := modules.ExpandAll(top) // expand tells the faults
+	reached, _ := modules.ExpandAll(top) // expand reports the problems
 	named := map[flatten.Ref]bool{}      // by an order of any composite
 	finder := modules.Finder()
 	for _, m := range modules {
@@ -149,8 +149,8 @@ func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
 // expand walks down, as creating a builder does, and notes what each composite
 // names.
 func (r *reading) expand(modules flatten.Modules) error {
-	e, faults := modules.ExpandAll(r.release.Buildpacks)
-	for _, f := range faults {
+	e, found := modules.ExpandAll(r.release.Buildpacks)
+	for _, f := range found {
 		if !f.Warning {
 			return fmt.Errorf("composite %s: %s", f.In, f.Message)
 		}
