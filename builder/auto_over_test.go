@@ -42,7 +42,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 		img := b.build(file, auto(15), b.over("previous")).Image
 		Expect(shared(img)).To(Equal(shared(other)))
 		Expect(blobsOf(img)[2:14]).To(Equal(blobsOf(other)[2:14]))
-		Expect(b.log.warnings).To(BeEmpty())
+		Expect(b.Log.Warnings).To(BeEmpty())
 	})
 
 	It("that another tool made keeps them also where the sources are packages of laminate", func() {
@@ -57,7 +57,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 	It("in a docker-archive, as in a daemon, keeps its plan: the layers are the same unpacked", func() {
 		for _, n := range []int{15, 7} {
 			first := b.build(file, auto(n)).Image
-			at := location.Location{Kind: location.DockerArchive, Path: b.at("previous.tar"), Ref: "acme/builder:1", Written: "docker-archive:previous.tar"}
+			at := location.Location{Kind: location.DockerArchive, Path: b.At("previous.tar"), Ref: "acme/builder:1", Written: "docker-archive:previous.tar"}
 			_, err := sink.Write(context.Background(), at, []sink.Image{{Image: first}}, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
 			overIt := func(o *builder.Options) { o.Previous = &engine.PreviousImage{Location: at, Named: true} }
@@ -74,7 +74,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 	It("that another tool flattened is planned anew: nothing of it can be had again", func() {
 		b.keepImage("previous", likePack(b.build(file, flat(flatten.Composites)).Image))
 		img := b.build(file, auto(7), b.over("previous")).Image
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		b.keepImage("next", img)
 		Expect(digestOf(b.build(file, auto(7), b.over("next")).Image)).To(Equal(digestOf(img)))
 		Expect(b.built()).To(BeEmpty())
@@ -89,7 +89,7 @@ var _ = Describe("the automatic plan over a builder", func() {
 		Expect(err).NotTo(HaveOccurred())
 		b.keepImage("previous", lying)
 		Expect(shared(b.build(file, auto(8), b.over("previous")).Image)).To(ConsistOf(want))
-		Expect(len(b.log.warnings) > 0).To(Equal(warned), "%q", b.log.warnings)
+		Expect(len(b.Log.Warnings) > 0).To(Equal(warned), "%q", b.Log.Warnings)
 	},
 		Entry("no JSON", flatten.BuildpackLayersLabel, "{", true),
 		Entry("a layer that is not there", flatten.BuildpackLayersLabel, `{"acme/a":{"1":{"api":"0.10","layerDiffID":"sha256:`+strings.Repeat("0", 64)+`"}}}`, true),

@@ -37,11 +37,11 @@ func (b *bench) dozen(sections ...string) string {
 	for i, ref := range refsOfDozen {
 		switch ref {
 		case "acme/left@1":
-			dirs = append(dirs, b.composite(ref, "acme/a@1", "acme/b@1", "acme/c@1", "acme/d@1", "acme/shared@1"))
+			dirs = append(dirs, b.Composite(ref, "acme/a@1", "acme/b@1", "acme/c@1", "acme/d@1", "acme/shared@1"))
 		case "acme/right@1":
-			dirs = append(dirs, b.composite(ref, "acme/e@1", "acme/f@1", "acme/g@1", "acme/h@1", "acme/shared@1"))
+			dirs = append(dirs, b.Composite(ref, "acme/e@1", "acme/f@1", "acme/g@1", "acme/h@1", "acme/shared@1"))
 		default:
-			dirs = append(dirs, b.add(module{ref: ref, files: map[string]string{"lib/data": strings.Repeat(ref+"\n", 1<<i)}}))
+			dirs = append(dirs, b.Add(module{Ref: ref, Files: map[string]string{"lib/data": strings.Repeat(ref+"\n", 1<<i)}}))
 		}
 	}
 	return b.toml(append(sections, buildpacks(dirs...), order("acme/left@1", "acme/right@1", "acme/alone@1"))...)
@@ -63,7 +63,7 @@ func auto(n int) change {
 
 // built are the layers that had to be built.
 func (b *bench) built() []string {
-	return slices.DeleteFunc(slices.Clone(b.log.tasks), func(t string) bool { return !strings.HasPrefix(t, "building ") })
+	return slices.DeleteFunc(slices.Clone(b.Log.Tasks), func(t string) bool { return !strings.HasPrefix(t, "building ") })
 }
 
 // likePack gives the builder as another tool would have made it of the same
@@ -119,10 +119,10 @@ var _ = Describe("the automatic plan", func() {
 
 	It("counts extensions and whiteouts, too", func() {
 		b.keepImage("base", b.build(b.toml(buildpacks("acme_alone@1"), order("acme/alone@1"))).Image)
-		b.write("acme_alone@1/lib/data", "new")
-		b.extension("acme/ext@1")
+		b.Write("acme_alone@1/lib/data", "new")
+		b.Extension("acme/ext@1")
 		file = b.dozen(extensions("acme_ext@1"))
-		b.write("acme_alone@1/lib/data", "new")
+		b.Write("acme_alone@1/lib/data", "new")
 		job := b.plan(file, auto(12))
 		Expect(job.Layers.Total()).To(Equal(12))
 		Expect(job.Layers.Whiteouts).To(Equal(1))
@@ -167,7 +167,7 @@ var _ = Describe("the automatic plan", func() {
 		zipped := func(o *builder.Options) { o.Compression = c }
 		first := b.build(file, auto(n), zipped).Image
 		b.keepImage("previous", first)
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		second := b.build(file, auto(n), zipped, b.over("previous"))
 		Expect(digestOf(second.Image)).To(Equal(digestOf(first)))
 		Expect(b.built()).To(BeEmpty())
@@ -198,7 +198,7 @@ var _ = Describe("the automatic plan", func() {
 		for _, n := range []int{15, 9, 6} {
 			before := b.build(file, auto(n)).Image
 			b.keepImage("previous", before)
-			b.write("acme_g@1/lib/data", fmt.Sprintf("changed %d", n))
+			b.Write("acme_g@1/lib/data", fmt.Sprintf("changed %d", n))
 			after := b.build(file, auto(n), b.over("previous")).Image
 			was, is := blobsOf(before), blobsOf(after)
 			at := slices.IndexFunc(shared(before), func(refs string) bool { return slices.Contains(strings.Fields(refs), "acme/g@1") }) + 2
@@ -210,7 +210,7 @@ var _ = Describe("the automatic plan", func() {
 			for _, digest := range is[configured : len(is)-1] {
 				Expect(was).NotTo(ContainElement(digest))
 			}
-			remove(b.at("previous"))
+			remove(b.At("previous"))
 		}
 	})
 
@@ -239,13 +239,13 @@ var _ = Describe("the automatic plan", func() {
 		for range 12 {
 			n := 6 + random.IntN(8)
 			for _, dir := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "shared", "alone"} {
-				b.write("acme_"+dir+"@1/lib/data", strings.Repeat(dir+"\n", 1<<random.IntN(17)))
+				b.Write("acme_"+dir+"@1/lib/data", strings.Repeat(dir+"\n", 1<<random.IntN(17)))
 			}
 			before := b.plan(file, auto(n))
 			img, err := before.Build(context.Background())
 			Expect(err).NotTo(HaveOccurred())
 			b.keepImage("previous", img.Image)
-			b.write("acme_g@1/lib/data", "changed")
+			b.Write("acme_g@1/lib/data", "changed")
 			after := b.plan(file, auto(n), b.over("previous"))
 			o, err := after.Outlook(context.Background())
 			Expect(err).NotTo(HaveOccurred())
@@ -256,8 +256,8 @@ var _ = Describe("the automatic plan", func() {
 
 	It("leaves alone what a build image has, and does not count it", func() {
 		b.keepImage("base", b.build(file).Image)
-		b.component("acme/new@1")
-		b.component("acme/newer@1")
+		b.Component("acme/new@1")
+		b.Component("acme/newer@1")
 		file = b.toml(buildpacks("acme_new@1", "acme_newer@1"), order("acme/left@1", "acme/new@1", "acme/newer@1"))
 		Expect(b.plan(file, auto(18)).Plan).To(HaveLen(1))
 		first := b.build(file, auto(18)).Image
@@ -283,7 +283,7 @@ var _ = Describe("the automatic plan", func() {
 		first := make()
 		Expect(first).To(HaveLen(2))
 		b.keepImage("previous", first...)
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		for i, img := range make(b.over("previous")) {
 			Expect(digestOf(img)).To(Equal(digestOf(first[i])))
 		}

@@ -20,7 +20,7 @@ var _ = Describe("the budget", func() {
 	// A base of n layers and one buildpack make n + 3.
 	DescribeTable("may be used up, and no more", func(system string, base int, fits bool) {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		b.keepImage("base", baseImage{layers: base - 1}.image())
 		jobs, err := b.prepare(b.toml(buildpacks("acme_a@1"), order("acme/a@1"), system))
 		if fits {
@@ -39,7 +39,7 @@ var _ = Describe("the budget", func() {
 
 	It("is never more than Docker's engine loads, whatever is wished", func() {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		for base, fits := range map[int]bool{122: true, 123: false} {
 			b.keepImage("base", baseImage{layers: base - 1}.image())
 			_, err := b.prepare(b.toml(buildpacks("acme_a@1"), order("acme/a@1")), atMost(1000))
@@ -60,14 +60,14 @@ var _ = Describe("the budget", func() {
 				var order, packed []string
 				for n := range 3 {
 					ref := fmt.Sprintf("acme/%s-%d@1", c, n)
-					packed = append(packed, b.component(ref))
+					packed = append(packed, b.Component(ref))
 					order = append(order, ref)
 				}
-				packed = append(packed, b.component("acme/shared@1"))
-				b.pack(c+".cnb", flatten.None, b.composite("acme/"+c+"@1", append(order, "acme/shared@1")...), packed...)
+				packed = append(packed, b.Component("acme/shared@1"))
+				b.pack(c+".cnb", flatten.None, b.Composite("acme/"+c+"@1", append(order, "acme/shared@1")...), packed...)
 			}
-			b.component("acme/alone@1")
-			b.extension("acme/ext@1")
+			b.Component("acme/alone@1")
+			b.Extension("acme/ext@1")
 			file = b.toml(buildpacks("left.cnb", "right.cnb", "acme_alone@1"), extensions("acme_ext@1"), order("acme/left@1", "acme/right@1", "acme/alone@1"))
 		})
 		over := func(changes ...change) *builder.OverBudgetError {
@@ -111,8 +111,8 @@ var _ = Describe("the budget", func() {
 
 		It("counts what hides the build image's buildpacks", func() {
 			b.keepImage("base", b.build(b.toml(buildpacks("acme_alone@1"), order("acme/alone@1"))).Image)
-			b.write("acme_alone@1/lib/data", "new")
-			file = b.at("builder.toml")
+			b.Write("acme_alone@1/lib/data", "new")
+			file = b.At("builder.toml")
 			Expect(over(atMost(7)).Layers).To(Equal(builder.Count{Base: 4, Lifecycle: 1, Configuration: 1, Whiteouts: 1, Budget: 7, Modules: []builder.Origin{{Name: "top-level components", Layers: 1}}}))
 		})
 	})

@@ -17,10 +17,10 @@ var _ = Describe("flattened composites", func() {
 	BeforeEach(func() {
 		b = newBench()
 		for _, ref := range []string{"acme/a@1", "acme/b@1", "acme/b@2", "acme/shared@1", "acme/alone@1"} {
-			b.component(ref)
+			b.Component(ref)
 		}
-		b.composite("acme/left@1", "acme/a@1", "acme/shared@1", "acme/b@1")
-		b.composite("acme/right@1", "acme/b@2", "acme/shared@1")
+		b.Composite("acme/left@1", "acme/a@1", "acme/shared@1", "acme/b@1")
+		b.Composite("acme/right@1", "acme/b@2", "acme/shared@1")
 	})
 	directories := func() string {
 		return b.toml(buildpacks("acme_left@1", "acme_right@1", "acme_a@1", "acme_b@1", "acme_b@2", "acme_shared@1", "acme_alone@1"),
@@ -56,11 +56,11 @@ var _ = Describe("flattened composites", func() {
 		pack()
 		blob := blobOf(b, "left.cnb")
 		file := b.toml(buildpacks("left.cnb", "acme_alone@1"), order("acme/left@1", "acme/alone@1"))
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		img := b.build(file, flat(flatten.Composites)).Image
 		Expect(shared(img)).To(Equal([]string{"acme/a@1 acme/b@1 acme/left@1 acme/shared@1", "acme/alone@1"}))
 		Expect(blobsOf(img)).To(ContainElement(blob))
-		Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building acme/left@1 ")))
+		Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building acme/left@1 ")))
 		Expect(shared(b.build(file).Image)).To(HaveLen(5))
 	})
 
@@ -98,7 +98,7 @@ var _ = Describe("flattened composites", func() {
 			doubled[0].Bytes = 0
 			Expect(doubled[0]).To(Equal(engine.Double{Ref: flatten.Ref{ID: "acme/shared", Version: "1"}, Layer: 2, First: 1}))
 
-			img := b.build(b.at("builder.toml"), flat(flatten.AsPackaged)).Image // exact but for this child:
+			img := b.build(b.At("builder.toml"), flat(flatten.AsPackaged)).Image // exact but for this child:
 			var in []int
 			for i, l := range layersOf(img) {
 				if strings.Contains(goldens(l), "/cnb/buildpacks/acme_shared/1/buildpack.toml") {
@@ -116,7 +116,7 @@ var _ = Describe("flattened composites", func() {
 
 		It("must agree on a shared child: that they do not is an error that names both", func() {
 			pack()
-			b.write("acme_shared@1/lib/data", "another")
+			b.Write("acme_shared@1/lib/data", "another")
 			b.pack("right.cnb", flatten.All, "acme_right@1", "acme_b@2", "acme_shared@1")
 			file := b.toml(buildpacks("left.cnb", "right.cnb"), order("acme/left@1", "acme/right@1"))
 			for _, mode := range []flatten.Mode{flatten.AsPackaged, flatten.None, flatten.All} {
@@ -126,23 +126,23 @@ var _ = Describe("flattened composites", func() {
 	})
 
 	DescribeTable("of which two have other contents of one buildpack give the one that is asked for, under every plan", func(on engine.OnConflict, used string) {
-		b.write("acme_shared@1/lib/data", "one")
+		b.Write("acme_shared@1/lib/data", "one")
 		pack()
-		b.write("acme_shared@1/lib/data", "another")
+		b.Write("acme_shared@1/lib/data", "another")
 		b.pack("right.cnb", flatten.All, "acme_right@1", "acme_b@2", "acme_shared@1")
 		settled := func(o *builder.Options) { o.OnConflict = on }
 		wanted := b.toml(buildpacks(used), order("acme/"+strings.TrimSuffix(used, ".cnb")+"@1"))
-		want := seenIn(b.build(wanted).Image)["/cnb/buildpacks/acme_shared/1/lib/data"].entry
+		want := seenIn(b.build(wanted).Image)["/cnb/buildpacks/acme_shared/1/lib/data"].TarEntry
 
 		file := b.toml(buildpacks("left.cnb", "right.cnb"), order("acme/left@1", "acme/right@1"))
 		for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All, flatten.AsPackaged} {
-			b.log.warnings = nil
+			b.Log.Warnings = nil
 			img := b.build(file, flat(mode), settled).Image
 			expectExact(img, false)
 			got := seenIn(img)["/cnb/buildpacks/acme_shared/1/lib/data"]
-			Expect(got.entry).To(Equal(want), "%s", mode)
+			Expect(got.TarEntry).To(Equal(want), "%s", mode)
 			Expect(got.below).To(BeEmpty(), "%s", mode)
-			Expect(b.log.warnings).To(ConsistOf(
+			Expect(b.Log.Warnings).To(ConsistOf(
 				"buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: that of " + used + " is used (--on-conflict " + string(on) + ")"))
 			// The label names the layer that has it, and only that one has it.
 			diffID := layersLabelOf(img, flatten.Buildpack)["acme/shared"]["1"].LayerDiffID
@@ -161,10 +161,10 @@ var _ = Describe("flattened composites", func() {
 		b.pack("exploded.cnb", flatten.None, "acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1")
 		file := b.toml(buildpacks("exploded.cnb"), order("acme/left@1"))
 		for _, c := range []change{flat(flatten.None), flat(flatten.AsPackaged), exclude("acme/*")} {
-			b.log.reused = nil
+			b.Log.Notes = nil
 			b.build(file, c)
-			slices.Sort(b.log.reused)
-			Expect(b.log.reused).To(Equal([]string{"acme/a@1", "acme/b@1", "acme/left@1", "acme/shared@1"}))
+			reused := slices.Sorted(slices.Values(b.Log.Reused()))
+			Expect(reused).To(Equal([]string{"acme/a@1", "acme/b@1", "acme/left@1", "acme/shared@1"}))
 		}
 	})
 })
@@ -178,8 +178,8 @@ func blobOf(b *bench, cnb string) string {
 var _ = Describe("refs that were asked for", func() {
 	DescribeTable("are errors where they mean nothing", func(c change, want string) {
 		b := newBench()
-		b.component("acme/node@1.0.0")
-		b.component("acme/npm@2.0.0")
+		b.Component("acme/node@1.0.0")
+		b.Component("acme/npm@2.0.0")
 		Expect(b.fails(b.toml(buildpacks("acme_node@1.0.0", "acme_npm@2.0.0"), order("acme/node", "acme/npm")), c)).To(MatchError(want))
 	},
 		Entry("in a group", group("acme/nod", "acme/npm"), `unknown buildpack "acme/nod"; did you mean acme/node@1.0.0 or acme/npm@2.0.0?`),

@@ -20,12 +20,12 @@ import (
 // whole writes a builder.toml with everything in it.
 func (b *bench) whole() string {
 	GinkgoHelper()
-	b.add(module{ref: "acme/a@1.0", toml: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n", files: map[string]string{"lib/data": "a"}})
-	b.component("acme/shared@1")
-	b.component("acme/sys@1")
-	b.composite("acme/left@1", "acme/a@1.0", "acme/shared@1")
-	b.composite("acme/right@1", "acme/shared@1")
-	b.extension("acme/ext@1")
+	b.Add(module{Ref: "acme/a@1.0", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n", Files: map[string]string{"lib/data": "a"}})
+	b.Component("acme/shared@1")
+	b.Component("acme/sys@1")
+	b.Composite("acme/left@1", "acme/a@1.0", "acme/shared@1")
+	b.Composite("acme/right@1", "acme/shared@1")
+	b.Extension("acme/ext@1")
 	return b.toml("description = 'all of it'\n",
 		buildpacks("acme_left@1", "acme_right@1", "acme_a@1.0", "acme_shared@1", "acme_sys@1"), extensions("acme_ext@1"),
 		order("acme/left acme/sys@1?", "acme/right@1"), orderExtensions("acme/ext?"),
@@ -72,8 +72,8 @@ var _ = Describe("a builder", func() {
 		all := entriesOf(layers[len(layers)-1])
 		var lines []string
 		for _, e := range all {
-			e.body = ""
-			lines = append(lines, e.golden())
+			e.Body = ""
+			lines = append(lines, golden(e))
 		}
 		Expect(strings.Join(lines, "\n")).To(Equal(strings.TrimSpace(`
 5 0755 1234:4321 1980-01-01T00:00:01Z /workspace
@@ -96,7 +96,7 @@ var _ = Describe("a builder", func() {
 
 	It("has files that say what the lifecycle reads, with versions resolved", func() {
 		files := seenIn(img.Image)
-		Expect(files["/cnb/build-config/env/A"].body + files["/cnb/build-config/env/A.append"].body + files["/cnb/build-config/env/A.delim"].body).To(Equal("bc:"))
+		Expect(files["/cnb/build-config/env/A"].Body + files["/cnb/build-config/env/A.append"].Body + files["/cnb/build-config/env/A.delim"].Body).To(Equal("bc:"))
 
 		// As the lifecycle has it (buildpack.Order, platform/files).
 		type element struct {
@@ -114,8 +114,8 @@ var _ = Describe("a builder", func() {
 		}
 		read := func(name string, v any) {
 			GinkgoHelper()
-			dec := toml.NewDecoder(strings.NewReader(files[name].body))
-			Expect(dec.DisallowUnknownFields().Decode(v)).To(Succeed(), files[name].body)
+			dec := toml.NewDecoder(strings.NewReader(files[name].Body))
+			Expect(dec.DisallowUnknownFields().Decode(v)).To(Succeed(), files[name].Body)
 		}
 		read("/cnb/order.toml", &order)
 		Expect(order.Order).To(Equal(group{
@@ -194,7 +194,7 @@ var _ = Describe("a builder", func() {
 			first := ""
 			for n := range 4 {
 				runtime.GOMAXPROCS(1 + n)
-				d := digestOf(b.build(b.at("builder.toml"), flat(mode)).Image)
+				d := digestOf(b.build(b.At("builder.toml"), flat(mode)).Image)
 				if n == 0 {
 					first = d
 				}
@@ -206,7 +206,7 @@ var _ = Describe("a builder", func() {
 	It("shows the same files however it is flattened, and its labels differ in diffIDs only", func() {
 		want, wantLabels := shows(img.Image), withoutDiffIDs(img.Image)
 		for _, c := range []change{flat(flatten.Composites), flat(flatten.All), group("acme/left", "acme/sys"), flat(flatten.AsPackaged)} {
-			other := b.build(b.at("builder.toml"), c)
+			other := b.build(b.At("builder.toml"), c)
 			Expect(shows(other.Image)).To(Equal(want))
 			Expect(withoutDiffIDs(other.Image)).To(Equal(wantLabels))
 		}
@@ -292,7 +292,7 @@ var _ = Describe("a builder's stack", func() {
 var _ = Describe("media types", func() {
 	DescribeTable("are of one family", func(base baseImage, c layer.Compression, wanted mediatype.Family, manifest types.MediaType, layers ...types.MediaType) {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		// A package of the other family, whose layer is reused where it may be.
 		b.keepImage("base", base.image())
 		b.pack("oci:pkg", flatten.None, "acme_a@1")
@@ -322,7 +322,7 @@ var _ = Describe("media types", func() {
 
 	DescribeTable("are never Docker's for zstd", func(base baseImage, c layer.Compression, message string) {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		b.keepImage("base", base.image())
 		err := b.fails(b.toml(buildpacks("acme_a@1"), order("acme/a@1")), func(o *builder.Options) { o.Compression, o.MediaTypes = c, mediatype.Docker })
 		Expect(b.message(err)).To(Equal(message))

@@ -21,33 +21,12 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// entry is one entry of a tar, and its content.
-type entry struct {
-	tar.Header
-	body string
-}
-
 func file(name, body string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755}, body}
+	return entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755}, Body: body}
 }
 
 func link(name, to string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to, Mode: 0o777}, ""}
-}
-
-func tarOf(entries ...entry) []byte {
-	GinkgoHelper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		h := e.Header
-		h.Size = int64(len(e.body))
-		Expect(w.WriteHeader(&h)).To(Succeed())
-		_, err := io.WriteString(w, e.body)
-		Expect(err).NotTo(HaveOccurred())
-	}
-	Expect(w.Close()).To(Succeed())
-	return b.Bytes()
+	return entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to, Mode: 0o777}, Body: ""}
 }
 
 func gz(content []byte) string {
@@ -128,15 +107,15 @@ func (b baseImage) image() v1.Image {
 // keepImage writes images into the OCI layout dir, just as they are.
 func (b *bench) keepImage(dir string, images ...v1.Image) {
 	GinkgoHelper()
-	next := b.at(dir + "-next") // an image may come from what it replaces
+	next := b.At(dir + "-next") // an image may come from what it replaces
 	path, err := layout.Write(next, empty.Index)
 	Expect(err).NotTo(HaveOccurred())
 	for _, img := range images {
 		c := configOf(img)
 		Expect(path.AppendImage(img, layout.WithPlatform(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}))).To(Succeed())
 	}
-	Expect(os.RemoveAll(b.at(dir))).To(Succeed())
-	Expect(os.Rename(next, b.at(dir))).To(Succeed())
+	Expect(os.RemoveAll(b.At(dir))).To(Succeed())
+	Expect(os.Rename(next, b.At(dir))).To(Succeed())
 }
 
 // lifecycleFiles are those of a lifecycle's archive.
@@ -167,7 +146,7 @@ func (l lifecycleFiles) entries() []entry {
 	}
 	toml := "[lifecycle]\nversion = \"" + version + "\"\n[apis.buildpack]\ndeprecated = " + deprecated + "\nsupported = " + quoted(or(l.buildpack, "0.9", "0.10", "0.11")) +
 		"\n[apis.platform]\ndeprecated = []\nsupported = " + quoted(or(l.platform, "0.13", "0.14", "0.15")) + "\n"
-	all := []entry{file(l.prefix+"lifecycle.toml", toml), {tar.Header{Typeflag: tar.TypeDir, Name: l.prefix + "lifecycle/", Mode: 0o755}, ""}}
+	all := []entry{file(l.prefix+"lifecycle.toml", toml), {Header: tar.Header{Typeflag: tar.TypeDir, Name: l.prefix + "lifecycle/", Mode: 0o755}, Body: ""}}
 	for _, name := range binaries {
 		content := l.binary
 		if content == "" {

@@ -13,11 +13,11 @@ import (
 var _ = Describe("a builder over a builder", func() {
 	It("has no system buildpacks but its own, in its files as in its labels", func() {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		b.keepImage("base", b.build(b.toml(buildpacks("acme_a@1"), order("acme/a"), "[[system.pre.buildpacks]]\nid = 'acme/a'\n")).Image)
-		Expect(seenIn(b.build(b.toml()).Image)["/cnb/system.toml"].body).NotTo(ContainSubstring("acme/a"))
+		Expect(seenIn(b.build(b.toml()).Image)["/cnb/system.toml"].Body).NotTo(ContainSubstring("acme/a"))
 		less := func(o *builder.Options) { o.Config = o.Config.WithoutBuildpacks() }
-		Expect(seenIn(b.build(b.toml(), less).Image)["/cnb/system.toml"].body).NotTo(ContainSubstring("acme/a"))
+		Expect(seenIn(b.build(b.toml(), less).Image)["/cnb/system.toml"].Body).NotTo(ContainSubstring("acme/a"))
 	})
 })
 
@@ -34,7 +34,7 @@ var _ = Describe("a lifecycle for another machine", func() {
 	It("is found out wherever its executables stand", func() {
 		b := newBench()
 		entries := append([]entry{file("lifecycle/aaa.sbom.json", "{}")}, lifecycleFiles{binary: elfFor(aarch64)}.entries()...)
-		b.write("lifecycle.tgz", gz(tarOf(entries...)))
+		b.Write("lifecycle.tgz", gz(tarOf(entries...)))
 		Expect(b.fails(b.toml())).To(MatchError(ContainSubstring("it is for linux/arm64, and the builder for linux/amd64")))
 	})
 })

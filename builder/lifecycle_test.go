@@ -42,7 +42,7 @@ var _ = Describe("a lifecycle", func() {
 	BeforeEach(func() { b = newBench() })
 
 	DescribeTable("that lacks something is an error that says what", func(files func() []entry, want string) {
-		b.write("lifecycle.tgz", gz(tarOf(files()...)))
+		b.Write("lifecycle.tgz", gz(tarOf(files()...)))
 		Expect(b.message(b.fails(b.toml()))).To(Equal(want))
 	},
 		Entry("its descriptor", lifecycleFiles{without: []string{"lifecycle.toml"}}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it has no lifecycle.toml"),
@@ -65,14 +65,14 @@ var _ = Describe("a lifecycle", func() {
 			return append(lifecycleFiles{}.entries(), file("lifecycle/detector", "x"))
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/detector is there twice"),
 		Entry("files: it has a device", func() []entry {
-			return append(lifecycleFiles{}.entries(), entry{tar.Header{Typeflag: tar.TypeFifo, Name: "lifecycle/fifo"}, ""})
+			return append(lifecycleFiles{}.entries(), entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "lifecycle/fifo"}, Body: ""})
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/fifo is neither a file, a directory nor a link"),
 		Entry("for another machine", lifecycleFiles{binary: elfFor(aarch64)}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it is for linux/arm64, and the builder for linux/amd64"),
 	)
 
 	It("with a sparse file is refused before that is expanded", func() {
 		whole := tarOf(lifecycleFiles{}.entries()...)
-		hole := tarOf(entry{tar.Header{Name: "lifecycle/hole", Format: tar.FormatGNU}, ""})[:512]
+		hole := tarOf(entry{Header: tar.Header{Name: "lifecycle/hole", Format: tar.FormatGNU}, Body: ""})[:512]
 		hole[156] = tar.TypeGNUSparse
 		copy(hole[386:], "70000000000\x0000000000000\x00")
 		copy(hole[483:], "70000000000\x00")
@@ -82,12 +82,12 @@ var _ = Describe("a lifecycle", func() {
 			sum += int(b)
 		}
 		copy(hole[148:], fmt.Sprintf("%06o\x00 ", sum))
-		b.write("lifecycle.tgz", gz(append(whole[:len(whole)-1024:len(whole)-1024], append(hole, make([]byte, 1024)...)...)))
+		b.Write("lifecycle.tgz", gz(append(whole[:len(whole)-1024:len(whole)-1024], append(hole, make([]byte, 1024)...)...)))
 		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:8: lifecycle lifecycle.tgz: lifecycle/hole is a sparse file, which is unsupported; pack the archive without --sparse"))
 	})
 
 	It("for the right machine is taken", func() {
-		b.write("lifecycle.tgz", gz(tarOf(lifecycleFiles{binary: elfFor(x86)}.entries()...)))
+		b.Write("lifecycle.tgz", gz(tarOf(lifecycleFiles{binary: elfFor(x86)}.entries()...)))
 		b.build(b.toml())
 	})
 
@@ -97,14 +97,14 @@ var _ = Describe("a lifecycle", func() {
 			bodies := map[string]string{}
 			for name, s := range seenIn(b.build(b.toml("[lifecycle]\nuri = '" + uri + "'\n")).Image) {
 				if path.Dir(name) == "/cnb/lifecycle" {
-					bodies[name] = s.Linkname + s.body
+					bodies[name] = s.Linkname + s.Body
 				}
 			}
 			return bodies
 		}
 		want := content("lifecycle.tgz")
 		Expect(want).To(HaveLen(len(binaries)))
-		b.write("lifecycle.tar", string(tarOf(lifecycleFiles{prefix: "./"}.entries()...)))
+		b.Write("lifecycle.tar", string(tarOf(lifecycleFiles{prefix: "./"}.entries()...)))
 		Expect(content("lifecycle.tar")).To(Equal(want))
 		var zipped bytes.Buffer
 		z := zip.NewWriter(&zipped)
@@ -116,17 +116,17 @@ var _ = Describe("a lifecycle", func() {
 			h.SetMode(e.FileInfo().Mode())
 			w, err := z.CreateHeader(h)
 			Expect(err).NotTo(HaveOccurred())
-			_, err = io.WriteString(w, e.body+e.Linkname)
+			_, err = io.WriteString(w, e.Body+e.Linkname)
 			Expect(err).NotTo(HaveOccurred())
 			if e.Typeflag == tar.TypeSymlink {
-				Expect(os.MkdirAll(path.Dir(b.at("unpacked/"+e.Name)), 0o755)).To(Succeed())
-				Expect(os.Symlink(e.Linkname, b.at("unpacked/"+e.Name))).To(Succeed())
+				Expect(os.MkdirAll(path.Dir(b.At("unpacked/"+e.Name)), 0o755)).To(Succeed())
+				Expect(os.Symlink(e.Linkname, b.At("unpacked/"+e.Name))).To(Succeed())
 			} else {
-				b.write("unpacked/"+e.Name, e.body)
+				b.Write("unpacked/"+e.Name, e.Body)
 			}
 		}
 		Expect(z.Close()).To(Succeed())
-		b.write("lifecycle.zip", zipped.String())
+		b.Write("lifecycle.zip", zipped.String())
 		Expect(content("lifecycle.zip")).To(Equal(want))
 		Expect(content("unpacked")).To(Equal(want))
 	})
@@ -140,7 +140,7 @@ var _ = Describe("a lifecycle", func() {
 			Expect(err).NotTo(HaveOccurred())
 			return img
 		}
-		arch := func(img *engine.Image) byte { return seenIn(img.Image)["/cnb/lifecycle/launcher"].body[18] }
+		arch := func(img *engine.Image) byte { return seenIn(img.Image)["/cnb/lifecycle/launcher"].Body[18] }
 
 		It("is that for the target", func() {
 			b.keepImage("lc", image("arm64", aarch64), image("amd64", x86))
@@ -213,50 +213,50 @@ var _ = Describe("a lifecycle", func() {
 		})
 
 		It("is not fetched where the options say where it is", func() {
-			here := func(o *builder.Options) { o.Lifecycle = b.at("lifecycle.tgz") }
+			here := func(o *builder.Options) { o.Lifecycle = b.At("lifecycle.tgz") }
 			b.build(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template), here)
 			Expect(asked).To(BeEmpty())
 		})
 	})
 
 	Describe("that is old", func() {
-		old := func(l lifecycleFiles) { b.write("lifecycle.tgz", gz(tarOf(l.entries()...))) }
+		old := func(l lifecycleFiles) { b.Write("lifecycle.tgz", gz(tarOf(l.entries()...))) }
 
 		It("knows no system buildpacks, of which it warns", func() {
-			b.component("acme/a@1")
+			b.Component("acme/a@1")
 			old(lifecycleFiles{version: "0.20.0", platform: []string{"0.13", "0.14"}})
 			b.build(b.toml(buildpacks("acme_a@1"), order("acme/a"), "[[system.pre.buildpacks]]\nid = 'acme/a'\n"))
-			Expect(b.log.warnings).To(ConsistOf(ContainSubstring("builder.toml:9: lifecycle 0.20.0 knows no system buildpacks: it has no Platform API 0.15, which 0.21.0 has")))
+			Expect(b.Log.Warnings).To(ConsistOf(ContainSubstring("builder.toml:9: lifecycle 0.20.0 knows no system buildpacks: it has no Platform API 0.15, which 0.21.0 has")))
 		})
 
 		It("knows system buildpacks from Platform API 0.15 on", func() {
-			b.component("acme/a@1")
+			b.Component("acme/a@1")
 			b.build(b.toml(buildpacks("acme_a@1"), order("acme/a"), "[[system.pre.buildpacks]]\nid = 'acme/a'\n"))
-			Expect(b.log.warnings).To(BeEmpty())
+			Expect(b.Log.Warnings).To(BeEmpty())
 		})
 
 		It("knows no extensions but as an experiment, which is an error", func() {
-			b.extension("acme/x@1")
+			b.Extension("acme/x@1")
 			old(lifecycleFiles{version: "0.16.0", platform: []string{"0.9", "0.12"}})
 			Expect(b.message(b.fails(b.toml(extensions("acme_x@1"), orderExtensions("acme/x"))))).To(Equal(
 				"builder.toml:1: lifecycle 0.16.0 knows image extensions as an experiment only: it has no Platform API 0.13"))
 		})
 
 		It("supports no newer Buildpack API, and is told of in the file", func() {
-			b.add(module{ref: "acme/a@1", api: "0.12"})
+			b.Add(module{Ref: "acme/a@1", API: "0.12"})
 			Expect(b.message(b.fails(b.toml(buildpacks("acme_a@1"), order("acme/a"))))).To(Equal(
 				"acme_a@1/buildpack.toml:1: buildpack acme/a@1 has Buildpack API 0.12, which lifecycle 0.21.0 does not support; it supports 0.9, 0.10, 0.11"))
 		})
 
 		It("warns of a Buildpack API that it calls deprecated", func() {
-			b.add(module{ref: "acme/a@1", api: "0.8"})
+			b.Add(module{Ref: "acme/a@1", API: "0.8"})
 			old(lifecycleFiles{old: []string{"0.8"}})
 			b.build(b.toml(buildpacks("acme_a@1"), order("acme/a")))
-			Expect(b.log.warnings).To(ConsistOf(HaveSuffix("buildpack.toml:1: buildpack acme/a@1 has Buildpack API 0.8, which lifecycle 0.21.0 calls deprecated")))
+			Expect(b.Log.Warnings).To(ConsistOf(HaveSuffix("buildpack.toml:1: buildpack acme/a@1 has Buildpack API 0.8, which lifecycle 0.21.0 calls deprecated")))
 		})
 
 		It("does not support buildpacks of the build image either", func() {
-			b.add(module{ref: "acme/a@1", api: "0.9"})
+			b.Add(module{Ref: "acme/a@1", API: "0.9"})
 			b.keepImage("base", b.build(b.toml(buildpacks("acme_a@1"), order("acme/a"))).Image)
 			old(lifecycleFiles{version: "0.22.0", buildpack: []string{"0.11"}})
 			Expect(b.message(b.fails(b.toml(order("acme/a"))))).To(Equal("oci:base: buildpack acme/a@1 has Buildpack API 0.9, which lifecycle 0.22.0 does not support; it supports 0.11"))

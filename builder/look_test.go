@@ -3,7 +3,6 @@ package builder_test
 import (
 	"archive/tar"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -14,27 +13,37 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/fixtures/workbench"
 	"laminate/flatten"
 )
 
-func configOf(img v1.Image) *v1.ConfigFile {
+type entry = workbench.TarEntry
+
+var (
+	readThrough   = workbench.ReadThrough
+	entriesOf     = workbench.EntriesOf
+	configOf      = workbench.ConfigOf
+	layersLabelOf = workbench.LayersLabelOf
+	digestOf      = workbench.DigestOf
+	blobsOf       = workbench.BlobsOf
+	tarOf         = workbench.TarOf
+)
+
+// shared lists the refs of each layer that holds buildpacks, by the label.
+func shared(img v1.Image) (together []string) {
 	GinkgoHelper()
-	config, err := img.ConfigFile()
-	Expect(err).NotTo(HaveOccurred())
-	return config
+	for _, refs := range workbench.Shared(img) {
+		if len(refs) > 0 {
+			together = append(together, strings.Join(refs, " "))
+		}
+	}
+	return together
 }
 
 func labelOf(img v1.Image, key string) string {
 	GinkgoHelper()
 	Expect(configOf(img).Config.Labels).To(HaveKey(key))
 	return configOf(img).Config.Labels[key]
-}
-
-func layersLabelOf(img v1.Image, kind flatten.Kind) flatten.LayersLabel {
-	GinkgoHelper()
-	label, err := flatten.ParseLayersLabel(labelOf(img, kind.LayersLabelKey()))
-	Expect(err).NotTo(HaveOccurred())
-	return label
 }
 
 func layersOf(img v1.Image) []v1.Layer {
@@ -44,57 +53,14 @@ func layersOf(img v1.Image) []v1.Layer {
 	return layers
 }
 
-func digestOf(img v1.Image) string {
-	GinkgoHelper()
-	d, err := img.Digest()
-	Expect(err).NotTo(HaveOccurred())
-	return d.String()
-}
-
-// blobsOf are the digests of the layers, as the manifest lists them.
-func blobsOf(img v1.Image) []string {
-	GinkgoHelper()
-	m, err := img.Manifest()
-	Expect(err).NotTo(HaveOccurred())
-	var digests []string
-	for _, l := range m.Layers {
-		digests = append(digests, l.Digest.String())
-	}
-	return digests
-}
-
-// entriesOf reads a layer as whoever unpacks it does: its blob too is read.
-func entriesOf(l v1.Layer) []entry {
-	GinkgoHelper()
-	blob, err := l.Compressed()
-	Expect(err).NotTo(HaveOccurred())
-	defer blob.Close()
-	_, err = io.Copy(io.Discard, blob)
-	Expect(err).NotTo(HaveOccurred())
-	rc, err := l.Uncompressed()
-	Expect(err).NotTo(HaveOccurred())
-	defer rc.Close()
-	var all []entry
-	for archive := tar.NewReader(rc); ; {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		Expect(err).NotTo(HaveOccurred())
-		body, err := io.ReadAll(archive)
-		Expect(err).NotTo(HaveOccurred())
-		all = append(all, entry{*h, string(body)})
-	}
-}
-
 // golden writes an entry down, for a person to read.
-func (e entry) golden() string {
+func golden(e entry) string {
 	s := fmt.Sprintf("%c %04o %d:%d %s %s", e.Typeflag, e.Mode, e.Uid, e.Gid, e.ModTime.UTC().Format("2006-01-02T15:04:05Z"), e.Name)
 	if e.Linkname != "" {
 		s += " -> " + e.Linkname
 	}
-	if e.body != "" {
-		s += fmt.Sprintf(" (%d bytes, %.8s)", len(e.body), fmt.Sprintf("%x", sha256.Sum256([]byte(e.body))))
+	if e.Body != "" {
+		s += fmt.Sprintf(" (%d bytes, %.8s)", len(e.Body), fmt.Sprintf("%x", sha256.Sum256([]byte(e.Body))))
 	}
 	return s
 }
@@ -103,7 +69,7 @@ func goldens(l v1.Layer) string {
 	GinkgoHelper()
 	var lines []string
 	for _, e := range entriesOf(l) {
-		lines = append(lines, e.golden())
+		lines = append(lines, golden(e))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -111,7 +77,7 @@ func goldens(l v1.Layer) string {
 // seen is a file as it shows in a container, the layer that it is in, and
 // those below where it is just the same.
 type seen struct {
-	entry
+	workbench.TarEntry
 	layer int
 	below []int
 }
@@ -135,8 +101,8 @@ func seenIn(img v1.Image) map[string]seen {
 		for _, e := range all {
 			name := path.Clean("/" + e.Name)
 			if !strings.HasPrefix(path.Base(name), ".wh.") {
-				s := seen{entry: e, layer: i}
-				if old, there := files[name]; there && old.golden() == e.golden() {
+				s := seen{TarEntry: e, layer: i}
+				if old, there := files[name]; there && golden(old.TarEntry) == golden(e) {
 					s.below = append(old.below, old.layer)
 				}
 				files[name] = s
@@ -151,7 +117,7 @@ func shows(img v1.Image) map[string]string {
 	GinkgoHelper()
 	content := map[string]string{}
 	for name, s := range seenIn(img) {
-		content[name] = s.golden()
+		content[name] = golden(s.TarEntry)
 	}
 	return content
 }
@@ -207,26 +173,6 @@ func expectSound(img v1.Image, config *v1.ConfigFile) {
 		Expect(l.Size()).To(Equal(m.Layers[i].Size))
 		Expect(l.DiffID()).To(Equal(config.RootFS.DiffIDs[i]))
 	}
-}
-
-// shared tells which refs lie together, by the label: one list per layer that
-// has any, in the order of the layers.
-func shared(img v1.Image) []string {
-	GinkgoHelper()
-	label := layersLabelOf(img, flatten.Buildpack)
-	var together []string
-	for _, diffID := range configOf(img).RootFS.DiffIDs {
-		var refs []string
-		for _, r := range label.Refs() {
-			if label[r.ID][r.Version].LayerDiffID == diffID.String() {
-				refs = append(refs, r.String())
-			}
-		}
-		if len(refs) > 0 {
-			together = append(together, strings.Join(refs, " "))
-		}
-	}
-	return together
 }
 
 // length is how much a stream holds.

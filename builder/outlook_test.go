@@ -55,7 +55,7 @@ var _ = Describe("the outlook", func() {
 
 	It("tells what is new, and what Docker's engine keeps: all below the first that differs", func() {
 		b.keepImage("previous", b.build(file).Image)
-		b.write("acme_e@1/lib/data", "changed")
+		b.Write("acme_e@1/lib/data", "changed")
 		o, job := look(b.over("previous"))
 		at := slices.IndexFunc(job.Plan, func(l flatten.PlannedLayer) bool { return l.Refs[0].ID == "acme/e" })
 		for i, fresh := range isNew(o) {
@@ -68,8 +68,8 @@ var _ = Describe("the outlook", func() {
 	It("is right about what is made of it: just those layers are new", func() {
 		previous := b.build(file, auto(9)).Image
 		b.keepImage("previous", previous)
-		b.write("acme_b@1/lib/data", "changed")
-		b.write("acme_h@1/lib/data", "changed")
+		b.Write("acme_b@1/lib/data", "changed")
+		b.Write("acme_h@1/lib/data", "changed")
 		o, job := look(auto(8), b.over("previous"))
 		img, err := job.Build(context.Background())
 		Expect(err).NotTo(HaveOccurred())
@@ -80,14 +80,14 @@ var _ = Describe("the outlook", func() {
 	})
 
 	It("names what else is new: build image, lifecycle, whiteouts, extensions, configuration", func() {
-		b.extension("acme/ext@1")
+		b.Extension("acme/ext@1")
 		file = b.dozen(extensions("acme_ext@1"), orderExtensions("acme/ext@1"))
 		b.keepImage("previous", b.build(file).Image)
 		b.keepImage("base", b.build(b.toml(buildpacks("acme_alone@1"), order("acme/alone@1"))).Image)
-		b.write("lifecycle.tgz", gz(tarOf(lifecycleFiles{binary: "other"}.entries()...)))
-		b.write("acme_ext@1/bin/generate", "changed")
+		b.Write("lifecycle.tgz", gz(tarOf(lifecycleFiles{binary: "other"}.entries()...)))
+		b.Write("acme_ext@1/bin/generate", "changed")
 		file = b.dozen(extensions("acme_ext@1"), orderExtensions("acme/ext@1"), "[[run.images]]\nimage = 'oci:run'\nmirrors = ['oci:run']\n")
-		b.write("acme_alone@1/lib/data", "changed")
+		b.Write("acme_alone@1/lib/data", "changed")
 		o, _ := look(b.over("previous"))
 		Expect(o.Besides).To(Equal([]string{"build image (1 of 4)", "lifecycle", "whiteouts", "acme/ext@1", "configuration"}))
 		Expect(o.Kept).To(BeZero())

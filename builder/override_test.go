@@ -16,10 +16,10 @@ var _ = Describe("a build image that is a builder", func() {
 	var b *bench
 	BeforeEach(func() {
 		b = newBench()
-		b.add(module{ref: "acme/a@1", files: map[string]string{"lib/old": "old", "lib/both": "old"}})
-		b.component("acme/b@1")
-		b.component("acme/c@1")
-		b.composite("acme/left@1", "acme/a@1", "acme/b@1")
+		b.Add(module{Ref: "acme/a@1", Files: map[string]string{"lib/old": "old", "lib/both": "old"}})
+		b.Component("acme/b@1")
+		b.Component("acme/c@1")
+		b.Composite("acme/left@1", "acme/a@1", "acme/b@1")
 	})
 	// before makes a builder of a, b and left, and lets it be the build image.
 	before := func(c change) v1.Image {
@@ -35,7 +35,7 @@ var _ = Describe("a build image that is a builder", func() {
 				job := b.plan(b.toml(buildpacks("acme_left@1", "acme_a@1", "acme_b@1", "acme_c@1"), order("acme/left@1", "acme/c@1")), flat(mode))
 				Expect(job.Overridden).To(BeEmpty())
 				Expect(job.Plan).To(HaveLen(1))
-				img := b.build(b.at("builder.toml"), flat(mode)).Image
+				img := b.build(b.At("builder.toml"), flat(mode)).Image
 				Expect(layersOf(img)).To(HaveLen(len(layersOf(old)) + 3)) // lifecycle, c, configuration
 				Expect(shared(img)).To(Equal(append(shared(old), "acme/c@1")))
 				labels := configOf(img).Config.Labels
@@ -46,9 +46,9 @@ var _ = Describe("a build image that is a builder", func() {
 
 			It("has other content replaced: old files do not show, and one layer more hides them", func() {
 				old := before(flat(mode))
-				b.write("acme_a@1/lib/both", "new")
-				b.write("acme_a@1/lib/new", "new")
-				remove(b.at("acme_a@1/lib/old"))
+				b.Write("acme_a@1/lib/both", "new")
+				b.Write("acme_a@1/lib/new", "new")
+				remove(b.At("acme_a@1/lib/old"))
 				file := b.toml(buildpacks("acme_left@1", "acme_a@1", "acme_b@1"), order("acme/left@1"))
 				job := b.plan(file, flat(mode))
 				Expect(job.Overridden).To(Equal([]flatten.Ref{{ID: "acme/a", Version: "1"}}))
@@ -57,7 +57,7 @@ var _ = Describe("a build image that is a builder", func() {
 				Expect(layersOf(img)).To(HaveLen(len(layersOf(old)) + 4))
 				files := seenIn(img)
 				Expect(files).NotTo(HaveKey("/cnb/buildpacks/acme_a/1/lib/old"))
-				Expect(files["/cnb/buildpacks/acme_a/1/lib/both"].body).To(Equal("new"))
+				Expect(files["/cnb/buildpacks/acme_a/1/lib/both"].Body).To(Equal("new"))
 				Expect(files).To(HaveKey("/cnb/buildpacks/acme_a/1/lib/new"))
 				Expect(goldens(layersOf(img)[len(layersOf(old))+1])).To(Equal("0 0644 0:0 1980-01-01T00:00:01Z /cnb/buildpacks/acme_a/.wh.1"))
 
@@ -80,7 +80,7 @@ var _ = Describe("a build image that is a builder", func() {
 			It("gives orders what they name, with no source of it", func() {
 				before(flat(mode))
 				img := b.build(b.toml(order("acme/left"))).Image
-				Expect(seenIn(img)["/cnb/order.toml"].body).To(ContainSubstring("version = '1'"))
+				Expect(seenIn(img)["/cnb/order.toml"].Body).To(ContainSubstring("version = '1'"))
 			})
 		})
 	}
@@ -98,29 +98,29 @@ var _ = Describe("a build image that is a builder", func() {
 		Expect(err).NotTo(HaveOccurred())
 		labels := map[string]string{flatten.BuildpackLayersLabel: strings.ReplaceAll(string(text), wasID.String(), diffID.String())}
 		b.keepImage("base", baseImage{labels: labels, more: []v1.Layer{rest}}.image())
-		b.write("acme_b@1/lib/data", "new")
+		b.Write("acme_b@1/lib/data", "new")
 		job := b.plan(b.toml(buildpacks("acme_left@1", "acme_a@1", "acme_b@1"), order("acme/left")))
 		Expect(job.Overridden).To(Equal([]flatten.Ref{{ID: "acme/b", Version: "1"}}))
-		img := b.build(b.at("builder.toml")).Image
-		Expect(seenIn(img)["/cnb/buildpacks/acme_b/1/lib/data"].body).To(Equal("new"))
+		img := b.build(b.At("builder.toml")).Image
+		Expect(seenIn(img)["/cnb/buildpacks/acme_b/1/lib/data"].Body).To(Equal("new"))
 		Expect(layersOf(img)).To(HaveLen(2 + 1 + 1 + 1 + 1))
 	})
 
 	It("cannot have a buildpack whose directory another one would have", func() {
 		before(flat(flatten.None))
-		b.component("acme_a@1")
+		b.Component("acme_a@1")
 		Expect(b.message(b.fails(b.toml(buildpacks("acme_a@1"), order("acme_a@1"))))).To(Equal(
 			"buildpack acme_a@1 (acme_a@1) and acme/a@1 of the build image would both be /cnb/buildpacks/acme_a/1; one of them needs another id or version"))
 	})
 
 	It("may have extensions, which are kept and replaced likewise", func() {
-		b.extension("acme/x@1")
+		b.Extension("acme/x@1")
 		b.keepImage("base", b.build(b.toml(extensions("acme_x@1"), orderExtensions("acme/x@1"))).Image)
-		same := b.plan(b.at("builder.toml"))
+		same := b.plan(b.At("builder.toml"))
 		Expect(same.Extensions).To(BeEmpty())
-		b.write("acme_x@1/bin/generate", "new")
-		img := b.build(b.at("builder.toml")).Image
-		Expect(seenIn(img)["/cnb/extensions/acme_x/1/bin/generate"].body).To(Equal("new"))
+		b.Write("acme_x@1/bin/generate", "new")
+		img := b.build(b.At("builder.toml")).Image
+		Expect(seenIn(img)["/cnb/extensions/acme_x/1/bin/generate"].Body).To(Equal("new"))
 	})
 
 	It("has labels that are looked at before they are believed", func() {

@@ -2,16 +2,13 @@ package builder_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -31,7 +28,7 @@ import (
 // cached gives a run the bench's cache, as another process would open it.
 func (b *bench) cached() change {
 	GinkgoHelper()
-	c, err := cache.Open(b.at("cache"), 0)
+	c, err := cache.Open(b.At("cache"), 0)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(c.Close(context.Background())).To(Succeed()) })
 	return func(o *builder.Options) { o.Cache = c }
@@ -40,7 +37,7 @@ func (b *bench) cached() change {
 // over makes a layout on the bench, or an image in a registry, the previous image.
 func (b *bench) over(layout string) change {
 	return func(o *builder.Options) {
-		o.Previous = &engine.PreviousImage{Location: location.Location{Kind: location.OCILayout, Path: b.at(layout), Written: layout}}
+		o.Previous = &engine.PreviousImage{Location: location.Location{Kind: location.OCILayout, Path: b.At(layout), Written: layout}}
 	}
 }
 
@@ -55,11 +52,11 @@ func overRegistry(ref string) change {
 func (b *bench) forms(host string) map[string]func() string {
 	GinkgoHelper()
 	for _, ref := range []string{"acme/a@1", "acme/b@1", "acme/shared@1", "acme/alone@1"} {
-		b.component(ref)
+		b.Component(ref)
 	}
-	b.extension("acme/alone@1-ext")
-	b.composite("acme/left@1", "acme/a@1", "acme/shared@1")
-	b.composite("acme/right@1", "acme/b@1", "acme/shared@1")
+	b.Extension("acme/alone@1-ext")
+	b.Composite("acme/left@1", "acme/a@1", "acme/shared@1")
+	b.Composite("acme/right@1", "acme/b@1", "acme/shared@1")
 	groups := order("acme/left@1", "acme/right@1", "acme/alone@1") + orderExtensions("acme/alone@1-ext")
 	forms := map[string]func() string{
 		"directories": func() string {
@@ -112,10 +109,10 @@ var _ = Describe("what was made before", func() {
 		b := newBench()
 		file := b.forms(fixtures.Registry(GinkgoT()))["directories"]()
 		first := b.build(file, flat(flatten.All), b.cached()).Image
-		b.log.tasks, b.log.reused = nil, nil
+		b.Log.Tasks, b.Log.Notes = nil, nil
 		Expect(digestOf(b.build(file, flat(flatten.All), b.cached()).Image)).To(Equal(digestOf(first)))
-		Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building")))
-		Expect(b.log.reused).To(ConsistOf("lifecycle 0.21.0", "acme/left@1 and 5 more", "acme/alone@1-ext", "configuration"))
+		Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building")))
+		Expect(b.Log.Reused()).To(ConsistOf("lifecycle 0.21.0", "acme/left@1 and 5 more", "acme/alone@1-ext", "configuration"))
 	})
 
 	It("is not built again out of the previous image, and nothing of either is read", func() {
@@ -128,26 +125,26 @@ var _ = Describe("what was made before", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(remote.Write(tag, first)).To(Succeed())
 		r.Reset()
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		job := b.plan(file, flat(flatten.All), overRegistry(r.Host+"/acme/builder:1"))
 		img, err := job.Build(context.Background())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(digestOf(img.Image)).To(Equal(digestOf(first)))
 		down, _ := r.Layers()
 		Expect(down).To(BeZero())
-		Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building")))
+		Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building")))
 	})
 
 	It("is built again where it changed, and all else is not", func() {
 		b := newBench()
 		file := b.forms(fixtures.Registry(GinkgoT()))["directories"]()
 		b.keepImage("previous", b.build(file).Image)
-		b.write("acme_b@1/lib/data", "changed")
+		b.Write("acme_b@1/lib/data", "changed")
 		want := digestOf(b.build(file).Image)
-		b.log.tasks = nil
+		b.Log.Tasks = nil
 		Expect(digestOf(b.build(file, b.over("previous")).Image)).To(Equal(want))
 		others := func(task string) bool { return !strings.HasPrefix(task, "building ") }
-		Expect(slices.DeleteFunc(b.log.tasks, others)).To(Equal([]string{"building acme/b@1"}))
+		Expect(slices.DeleteFunc(b.Log.Tasks, others)).To(Equal([]string{"building acme/b@1"}))
 	})
 
 	It("is found out where the previous image has something else than the lifecycle under its diffID", func() {
@@ -168,22 +165,3 @@ var _ = Describe("what was made before", func() {
 })
 
 func binariesOf(content string) []entry { return lifecycleFiles{binary: content}.entries() }
-
-// readThrough reads every layer as a sink does: to its end.
-func readThrough(img v1.Image) error {
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	for _, l := range layers {
-		rc, err := l.Compressed()
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, rc)
-		if err := errors.Join(err, rc.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}

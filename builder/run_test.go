@@ -29,9 +29,9 @@ var _ = Describe("a run", func() {
 		var names, refs []string
 		for n := range 20 {
 			refs = append(refs, fmt.Sprintf("acme/c%d@1", n))
-			names = append(names, b.component(refs[n]))
+			names = append(names, b.Component(refs[n]))
 		}
-		b.pack("all.cnb", flatten.All, b.composite("acme/all@1", refs...), names...)
+		b.pack("all.cnb", flatten.All, b.Composite("acme/all@1", refs...), names...)
 		file := b.toml(buildpacks("all.cnb"), order("acme/all"))
 		b.build(file) // what stays open for good is open now
 		before := open()
@@ -49,7 +49,7 @@ var _ = Describe("a run", func() {
 		started := time.Now()
 		_, err := job.Build(ctx)
 		Expect(errors.Is(err, context.Canceled)).To(BeTrue(), "%v", err)
-		config, _, err := config.ReadBuilder(b.at("builder.toml"))
+		config, _, err := config.ReadBuilder(b.At("builder.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		work := GinkgoT().TempDir()
 		jobs, err := builder.Prepare(ctx, b.opener(work), builder.Options{Config: config, Options: engine.Options{WorkDir: work}})

@@ -67,7 +67,7 @@ var _ = Describe("several targets", func() {
 		b = newBench()
 		b.keepImage("base", baseImage{}.image(), baseImage{arch: "arm64"}.image())
 		b.keepImage("run", baseImage{}.image(), baseImage{arch: "arm64"}.image())
-		b.add(module{ref: "acme/a@1", files: map[string]string{"linux/amd64/bin/build": "amd64", "linux/arm64/bin/build": "arm64"}})
+		b.Add(module{Ref: "acme/a@1", Files: map[string]string{"linux/amd64/bin/build": "amd64", "linux/arm64/bin/build": "arm64"}})
 	})
 	const both = "[[targets]]\nos = 'linux'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'arm64'\n"
 
@@ -80,7 +80,7 @@ var _ = Describe("several targets", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(img.Target).To(Equal(flatten.Target{OS: "linux", Arch: arch}))
 			Expect(configOf(img.Image).Architecture).To(Equal(arch))
-			Expect(seenIn(img.Image)["/cnb/buildpacks/acme_a/1/bin/build"].body).To(Equal(arch))
+			Expect(seenIn(img.Image)["/cnb/buildpacks/acme_a/1/bin/build"].Body).To(Equal(arch))
 		}
 	})
 
@@ -111,7 +111,7 @@ var _ = Describe("several targets", func() {
 
 	It("are told what is wrong with each and with all, at once", func() {
 		b.keepImage("base", baseImage{}.image(), baseImage{arch: "arm64", env: []string{"CNB_USER_ID=1"}}.image())
-		b.write("junk.cnb", "junk")
+		b.Write("junk.cnb", "junk")
 		Expect(b.message(b.fails(b.toml(buildpacks("junk.cnb", "acme_a@1"), order("acme/a"), both)))).To(Equal(
 			"builder.toml:1: junk.cnb: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip\n" +
 				"target linux/arm64: build image oci:base: environment variable CNB_GROUP_ID is missing"))
@@ -134,7 +134,7 @@ var _ = Describe("a build image", func() {
 	DescribeTable("has to be what buildpacks are for", func(base baseImage, toml, want string) {
 		b := newBench()
 		b.keepImage("base", base.image())
-		b.add(module{ref: "acme/a@1", toml: toml})
+		b.Add(module{Ref: "acme/a@1", TOML: toml})
 		file := b.toml(buildpacks("acme_a@1"), order("acme/a"))
 		if want == "" {
 			b.build(file)
@@ -170,7 +170,7 @@ var _ = Describe("run images", func() {
 		w := newRegistry()
 		w.answer = status
 		b.build(file("docker://" + w.host + "/run"))
-		Expect(b.log.warnings).To(ConsistOf(And(ContainSubstring("/builder.toml:1: run image docker://"+w.host+"/run: registry "), ContainSubstring(want), HaveSuffix("; --skip-run-image-check leaves it unseen"))))
+		Expect(b.Log.Warnings).To(ConsistOf(And(ContainSubstring("/builder.toml:1: run image docker://"+w.host+"/run: registry "), ContainSubstring(want), HaveSuffix("; --skip-run-image-check leaves it unseen"))))
 	},
 		Entry("gone", 404, "404 Not Found"),
 		Entry("for others", 403, "403 Forbidden"),
@@ -232,10 +232,10 @@ func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return
 var _ = Describe("what builder.toml says of its sources and orders", func() {
 	It("has to be true, all of it at once", func() {
 		b := newBench()
-		b.component("acme/node@1.0.0")
-		b.component("acme/npm@1")
-		b.component("acme/npm@2")
-		b.extension("acme/x@1")
+		b.Component("acme/node@1.0.0")
+		b.Component("acme/npm@1")
+		b.Component("acme/npm@2")
+		b.Extension("acme/x@1")
 		file := b.toml("[[buildpacks]]\nuri = 'acme_node@1.0.0'\nversion = '2.0.0'\n[[buildpacks]]\nuri = 'acme_npm@1'\nid = 'acme/yarn'\n[[buildpacks]]\nuri = 'acme_npm@2'\n",
 			"[[extensions]]\nuri = 'acme_x@1'\nid = 'acme/y'\n", order("acme/nod acme/npm"), orderExtensions("acme/x@2"), "[[system.pre.buildpacks]]\nid = 'acme/sys'\n[[system.post.buildpacks]]\nid = 'zzz'\n")
 		Expect(strings.Split(b.message(b.fails(file)), "\n")).To(Equal([]string{
@@ -261,7 +261,7 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 
 	It("may name composites whose orders are whole only", func() {
 		b := newBench()
-		b.composite("acme/left@1", "acme/gone@1")
+		b.Composite("acme/left@1", "acme/gone@1")
 		Expect(b.message(b.fails(b.toml(buildpacks("acme_left@1"), order("acme/left"))))).To(Equal("acme_left@1/buildpack.toml:9: buildpack acme/gone@1 is not there: no source provides it"))
 	})
 })

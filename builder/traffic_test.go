@@ -85,7 +85,7 @@ func (w *works) packComposite(c int) {
 
 func (w *works) packAgain(c int, refs, names []string) {
 	GinkgoHelper()
-	root := w.composite(fmt.Sprintf("acme/composite%d@1", c), refs...)
+	root := w.Composite(fmt.Sprintf("acme/composite%d@1", c), refs...)
 	mode := w.mode
 	if mode == flatten.Composites {
 		mode = flatten.All // in one layer, as the builder wants it
@@ -97,7 +97,7 @@ func (w *works) heavyComponent(ref string, seed int64) string {
 	GinkgoHelper()
 	body := make([]byte, heavy)
 	rand.New(rand.NewSource(seed)).Read(body)
-	return w.add(module{ref: ref, files: map[string]string{"lib/data": string(body)}})
+	return w.Add(module{Ref: ref, Files: map[string]string{"lib/data": string(body)}})
 }
 
 // create makes the builder over what the tag names, in a fresh work directory

@@ -4,132 +4,48 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"laminate/builder"
+	"laminate/fixtures/workbench"
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/config"
 	"laminate/packager/engine"
-	"laminate/packager/location"
-	"laminate/packager/progress"
-	"laminate/packager/sink"
 	"laminate/packager/source"
 )
 
 // A bench is a directory in which a test makes a builder and all that it is
 // made of. A new one has a build image, oci:base, a run image, oci:run, and a
 // lifecycle, lifecycle.tgz.
-type bench struct {
-	dir string
-	log heard
-}
+type bench struct{ *workbench.Bench }
+
+type module = workbench.Module
 
 func newBench() *bench {
 	GinkgoHelper()
-	b := &bench{dir: GinkgoT().TempDir()}
+	b := &bench{workbench.New()}
 	b.keepImage("base", baseImage{}.image())
 	b.keepImage("run", baseImage{name: "run"}.image())
-	b.write("lifecycle.tgz", gz(tarOf(lifecycleFiles{}.entries()...)))
+	b.Write("lifecycle.tgz", gz(tarOf(lifecycleFiles{}.entries()...)))
 	return b
-}
-
-// at is the absolute path of something on the bench.
-func (b *bench) at(name string) string { return filepath.Join(b.dir, filepath.FromSlash(name)) }
-
-func (b *bench) write(name, content string) {
-	GinkgoHelper()
-	Expect(os.MkdirAll(filepath.Dir(b.at(name)), 0o755)).To(Succeed())
-	Expect(os.WriteFile(b.at(name), []byte(content), 0o644)).To(Succeed())
-}
-
-// module is a buildpack or an extension that a test makes up.
-type module struct {
-	ref   string
-	api   string            // "" is 0.10
-	order []string          // a composite's only group
-	toml  string            // goes at the end of the descriptor
-	files map[string]string // besides the executables
-}
-
-// add writes a buildpack's directory, and gives its name.
-func (b *bench) add(m module) string {
-	GinkgoHelper()
-	dir := strings.ReplaceAll(m.ref, "/", "_")
-	b.write(dir+"/buildpack.toml", m.descriptor("buildpack"))
-	if len(m.order) == 0 {
-		b.write(dir+"/bin/detect", "#!/bin/sh\nexit 0\n")
-		b.write(dir+"/bin/build", "#!/bin/sh\necho "+m.ref+"\n")
-	}
-	for name, content := range m.files {
-		b.write(dir+"/"+name, content)
-	}
-	return dir
-}
-
-func (b *bench) extension(ref string) string {
-	GinkgoHelper()
-	dir := strings.ReplaceAll(ref, "/", "_")
-	b.write(dir+"/extension.toml", module{ref: ref}.descriptor("extension"))
-	b.write(dir+"/bin/generate", "#!/bin/sh\necho "+ref+"\n")
-	return dir
-}
-
-func (m module) descriptor(table string) string {
-	id, version, _ := strings.Cut(m.ref, "@")
-	api := m.api
-	if api == "" {
-		api = "0.10"
-	}
-	s := fmt.Sprintf("api = %q\n\n[%s]\nid = %q\nversion = %q\n", api, table, id, version)
-	if len(m.order) > 0 {
-		s += "\n[[order]]\n"
-	}
-	for _, e := range m.order {
-		s += "\n[[order.group]]\n" + entryTOML(e)
-	}
-	return s + m.toml
-}
-
-// component adds a component, whose content is told from others' by its ref.
-func (b *bench) component(ref string) string {
-	GinkgoHelper()
-	return b.add(module{ref: ref, files: map[string]string{"lib/data": strings.Repeat(ref+"\n", 100)}})
-}
-
-func (b *bench) composite(ref string, order ...string) string {
-	GinkgoHelper()
-	return b.add(module{ref: ref, order: order})
 }
 
 // pack makes a buildpackage of a buildpack and its dependencies, dest.
 func (b *bench) pack(dest string, mode flatten.Mode, root string, dependencies ...string) string {
 	GinkgoHelper()
-	toml := fmt.Sprintf("[buildpack]\nuri = %q\n", root)
-	for _, d := range dependencies {
-		toml += fmt.Sprintf("\n[[dependencies]]\nuri = %q\n", d)
-	}
-	b.write("package.toml", toml)
-	config, err := config.ReadPackage(b.at("package.toml"))
+	b.Write("package.toml", workbench.PackageTOML(root, dependencies...))
+	config, err := config.ReadPackage(b.At("package.toml"))
 	Expect(err).NotTo(HaveOccurred())
 	work := GinkgoT().TempDir()
 	jobs, err := packager.Prepare(context.Background(), b.opener(work), packager.Options{Config: config, Options: engine.Options{WorkDir: work, Grouping: flatten.Grouping{Mode: mode}}})
 	Expect(err).NotTo(HaveOccurred())
 	img, err := jobs[0].Build(context.Background())
 	Expect(err).NotTo(HaveOccurred())
-	to, err := location.ParseDest(dest, location.DestOptions{})
-	Expect(err).NotTo(HaveOccurred())
-	if to.Path != "" {
-		to.Path = b.at(to.Path)
-	}
-	_, err = sink.Write(context.Background(), to, []sink.Image{{Image: img.Image}}, sink.Options{})
-	Expect(err).NotTo(HaveOccurred())
-	return dest
+	return b.Keep(img.Image, dest)
 }
 
 // toml writes a builder.toml that uses what a new bench has, but for what is
@@ -146,8 +62,8 @@ func (b *bench) toml(sections ...string) string {
 			s += "\n" + d.text
 		}
 	}
-	b.write("builder.toml", s)
-	return b.at("builder.toml")
+	b.Write("builder.toml", s)
+	return b.At("builder.toml")
 }
 
 // buildpacks lists sources for a builder.toml.
@@ -171,21 +87,8 @@ func orderOf(key string, groups []string) (s string) {
 	for _, g := range groups {
 		s += "[[" + key + "]]\n"
 		for e := range strings.FieldsSeq(g) {
-			s += "[[" + key + ".group]]\n" + entryTOML(e)
+			s += "[[" + key + ".group]]\n" + workbench.EntryTOML(e)
 		}
-	}
-	return s
-}
-
-func entryTOML(e string) string {
-	e, optional := strings.CutSuffix(e, "?")
-	id, version, versioned := strings.Cut(e, "@")
-	s := fmt.Sprintf("id = %q\n", id)
-	if versioned {
-		s += fmt.Sprintf("version = %q\n", version)
-	}
-	if optional {
-		s += "optional = true\n"
 	}
 	return s
 }
@@ -217,7 +120,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) 
 		return nil, err
 	}
 	work := GinkgoT().TempDir()
-	o := builder.Options{Config: config, Version: "1.2.3", Options: engine.Options{WorkDir: work, Log: &b.log}}
+	o := builder.Options{Config: config, Version: "1.2.3", Options: engine.Options{WorkDir: work, Log: &b.Log}}
 	for _, c := range changes {
 		c(&o)
 	}
@@ -230,7 +133,7 @@ func (b *bench) prepare(file string, changes ...change) ([]*builder.Job, error) 
 }
 
 func (b *bench) opener(work string) *source.Opener {
-	return &source.Opener{WorkDir: work, Log: &b.log}
+	return &source.Opener{WorkDir: work, Log: &b.Log}
 }
 
 // plan does the first half of a run that succeeds for one target.
@@ -262,36 +165,7 @@ func (b *bench) fails(file string, changes ...change) error {
 }
 
 // message is what a failing run says, without the bench's own path.
-func (b *bench) message(err error) string { return strings.ReplaceAll(err.Error(), b.dir+"/", "") }
-
-// heard is a log that remembers what it was told.
-type heard struct {
-	mu       sync.Mutex
-	warnings []string
-	tasks    []string
-	reused   []string
-}
-
-func (h *heard) Warn(message string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.warnings = append(h.warnings, message)
-}
-
-func (h *heard) Note(verb progress.Verb, what progress.Subject, _ int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if verb == progress.Reused {
-		h.reused = append(h.reused, what.Name)
-	}
-}
-
-func (h *heard) Start(verb progress.Verb, what progress.Subject, _ int64) progress.Task {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tasks = append(h.tasks, string(verb)+" "+what.Name)
-	return progress.Discard.Start(verb, what, 0)
-}
+func (b *bench) message(err error) string { return strings.ReplaceAll(err.Error(), b.Dir+"/", "") }
 
 // isNew says which layers the previous image lacks.
 func isNew(o builder.Outlook) (fresh []bool) {

@@ -33,7 +33,7 @@ var importRules = []struct {
 	{"laminate/packager/stream", "", "it reads streams, and does not know what is in them"},
 	{"laminate/packager/image", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/progress laminate/packager/registry laminate/packager/stream", "it is a view of an image that a transport has opened"},
 	{"laminate/packager/source", "laminate/flatten laminate/flatten/layer laminate/packager/cache laminate/packager/config laminate/packager/daemon laminate/packager/image laminate/packager/localfile laminate/packager/location laminate/packager/once laminate/packager/progress laminate/packager/registry laminate/packager/stream", "it reads; where things are written is no concern of it"},
-	{"laminate/packager/sink", "laminate/flatten laminate/packager/daemon laminate/packager/localfile laminate/packager/location laminate/packager/mediatype laminate/packager/progress laminate/packager/registry laminate/packager/scratch", "it writes images; how they came to be is no concern of it"},
+	{"laminate/packager/sink", "laminate/flatten laminate/packager/daemon laminate/packager/localfile laminate/packager/location laminate/packager/mediatype laminate/packager/progress laminate/packager/registry laminate/packager/scratch laminate/packager/stream", "it writes images; how they came to be is no concern of it"},
 	{"laminate/packager/once", "", "it is a map"},
 	{"laminate/packager/engine", "laminate/flatten laminate/flatten/auto laminate/flatten/layer laminate/packager/cache laminate/packager/config laminate/packager/image laminate/packager/location laminate/packager/mediatype laminate/packager/once laminate/packager/progress laminate/packager/source", "all recipes share it, and it knows none of them"},
 	{"laminate/packager", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/engine laminate/packager/image laminate/packager/location laminate/packager/mediatype laminate/packager/source", "it makes images and does not choose where they go"},
@@ -43,6 +43,7 @@ var importRules = []struct {
 	{"laminate/builder/simulate", "laminate/flatten laminate/flatten/auto laminate/builder/history", "it moves no byte of any image"},
 	{"laminate/cli", "laminate/builder laminate/builder/history laminate/builder/history/collect laminate/builder/simulate laminate/flatten laminate/flatten/layer laminate/packager laminate/packager/engine laminate/packager/cache laminate/packager/config laminate/packager/daemon laminate/packager/localfile laminate/packager/location laminate/packager/mediatype laminate/packager/progress laminate/packager/registry laminate/packager/scratch laminate/packager/sink laminate/packager/source", "it is the only one to choose a sink; nobody imports it"},
 	{"laminate/cli/laminate", "laminate/cli", "it is a few lines"},
+	{"laminate/fixtures/workbench", "laminate/flatten laminate/packager/location laminate/packager/progress laminate/packager/sink", "tests make and look at images with it; production code imports none of it"},
 	{"laminate/fixtures", "laminate/cli laminate/flatten laminate/builder/history laminate/fixtures laminate/fixtures/pack", "it serves tests and the demo; nobody else imports it"},
 }
 

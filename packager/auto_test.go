@@ -37,18 +37,18 @@ var _ = Describe("the automatic plan", func() {
 	var b *bench
 	var file string
 	var refs []string
-	previous := func() change { return over(location.OCILayout, b.at("previous"), "") }
+	previous := func() change { return over(location.OCILayout, b.At("previous"), "") }
 	BeforeEach(func() {
 		b = newBench()
 		var dirs []string
 		refs = nil
 		for n := range 8 {
 			refs = append(refs, fmt.Sprintf("acme/c%d@1", n))
-			dirs = append(dirs, b.add(module{ref: refs[n], files: map[string]string{"lib/data": strings.Repeat(refs[n], 1<<n)}}))
+			dirs = append(dirs, b.Add(module{Ref: refs[n], Files: map[string]string{"lib/data": strings.Repeat(refs[n], 1<<n)}}))
 		}
-		dirs = append(dirs, b.composite("acme/half@1", refs[:4]...))
+		dirs = append(dirs, b.Composite("acme/half@1", refs[:4]...))
 		refs = append(refs, "acme/half@1")
-		file = b.toml(b.composite("acme/root@1", append([]string{"acme/half@1"}, refs[3:8]...)...), dirs...)
+		file = b.toml(b.Composite("acme/root@1", append([]string{"acme/half@1"}, refs[3:8]...)...), dirs...)
 		refs = append(refs, "acme/root@1")
 	})
 
@@ -83,16 +83,16 @@ var _ = Describe("the automatic plan", func() {
 		for _, n := range []int{10, 5} {
 			before := b.build(file, auto(n))
 			b.keepLayout("previous", before.Image)
-			b.log.tasks = nil
+			b.Log.Tasks = nil
 			Expect(digestOf(b.build(file, auto(n), previous()).Image)).To(Equal(digestOf(before.Image)))
-			Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building")))
+			Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building")))
 
-			b.write("acme_c5@1/lib/data", fmt.Sprintf("changed %d", n))
+			b.Write("acme_c5@1/lib/data", fmt.Sprintf("changed %d", n))
 			was := blobsOf(before.Image)
 			at := slices.IndexFunc(shared(before.Image), func(refs []string) bool { return slices.Contains(refs, "acme/c5@1") })
 			stay := slices.Delete(slices.Clone(was), at, at+1)
 			Expect(blobsOf(b.build(file, auto(n), previous()).Image)[:len(stay)]).To(Equal(stay))
-			Expect(os.RemoveAll(b.at("previous"))).To(Succeed())
+			Expect(os.RemoveAll(b.At("previous"))).To(Succeed())
 		}
 	})
 

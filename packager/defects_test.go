@@ -28,11 +28,11 @@ var _ = Describe("flattened dependencies", func() {
 		b = newBench()
 		random = rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 1))
 		for _, ref := range []string{"acme/a@1", "acme/b@1", "acme/b@2", "acme/shared@1"} {
-			b.component(ref)
+			b.Component(ref)
 		}
-		b.composite("acme/left@1", "acme/a@1", "acme/shared@1", "acme/b@1")
-		b.composite("acme/right@1", "acme/b@2", "acme/shared@1")
-		b.composite("acme/root@1", "acme/left@1", "acme/right@1")
+		b.Composite("acme/left@1", "acme/a@1", "acme/shared@1", "acme/b@1")
+		b.Composite("acme/right@1", "acme/b@2", "acme/shared@1")
+		b.Composite("acme/root@1", "acme/left@1", "acme/right@1")
 	})
 	left := func(c ...change) *engine.Image {
 		return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
@@ -63,7 +63,7 @@ var _ = Describe("flattened dependencies", func() {
 
 			It("keep all of their children where they are packaged again", func() {
 				b.keepCNB("left.cnb", by(left))
-				b.composite("acme/outer@1", "acme/left@1")
+				b.Composite("acme/outer@1", "acme/left@1")
 				img := b.build(b.toml("acme_outer@1", "left.cnb")) // exact: no child lies in a layer without its files
 				Expect(shared(img.Image)).To(ConsistOf(
 					[]string{"acme/left@1"}, []string{"acme/a@1"}, []string{"acme/b@1"}, []string{"acme/shared@1"}, []string{"acme/outer@1"}))
@@ -97,13 +97,13 @@ var _ = Describe("flattened dependencies", func() {
 					return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1", "acme_shared@1"), c...)
 				})
 				b.keepCNB("left.cnb", dependency)
-				b.composite("acme/outer@1", "acme/left@1")
-				b.log.tasks = nil
+				b.Composite("acme/outer@1", "acme/left@1")
+				b.Log.Tasks = nil
 				img := b.build(b.toml("acme_outer@1", "left.cnb"), flat(flatten.Composites))
 				Expect(blobsOf(img.Image)).To(HaveLen(2))
 				Expect(blobsOf(img.Image)).To(ContainElement(blobsOf(dependency)[0]))
-				Expect(b.log.tasks).To(ContainElement("building acme/outer@1"))
-				Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building acme/left@1 ")))
+				Expect(b.Log.Tasks).To(ContainElement("building acme/outer@1"))
+				Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building acme/left@1 ")))
 			})
 		})
 	}
@@ -140,9 +140,9 @@ var _ = Describe("refs that were asked for", func() {
 	DescribeTable("are errors where they mean nothing, with what is near them",
 		func(c change, text string) {
 			b := newBench()
-			b.component("acme/node@1.0.0")
-			b.component("acme/npm@2.0.0")
-			b.composite("acme/web@1", "acme/node@1.0.0", "acme/npm@2.0.0")
+			b.Component("acme/node@1.0.0")
+			b.Component("acme/npm@2.0.0")
+			b.Composite("acme/web@1", "acme/node@1.0.0", "acme/npm@2.0.0")
 			Expect(b.fails(b.toml("acme_web@1", "acme_node@1.0.0", "acme_npm@2.0.0"), c)).To(MatchError(HavePrefix(text)))
 		},
 		Entry("in a group", group("acme/nod", "acme/npm"), `unknown buildpack "acme/nod"; did you mean acme/node@1.0.0, acme/npm@2.0.0 or acme/web@1?`),
@@ -158,14 +158,14 @@ var _ = Describe("one ref with two contents", func() {
 	var b *bench
 	BeforeEach(func() {
 		b = newBench()
-		b.component("acme/a@1")
-		b.composite("acme/left@1", "acme/a@1")
+		b.Component("acme/a@1")
+		b.Composite("acme/left@1", "acme/a@1")
 		b.keepCNB("left.cnb", b.build(b.toml("acme_left@1", "acme_a@1"), flat(flatten.All)).Image)
-		b.composite("acme/root@1", "acme/left@1", "acme/a@1")
+		b.Composite("acme/root@1", "acme/left@1", "acme/a@1")
 	})
 
 	It("is an error that names both sources, whichever comes first", func() {
-		b.write("acme_a@1/lib/data", "something else")
+		b.Write("acme_a@1/lib/data", "something else")
 		for _, deps := range [][2]string{{"left.cnb", "acme_a@1"}, {"acme_a@1", "left.cnb"}} {
 			Expect(b.fails(b.toml("acme_root@1", deps[:]...))).To(MatchError(
 				"buildpack acme/a@1 is not the same in " + deps[0] + " and in " + deps[1] + ": the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
@@ -184,10 +184,10 @@ var _ = Describe("a .cnb whose layers are not in gzip", func() {
 	for name, compress := range map[string]func([]byte) v1.Layer{"uncompressed": uncompressed, "zstd": zstdCompressed} {
 		It("is read right: "+name, func() {
 			b := newBench()
-			b.component("acme/a@1")
-			b.component("acme/b@1")
-			b.composite("acme/left@1", "acme/a@1", "acme/b@1")
-			b.composite("acme/root@1", "acme/left@1")
+			b.Component("acme/a@1")
+			b.Component("acme/b@1")
+			b.Composite("acme/left@1", "acme/a@1", "acme/b@1")
+			b.Composite("acme/root@1", "acme/left@1")
 			exploded := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"))
 			flattened := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), flat(flatten.All))
 			b.keepCNB("exploded.cnb", recompressed(exploded.Image, compress))
@@ -206,21 +206,21 @@ var _ = Describe("file descriptors", func() {
 		var refs, deps []string
 		for _, letter := range "abcdefghijklmnop" {
 			x, y, z := fmt.Sprintf("acme/x%c@1", letter), fmt.Sprintf("acme/y%c@1", letter), fmt.Sprintf("acme/z%c@1", letter)
-			flattened := b.build(b.toml(b.composite(x, y), b.component(y)), flat(flatten.All))
+			flattened := b.build(b.toml(b.Composite(x, y), b.Component(y)), flat(flatten.All))
 			refs = append(refs, x, z)
 			deps = append(deps, b.keepCNB(fmt.Sprintf("%c.cnb", letter), flattened.Image)) // has to be taken apart
-			if dir := b.component(z); letter < 'h' {
+			if dir := b.Component(z); letter < 'h' {
 				deps = append(deps, dir)
 			} else {
 				deps = append(deps, b.tgz(dir))
 			}
 		}
-		b.composite("acme/root@1", refs...)
+		b.Composite("acme/root@1", refs...)
 		file := b.toml("acme_root@1", deps...)
 		b.build(file)                                    // what is opened once per process is open now
 		defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes what nobody else did
 		before, peak := openFiles(), 0
-		b.log.hook = func() { peak = max(peak, openFiles()) }
+		b.Log.Hook = func() { peak = max(peak, openFiles()) }
 		for _, mode := range []flatten.Mode{flatten.None, flatten.All} {
 			_, err := b.run(file, flat(mode))
 			Expect(err).NotTo(HaveOccurred())
@@ -247,7 +247,7 @@ var _ = Describe("an OCI layout of images for several platforms", func() {
 		b = newBench()
 		var images []v1.Image
 		for _, arch := range []string{"amd64", "arm64"} {
-			img := b.build(b.toml(b.add(module{ref: "acme/a@1", files: map[string]string{"lib/arch": arch}})), target("linux/"+arch))
+			img := b.build(b.toml(b.Add(module{Ref: "acme/a@1", Files: map[string]string{"lib/arch": arch}})), target("linux/"+arch))
 			images = append(images, img.Image)
 			digests[arch] = blobsOf(img.Image)[0]
 		}

@@ -28,9 +28,9 @@ func (f pieceFunc) WriteEntries(ctx context.Context, w io.Writer) error { return
 // job prepares a package of a root and two components, all in one layer.
 func (b *bench) job() *packager.Job {
 	GinkgoHelper()
-	b.component("acme/a@1")
-	b.component("acme/b@1")
-	b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+	b.Component("acme/a@1")
+	b.Component("acme/b@1")
+	b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 	jobs, err := b.prepare(b.toml("acme_root@1", "acme_a@1", "acme_b@1"), flat(flatten.All))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(jobs).To(HaveLen(1))
@@ -61,11 +61,11 @@ var _ = Describe("the check of what was built", func() {
 			Expect(engine.IsBug(err)).To(BeTrue())
 		},
 		Entry("nothing of it", func(*bench) []byte { return nil }, "acme/a@1 has no files in the layer"),
-		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
-		Entry("its files twice", func(b *bench) []byte { p := b.pieceOf(b.component("acme/a@1")); return append(p, p...) }, "is there twice"),
-		Entry("no id directory", func(b *bench) []byte { return b.pieceOf(b.component("acme/a@1"))[512:] }, "does not begin with /cnb/buildpacks/acme_a"),
+		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.Component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
+		Entry("its files twice", func(b *bench) []byte { p := b.pieceOf(b.Component("acme/a@1")); return append(p, p...) }, "is there twice"),
+		Entry("no id directory", func(b *bench) []byte { return b.pieceOf(b.Component("acme/a@1"))[512:] }, "does not begin with /cnb/buildpacks/acme_a"),
 		Entry("what is no archive", func(*bench) []byte { return bytes.Repeat([]byte("x"), 512) }, "invalid tar header"),
-		Entry("an archive's end in its midst", func(b *bench) []byte { return append(b.pieceOf(b.component("acme/a@1")), make([]byte, 1024)...) }, "acme/b@1 has no files"),
+		Entry("an archive's end in its midst", func(b *bench) []byte { return append(b.pieceOf(b.Component("acme/a@1")), make([]byte, 1024)...) }, "acme/b@1 has no files"),
 	)
 
 	It("finds files that came with another ref than their own", func() {
@@ -138,7 +138,7 @@ var _ = Describe("a source that changes", func() {
 	It("between two readings gives no image", func() {
 		b := newBench()
 		j := b.job()
-		Expect(os.WriteFile(b.at("acme_a@1/lib/data"), []byte("shorter"), 0o644)).To(Succeed())
+		Expect(os.WriteFile(b.At("acme_a@1/lib/data"), []byte("shorter"), 0o644)).To(Succeed())
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
 		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read"))
@@ -148,7 +148,7 @@ var _ = Describe("a source that changes", func() {
 	It("by losing a file gives no image", func() {
 		b := newBench()
 		j := b.job()
-		Expect(os.Remove(b.at("acme_a@1/lib/data"))).To(Succeed())
+		Expect(os.Remove(b.At("acme_a@1/lib/data"))).To(Succeed())
 		_, err := j.Build(context.Background())
 		Expect(err).To(MatchError(HavePrefix("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read: ")))
 	})
@@ -164,7 +164,7 @@ var _ = Describe("a source that changes", func() {
 		content, err := io.ReadAll(other)
 		Expect(err).NotTo(HaveOccurred())
 		blob := "left/blobs/sha256/" + strings.TrimPrefix(blobsOf(theirs)[0], "sha256:")
-		Expect(os.WriteFile(b.at(blob), content, 0o644)).To(Succeed())
+		Expect(os.WriteFile(b.At(blob), content, 0o644)).To(Succeed())
 		_, err = jobs[0].Build(context.Background())
 		Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("bytes, not"))))
 	})
@@ -195,7 +195,7 @@ var _ = Describe("a run that is cancelled", func() {
 
 	It("before it begins opens nothing", func() {
 		b := newBench()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		config, err := config.ReadPackage(b.toml("acme_a@1"))
@@ -209,10 +209,10 @@ var _ = Describe("the work directory", func() {
 	It("keeps nothing of a layer that could not be built", func() {
 		b := newBench()
 		work := GinkgoT().TempDir()
-		b.component("acme/a@1")
+		b.Component("acme/a@1")
 		jobs, err := b.prepare(b.toml("acme_a@1"), func(o *packager.Options) { o.WorkDir = work })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(os.WriteFile(b.at("acme_a@1/lib/data"), []byte("else"), 0o644)).To(Succeed())
+		Expect(os.WriteFile(b.At("acme_a@1/lib/data"), []byte("else"), 0o644)).To(Succeed())
 		_, err = jobs[0].Build(context.Background())
 		Expect(err).To(HaveOccurred())
 		Expect(filepath.Glob(filepath.Join(work, "*"))).To(BeEmpty())

@@ -25,22 +25,6 @@ import (
 	"laminate/flatten"
 )
 
-// tarOf writes entries as they are.
-func tarOf(entries ...entry) []byte {
-	GinkgoHelper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		h := e.Header
-		h.Size = int64(len(e.body))
-		Expect(w.WriteHeader(&h)).To(Succeed())
-		_, err := io.WriteString(w, e.body)
-		Expect(err).NotTo(HaveOccurred())
-	}
-	Expect(w.Close()).To(Succeed())
-	return b.Bytes()
-}
-
 // gzipped is a layer as Go's own library compresses it.
 func gzipped(content []byte, level int) v1.Layer {
 	GinkgoHelper()
@@ -165,7 +149,7 @@ func flattenedByPack(exploded v1.Image, random *rand.Rand, apart ...string) v1.I
 // layout, without laminate's help.
 func (b *bench) keepLayout(name string, images ...v1.Image) string {
 	GinkgoHelper()
-	dir, err := layout.Write(b.at(name), empty.Index)
+	dir, err := layout.Write(b.At(name), empty.Index)
 	Expect(err).NotTo(HaveOccurred())
 	for _, img := range images {
 		Expect(dir.AppendImage(img, layout.WithPlatform(*configOf(img).Platform()))).To(Succeed())
@@ -177,7 +161,7 @@ func (b *bench) keepLayout(name string, images ...v1.Image) string {
 func (b *bench) keepCNB(name string, img v1.Image) string {
 	GinkgoHelper()
 	b.keepLayout(name+".layout", img)
-	Expect(os.WriteFile(b.at(name), tarOf(treeEntries(b.at(name+".layout"))...), 0o644)).To(Succeed())
+	Expect(os.WriteFile(b.At(name), tarOf(treeEntries(b.At(name+".layout"))...), 0o644)).To(Succeed())
 	return name
 }
 
@@ -198,7 +182,7 @@ func treeEntries(dir string) []entry {
 			return nil
 		}
 		body, err := os.ReadFile(file)
-		entries = append(entries, entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, string(body)})
+		entries = append(entries, entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, Body: string(body)})
 		return err
 	})).To(Succeed())
 	return entries

@@ -50,7 +50,7 @@ var _ = Describe("laminate's own label, forged", func() {
 		Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring(text))))
 	},
 		Entry("a lifecycle beside the buildpacks", func(honest []byte) []byte {
-			extra := tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, body: "#!/bin/sh"})
+			extra := tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, Body: "#!/bin/sh"})
 			return append(extra[:1024:1024], honest...)
 		}, "/cnb/lifecycle/creator lies outside of /cnb/buildpacks"),
 		Entry("another file in the place of one", func(honest []byte) []byte {

@@ -28,12 +28,12 @@ var _ = Describe("an exploded package of the samples", func() {
 			var names []string
 			for _, name := range append([]string{sample.Name}, sample.Dependencies...) {
 				dir := filepath.Base(name)
-				Expect(fixtures.Write(b.at(dir), name)).To(Succeed())
+				Expect(fixtures.Write(b.At(dir), name)).To(Succeed())
 				names = append(names, dir)
 			}
 			file := b.toml(names[0], names[1:]...)
 			if sample.Extension {
-				b.write("package.toml", "[extension]\nuri = \""+names[0]+"\"\n")
+				b.Write("package.toml", "[extension]\nuri = \""+names[0]+"\"\n")
 			}
 			var changes []change
 			if fact.Target != "" {
@@ -49,18 +49,18 @@ var _ = Describe("an exploded package of the samples", func() {
 
 	It("of an extension has an extension's labels, and no others", func() {
 		b := newBench()
-		Expect(fixtures.Write(b.at("tree"), "extensions/tree")).To(Succeed())
-		b.write("package.toml", "[extension]\nuri = \"tree\"\n")
-		img, err := b.run(b.at("package.toml"))
+		Expect(fixtures.Write(b.At("tree"), "extensions/tree")).To(Succeed())
+		b.Write("package.toml", "[extension]\nuri = \"tree\"\n")
+		img, err := b.run(b.At("package.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		labels := configOf(img.Image).Config.Labels
 		Expect(labels).To(HaveKey(flatten.ExtensionLayersLabel))
 		Expect(labels).NotTo(HaveKey(flatten.BuildpackLayersLabel))
 		Expect(labels[flatten.BuildpackageMetadataLabel]).To(ContainSubstring(`"stacks":null`))
 
-		b.keep(img.Image, "tree.cnb")
-		b.write("package.toml", "[extension]\nuri = \"tree.cnb\"\n")
-		again, err := b.run(b.at("package.toml"))
+		b.Keep(img.Image, "tree.cnb")
+		b.Write("package.toml", "[extension]\nuri = \"tree.cnb\"\n")
+		again, err := b.run(b.At("package.toml"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(digestOf(again.Image)).To(Equal(digestOf(img.Image)))
 		Expect(b.fails(b.toml("tree.cnb"))).To(MatchError(

@@ -31,10 +31,10 @@ func everyMode(check func(mode flatten.Mode)) {
 // whose package.toml takes it from the source that is named.
 func (b *bench) pair(mode flatten.Mode) *engine.Image {
 	GinkgoHelper()
-	b.component("acme/a@1")
-	b.component("acme/b@1")
-	b.composite("acme/left@1", "acme/a@1", "acme/b@1")
-	b.composite("acme/root@1", "acme/left@1")
+	b.Component("acme/a@1")
+	b.Component("acme/b@1")
+	b.Composite("acme/left@1", "acme/a@1", "acme/b@1")
+	b.Composite("acme/root@1", "acme/left@1")
 	return b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), flat(mode))
 }
 
@@ -45,7 +45,7 @@ var _ = Describe("a source that lies", func() {
 			theirs := gzip9Image(b.pair(stored))
 			b.keepLayout("left", theirs)
 			blob := strings.TrimPrefix(blobsOf(theirs)[0], "sha256:")
-			file := b.at("left/blobs/sha256/" + blob)
+			file := b.At("left/blobs/sha256/" + blob)
 			content, err := os.ReadFile(file)
 			Expect(err).NotTo(HaveOccurred())
 			for _, at := range []int{4, len(content) - 5} { // gzip's time, which means nothing, and its checksum
@@ -117,8 +117,8 @@ func gzip9Image(img *engine.Image) v1.Image { return recompressed(img.Image, gzi
 var _ = Describe("a .cnb that ends too early", func() {
 	It("is an error that names it, wherever it ends", func() {
 		b := newBench()
-		b.keep(b.pair(flatten.All).Image, "left.cnb")
-		whole, err := os.ReadFile(b.at("left.cnb"))
+		b.Keep(b.pair(flatten.All).Image, "left.cnb")
+		whole, err := os.ReadFile(b.At("left.cnb"))
 		Expect(err).NotTo(HaveOccurred())
 		file := b.toml("acme_root@1", "left.cnb")
 		var cuts []int
@@ -129,7 +129,7 @@ var _ = Describe("a .cnb that ends too early", func() {
 			cuts = append(cuts, block)
 		}
 		for _, at := range cuts {
-			Expect(os.WriteFile(b.at("left.cnb"), whole[:at], 0o644)).To(Succeed())
+			Expect(os.WriteFile(b.At("left.cnb"), whole[:at], 0o644)).To(Succeed())
 			img, err := b.run(file, flat(flatten.All))
 			if err == nil { // nothing but zeros is missing
 				Expect(strings.Trim(string(whole[at:]), "\x00")).To(BeEmpty(), "cut at %d of %d", at, len(whole))
@@ -144,7 +144,7 @@ var _ = Describe("a .cnb that ends too early", func() {
 // alien packages the component acme/a@1 out of a layer of these entries.
 func (b *bench) alien(entries []entry) (*engine.Image, error) {
 	GinkgoHelper()
-	honest := b.build(b.toml(b.component("acme/a@1")))
+	honest := b.build(b.toml(b.Component("acme/a@1")))
 	return b.alienLayer(honest.Image, gzip9(tarOf(entries...)))
 }
 
@@ -156,7 +156,7 @@ func (b *bench) alienLayer(honest v1.Image, l v1.Layer) (*engine.Image, error) {
 	info := label["acme/a"]["1"]
 	info.LayerDiffID = diffID.String()
 	label["acme/a"]["1"] = info
-	Expect(os.RemoveAll(b.at("alien"))).To(Succeed())
+	Expect(os.RemoveAll(b.At("alien"))).To(Succeed())
 	b.keepLayout("alien", relabelled(honest, label, l))
 	return b.run(b.toml("alien"))
 }
@@ -168,13 +168,13 @@ var _ = Describe("a layer that somebody else made", func() {
 	var entries []entry
 	BeforeEach(func() {
 		b = newBench()
-		honest = b.build(b.toml(b.component("acme/a@1")))
+		honest = b.build(b.toml(b.Component("acme/a@1")))
 		layers, err := honest.Image.Layers()
 		Expect(err).NotTo(HaveOccurred())
 		entries = entriesOf(layers[0])
 	})
 	file := func(name, body string) entry {
-		return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: entries[0].ModTime}, body}
+		return entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: entries[0].ModTime}, Body: body}
 	}
 
 	DescribeTable("is brought into shape where it is odd",
@@ -302,7 +302,7 @@ var _ = Describe("what a run leaves behind", func() {
 		b := newBench()
 		b.keepCNB("left.cnb", flattenedByPack(b.pair(flatten.None).Image, growTree(1).random))
 		list := func() (all []string) {
-			Expect(filepath.WalkDir(b.dir, func(p string, _ os.DirEntry, err error) error { all = append(all, p); return err })).To(Succeed())
+			Expect(filepath.WalkDir(b.Dir, func(p string, _ os.DirEntry, err error) error { all = append(all, p); return err })).To(Succeed())
 			return all
 		}
 		file := b.toml("acme_root@1", "left.cnb")

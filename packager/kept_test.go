@@ -23,7 +23,7 @@ import (
 // would open it.
 func (b *bench) cached(name string) change {
 	GinkgoHelper()
-	c, err := cache.Open(b.at(name), 0)
+	c, err := cache.Open(b.At(name), 0)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(c.Close(context.Background())).To(Succeed()) })
 	return func(o *packager.Options) { o.Cache = c }
@@ -70,7 +70,7 @@ func (t *orderTree) forms(host string) map[string]func() string {
 		"pack's .cnb":                     {"pack.cnb"},
 		"pack's shared layer":             {"pack-shared.cnb"},
 		"another tool's layout in zstd":   {"zstd"},
-		"a Docker archive":                {t.keep(exploded, "docker-archive:own.tar:acme/own:1")},
+		"a Docker archive":                {t.Keep(exploded, "docker-archive:own.tar:acme/own:1")},
 		"a registry":                      {push(exploded, host+"/acme/own:1")},
 		"a registry, shared":              {push(shared, host+"/acme/shared:1")},
 		"a registry that pack pushed to":  {push(recompressed(exploded, gzip9), host+"/acme/pack:1")},
@@ -88,7 +88,7 @@ var _ = Describe("a cache", func() {
 			seed := uint64(GinkgoRandomSeed())<<8 + i
 			By(fmt.Sprintf("tree of seed %d", seed))
 			t := growTree(seed)
-			t.write(t.dirs[0]+"/lib/text", prose(t.random, []int{1<<20 + 5000, 200_000}[i]))
+			t.Write(t.dirs[0]+"/lib/text", prose(t.random, []int{1<<20 + 5000, 200_000}[i]))
 			type run struct {
 				name, want string
 				file       func() string
@@ -125,21 +125,21 @@ var _ = Describe("a cache", func() {
 		file := b.toml("acme_root@1", push(theirs, r.host+"/acme/left:1"))
 		want := digestOf(b.build(file, flat(flatten.All), b.cached("cache")).Image)
 		r.layerReads(theirs)
-		b.log.tasks, b.log.notes = nil, nil
+		b.Log.Tasks, b.Log.Notes = nil, nil
 		Expect(digestOf(b.build(file, flat(flatten.All), b.cached("cache")).Image)).To(Equal(want))
 		Expect(r.layerReads(theirs)).To(HaveEach(0))
-		Expect(b.log.tasks).To(BeEmpty())
-		Expect(b.log.notes).To(Equal([]string{"reused acme/root@1 and 3 more"}))
+		Expect(b.Log.Tasks).To(BeEmpty())
+		Expect(b.Log.Notes).To(Equal([]string{"reused acme/root@1 and 3 more"}))
 	})
 
 	It("gives what did not change, so that just the rest is read", func() {
 		b := newBench()
 		r := newCountingRegistry()
 		left, alone := recompressed(b.pair(flatten.None).Image, gzip9), b.lone("acme/alone@1", gzip9)
-		b.composite("acme/root@1", "acme/left@1", "acme/alone@1")
+		b.Composite("acme/root@1", "acme/left@1", "acme/alone@1")
 		sources := []string{push(left, r.host+"/acme/left:1"), push(alone, r.host+"/acme/alone:1")}
 		b.build(b.toml("acme_root@1", sources...), flat(flatten.All), b.cached("cache"))
-		b.write("acme_alone@1/lib/data", "changed")
+		b.Write("acme_alone@1/lib/data", "changed")
 		other := recompressed(b.build(b.toml("acme_alone@1")).Image, gzip9)
 		sources[1] = push(other, r.host+"/acme/alone:1")
 		r.layerReads(left)
@@ -155,9 +155,9 @@ var _ = Describe("a cache", func() {
 		a := push(b.lone("acme/a@1", gzip9), host+"/acme/a:1")
 		// Of this one no piece can be copied; but only when it has been read.
 		sprawling := push(relayered(b.lone("acme/b@1", gzip9), func(tar []byte) []byte { return append(tar, make([]byte, 1024)...) }), host+"/acme/b:1")
-		b.component("acme/c@1")
-		b.composite("acme/first@1", "acme/a@1", "acme/b@1")
-		b.composite("acme/second@1", "acme/a@1", "acme/c@1")
+		b.Component("acme/c@1")
+		b.Composite("acme/first@1", "acme/a@1", "acme/b@1")
+		b.Composite("acme/second@1", "acme/a@1", "acme/c@1")
 		want := digestOf(b.build(b.toml("acme_second@1", a, "acme_c@1"), flat(flatten.All)).Image)
 		b.build(b.toml("acme_first@1", a, sprawling), flat(flatten.All), b.cached("cache"))
 		Expect(digestOf(b.build(b.toml("acme_second@1", a, "acme_c@1"), flat(flatten.All), b.cached("cache")).Image)).To(Equal(want))
@@ -172,9 +172,9 @@ var _ = Describe("a cache", func() {
 		delete(config.Config.Labels, flatten.BuildpackLayersLabel)
 		b.keepLayout("extension", withConfig(honest, config))
 		b.build(b.toml("buildpack"), compressed(layer.Zstd), b.cached("cache"))
-		b.write("extension.toml", "[extension]\nuri = \"extension\"\n")
+		b.Write("extension.toml", "[extension]\nuri = \"extension\"\n")
 		for _, c := range []change{compressed(layer.Zstd), both(compressed(layer.Zstd), b.cached("cache"))} {
-			Expect(b.fails(b.at("extension.toml"), c)).To(MatchError(ContainSubstring("lies outside of /cnb/extensions")))
+			Expect(b.fails(b.At("extension.toml"), c)).To(MatchError(ContainSubstring("lies outside of /cnb/extensions")))
 		}
 	})
 
@@ -185,8 +185,8 @@ var _ = Describe("a cache", func() {
 		short.Length -= 512
 		b.keepLayout("honest", withFacts(recompressed(honest.Image, gzip9), long))
 		b.keepLayout("lying", withFacts(recompressed(honest.Image, gzip9), short))
-		b.component("acme/b@1")
-		b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+		b.Component("acme/b@1")
+		b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 		want := digestOf(b.build(b.toml("acme_root@1", "honest", "acme_b@1"), flat(flatten.All)).Image)
 		b.build(b.toml("acme_root@1", "lying", "acme_b@1"), flat(flatten.All), b.cached("cache"))
 		Expect(digestOf(b.build(b.toml("acme_root@1", "honest", "acme_b@1"), flat(flatten.All), b.cached("cache")).Image)).To(Equal(want))
@@ -216,7 +216,7 @@ var _ = Describe("a cache", func() {
 		honest := recompressed(b.pair(flatten.None).Image, gzip9)
 		layers, err := honest.Layers()
 		Expect(err).NotTo(HaveOccurred())
-		evil := gzip9(append(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, body: "#!/bin/sh"}), 0))
+		evil := gzip9(append(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, Body: "#!/bin/sh"}), 0))
 		lying := withConfig(relabelled(honest, layersLabelOf(honest), append([]v1.Layer{evil}, layers[1:]...)...), configOf(honest))
 		file := b.toml("acme_root@1", push(honest, r.host+"/acme/left:1"))
 		b.build(file, b.cached("cache"))
@@ -231,7 +231,7 @@ var _ = Describe("a cache", func() {
 // large adds a component that has more than one block of gzip to be copied.
 func (b *bench) large(ref string) string {
 	GinkgoHelper()
-	return b.add(module{ref: ref, files: map[string]string{"lib/text": prose(rand.New(rand.NewPCG(0, 0)), 300_000)}})
+	return b.Add(module{Ref: ref, Files: map[string]string{"lib/text": prose(rand.New(rand.NewPCG(0, 0)), 300_000)}})
 }
 
 // lone is a package of one component, compressed by other means.

@@ -4,67 +4,39 @@ import (
 	"archive/tar"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/fixtures/workbench"
 	"laminate/flatten"
 	"laminate/packager/engine"
 )
 
-// readThrough reads every layer as a sink does: to its end.
-func readThrough(img v1.Image) error {
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	for _, l := range layers {
-		rc, err := l.Compressed()
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, rc)
-		if err := errors.Join(err, rc.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+type entry = workbench.TarEntry
 
-// entry is one entry of a tar, and its content.
-type entry struct {
-	tar.Header
-	body string
-}
+var (
+	readThrough = workbench.ReadThrough
+	entriesOf   = workbench.EntriesOf
+	configOf    = workbench.ConfigOf
+	shared      = workbench.Shared
+	digestOf    = workbench.DigestOf
+	blobsOf     = workbench.BlobsOf
+	tarOf       = workbench.TarOf
+)
 
-// entriesOf reads a layer.
-func entriesOf(l v1.Layer) []entry {
+func layersLabelOf(img v1.Image) flatten.LayersLabel {
 	GinkgoHelper()
-	rc, err := l.Uncompressed()
-	Expect(err).NotTo(HaveOccurred())
-	defer rc.Close()
-	var all []entry
-	for archive := tar.NewReader(rc); ; {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		Expect(err).NotTo(HaveOccurred())
-		body, err := io.ReadAll(archive)
-		Expect(err).NotTo(HaveOccurred())
-		all = append(all, entry{*h, string(body)})
-	}
+	return workbench.LayersLabelOf(img, flatten.Buildpack)
 }
 
 // facts are all that a file system shows of the entry.
-func (e entry) facts() string {
+func facts(e entry) string {
 	return fmt.Sprintf("%c %04o %d:%d %s%s %s%s %x", e.Typeflag, e.Mode, e.Uid, e.Gid, e.Uname, e.Gname,
-		e.ModTime.UTC(), e.Linkname, sha256.Sum256([]byte(e.body)))
+		e.ModTime.UTC(), e.Linkname, sha256.Sum256([]byte(e.Body)))
 }
 
 // filesOf gives what the layers of an image hold together, by path. No path
@@ -82,26 +54,12 @@ func filesOf(img v1.Image) map[string]string {
 			before, twice := files[e.Name]
 			Expect(twice && e.Typeflag != tar.TypeDir).To(BeFalse(), "%s stands twice", e.Name)
 			if twice {
-				Expect(e.facts()).To(Equal(before), "%s is not always the same", e.Name)
+				Expect(facts(e)).To(Equal(before), "%s is not always the same", e.Name)
 			}
-			files[e.Name] = e.facts()
+			files[e.Name] = facts(e)
 		}
 	}
 	return files
-}
-
-func configOf(img v1.Image) *v1.ConfigFile {
-	GinkgoHelper()
-	config, err := img.ConfigFile()
-	Expect(err).NotTo(HaveOccurred())
-	return config
-}
-
-func layersLabelOf(img v1.Image) flatten.LayersLabel {
-	GinkgoHelper()
-	label, err := flatten.ParseLayersLabel(configOf(img).Config.Labels[flatten.BuildpackLayersLabel])
-	Expect(err).NotTo(HaveOccurred())
-	return label
 }
 
 // expectExact checks by an image's bytes alone that its label tells the truth:
@@ -160,24 +118,6 @@ func moduleDir(name string) string {
 	return ""
 }
 
-// shared tells which refs lie together, by the label: one list per layer, in
-// the order of the layers.
-func shared(img v1.Image) [][]string {
-	GinkgoHelper()
-	label := layersLabelOf(img)
-	var together [][]string
-	for _, diffID := range configOf(img).RootFS.DiffIDs {
-		var refs []string
-		for _, r := range label.Refs() {
-			if label[r.ID][r.Version].LayerDiffID == diffID.String() {
-				refs = append(refs, r.String())
-			}
-		}
-		together = append(together, refs)
-	}
-	return together
-}
-
 // labelsButDiffIDs gives all that the CNB labels say, but for where things lie.
 func labelsButDiffIDs(img v1.Image) string {
 	GinkgoHelper()
@@ -199,29 +139,10 @@ func labelsButDiffIDs(img v1.Image) string {
 	return string(text)
 }
 
-func digestOf(img v1.Image) string {
-	GinkgoHelper()
-	d, err := img.Digest()
-	Expect(err).NotTo(HaveOccurred())
-	return d.String()
-}
-
 // imageID is the digest of the config.
 func imageID(img v1.Image) string {
 	GinkgoHelper()
 	d, err := img.ConfigName()
 	Expect(err).NotTo(HaveOccurred())
 	return d.String()
-}
-
-// blobsOf are the digests of the layers, as the manifest lists them.
-func blobsOf(img v1.Image) []string {
-	GinkgoHelper()
-	m, err := img.Manifest()
-	Expect(err).NotTo(HaveOccurred())
-	var digests []string
-	for _, l := range m.Layers {
-		digests = append(digests, l.Digest.String())
-	}
-	return digests
 }

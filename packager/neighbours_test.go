@@ -68,10 +68,10 @@ var _ = Describe("two versions of one id", func() {
 	BeforeEach(func() {
 		b = newBench()
 		for _, ref := range []string{"acme/a@1", "acme/a@2", "acme/b@1", "acme_a@3"} {
-			b.component(ref)
+			b.Component(ref)
 		}
-		b.composite("acme/left@1", "acme/a@1", "acme/b@1", "acme/a@2", "acme_a@3")
-		b.composite("acme/root@1", "acme/left@1")
+		b.Composite("acme/left@1", "acme/a@1", "acme/b@1", "acme/a@2", "acme_a@3")
+		b.Composite("acme/root@1", "acme/left@1")
 	})
 	pieces := func(img *engine.Image) (refs []string) {
 		for _, p := range img.Layers[0].Pieces {
@@ -135,7 +135,7 @@ var _ = Describe("two versions of one id", func() {
 				for _, mode := range []flatten.Mode{flatten.All, flatten.Auto} {
 					c := both(flat(mode), func(o *packager.Options) { o.MaxLayers = 1 })
 					want := b.build(file(), c)
-					img := b.build(file(), both(c, over(location.OCILayout, b.at("before"), "")))
+					img := b.build(file(), both(c, over(location.OCILayout, b.At("before"), "")))
 					Expect(blobsOf(img.Image)).To(Equal(blobsOf(want.Image)))
 					Expect(reused(img)).To(BeZero())
 				}

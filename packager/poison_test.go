@@ -43,7 +43,7 @@ func fill() filled {
 	GinkgoHelper()
 	b := newBench()
 	host := fixtures.Registry(GinkgoT())
-	b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/d@1")
+	b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/d@1")
 	deps := []string{push(b.lone("acme/a@1", gzip9), host+"/acme/a:1"), push(b.lone("acme/b@1", gzip9), host+"/acme/b:1"), b.large("acme/d@1")}
 	f := filled{bench: b, file: b.toml("acme_root@1", deps...)}
 	f.want = digestOf(b.build(f.file, flat(flatten.All)).Image)
@@ -56,7 +56,7 @@ func fill() filled {
 // inCache lists the files in a part of the cache.
 func (b *bench) inCache(part string) (files []string) {
 	GinkgoHelper()
-	Expect(filepath.WalkDir(b.at("cache/v1/"+part), func(file string, d fs.DirEntry, err error) error {
+	Expect(filepath.WalkDir(b.At("cache/v1/"+part), func(file string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			files = append(files, file)
 		}
@@ -96,12 +96,12 @@ var _ = Describe("a cache that was spoiled", Ordered, func() {
 	var f filled
 	BeforeAll(func() {
 		f = fill()
-		Expect(os.Rename(f.at("cache"), f.at("whole"))).To(Succeed())
+		Expect(os.Rename(f.At("cache"), f.At("whole"))).To(Succeed())
 	})
 	BeforeEach(func() {
-		Expect(os.RemoveAll(f.at("cache"))).To(Succeed())
-		Expect(os.CopyFS(f.at("cache"), os.DirFS(f.at("whole")))).To(Succeed())
-		Expect(os.Chmod(f.at("cache/v1"), 0o700)).To(Succeed())
+		Expect(os.RemoveAll(f.At("cache"))).To(Succeed())
+		Expect(os.CopyFS(f.At("cache"), os.DirFS(f.At("whole")))).To(Succeed())
+		Expect(os.Chmod(f.At("cache/v1"), 0o700)).To(Succeed())
 	})
 
 	damage := map[string]func(r *rand.Rand, content []byte) []byte{
@@ -241,7 +241,7 @@ var _ = Describe("runs with one cache", Ordered, func() {
 			var out [3]bytes.Buffer
 			var runs []*exec.Cmd
 			for i := range out {
-				runs = append(runs, startBeside(f.file, f.at("shared"), &out[i]))
+				runs = append(runs, startBeside(f.file, f.At("shared"), &out[i]))
 			}
 			for i, r := range runs {
 				Expect(r.Wait()).To(Succeed())
@@ -253,12 +253,12 @@ var _ = Describe("runs with one cache", Ordered, func() {
 	It("may be killed while they fill it", func() {
 		var one bytes.Buffer
 		start := time.Now()
-		Expect(startBeside(f.file, f.at("timed"), &one).Wait()).To(Succeed())
+		Expect(startBeside(f.file, f.At("timed"), &one).Wait()).To(Succeed())
 		took := time.Since(start)
 		random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0))
 		killed := 0
 		for i := range time.Duration(6) {
-			run := startBeside(f.file, f.at("fresh"), io.Discard)
+			run := startBeside(f.file, f.At("fresh"), io.Discard)
 			time.Sleep((i*took + time.Duration(random.Int64N(int64(took)))) / 12)
 			Expect(run.Process.Kill()).To(Or(Succeed(), MatchError(os.ErrProcessDone)))
 			_ = run.Wait()
@@ -269,7 +269,7 @@ var _ = Describe("runs with one cache", Ordered, func() {
 		Expect(killed).To(BeNumerically(">", 0))
 		for range 2 {
 			var out bytes.Buffer
-			Expect(startBeside(f.file, f.at("fresh"), &out).Wait()).To(Succeed())
+			Expect(startBeside(f.file, f.At("fresh"), &out).Wait()).To(Succeed())
 			Expect(out.String()).To(Equal(f.want))
 		}
 	})
@@ -280,8 +280,8 @@ var _ = Describe("a registry out of which pieces are copied", func() {
 		b := newBench()
 		r := fixtures.CountedRegistry(GinkgoT())
 		theirs := b.lone("acme/a@1", gzip9)
-		b.component("acme/b@1")
-		b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+		b.Component("acme/b@1")
+		b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 		file := b.toml("acme_root@1", push(theirs, r.Host+"/acme/a:1"), "acme_b@1")
 		want := digestOf(b.build(file, flat(flatten.All)).Image)
 		blob := blobContent(theirs)

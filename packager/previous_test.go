@@ -45,7 +45,7 @@ var _ = Describe("the previous image", func() {
 		recompressed := gzip9Image(before) // other digests than we would give
 		push(recompressed, r.host+"/acme/left:1")
 		r.layerReads(recompressed)
-		b.write("acme_b@1/lib/data", "changed")
+		b.Write("acme_b@1/lib/data", "changed")
 		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
 		jobs, err := b.prepare(file, over(location.Registry, "", r.host+"/acme/left:1"))
 		Expect(err).NotTo(HaveOccurred())
@@ -65,7 +65,7 @@ var _ = Describe("the previous image", func() {
 		b.pair(flatten.None)
 		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
 		for _, at := range []location.Location{
-			{Kind: location.OCILayout, Path: b.at("nowhere"), Written: "oci:nowhere"},
+			{Kind: location.OCILayout, Path: b.At("nowhere"), Written: "oci:nowhere"},
 			{Kind: location.Registry, Ref: newCountingRegistry().host + "/acme/lfet:1", Written: "docker://acme/lfet:1"},
 		} {
 			for _, named := range []bool{false, true} {
@@ -88,29 +88,29 @@ var _ = Describe("the previous image", func() {
 		_, err := b.prepare(file, auto)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.saidWarnings()).To(BeEmpty())
-		_, err = b.prepare(file, auto, over(location.OCILayout, b.at("nowhere"), ""))
+		_, err = b.prepare(file, auto, over(location.OCILayout, b.At("nowhere"), ""))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.saidWarnings()).To(ConsistOf(HavePrefix("there is no image at DEST yet")))
 	})
 
 	It("keeps a shared layer by its recipe", func() {
 		b := newBench()
-		b.keep(b.pair(flatten.All).Image, "oci:"+b.at("left")+":v1")
+		b.Keep(b.pair(flatten.All).Image, "oci:"+b.At("left")+":v1")
 		file := b.toml("acme_left@1", "acme_a@1", "acme_b@1")
-		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.at("left"), "v1")))).To(Equal(1))
-		b.write("acme_b@1/lib/data", "changed")
-		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.at("left"), "v1")))).To(BeZero())
+		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.At("left"), "v1")))).To(Equal(1))
+		b.Write("acme_b@1/lib/data", "changed")
+		Expect(reused(b.build(file, flat(flatten.All), over(location.OCILayout, b.At("left"), "v1")))).To(BeZero())
 	})
 
 	DescribeTable("is none where there is no such image, and nobody is warned", func(previous func(b *bench, host string) change) {
 		b := newBench()
-		b.keep(b.pair(flatten.None).Image, "oci:"+b.at("left")+":v1")
+		b.Keep(b.pair(flatten.None).Image, "oci:"+b.At("left")+":v1")
 		b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), previous(b, newCountingRegistry().host))
 		Expect(b.saidWarnings()).To(BeEmpty())
 	},
 		Entry("no repository", func(_ *bench, host string) change { return over(location.Registry, "", host+"/acme/none:1") }),
-		Entry("no layout", func(b *bench, _ string) change { return over(location.OCILayout, b.at("none"), "") }),
-		Entry("no such tag", func(b *bench, _ string) change { return over(location.OCILayout, b.at("left"), "v2") }),
+		Entry("no layout", func(b *bench, _ string) change { return over(location.OCILayout, b.At("none"), "") }),
+		Entry("no such tag", func(b *bench, _ string) change { return over(location.OCILayout, b.At("left"), "v2") }),
 	)
 
 	It("at the destination ends the run where the registry is silent, which is not asked again", func(ctx SpecContext) {
@@ -125,8 +125,8 @@ var _ = Describe("the previous image", func() {
 		}))
 		DeferCleanup(silent.Close)
 		host := strings.TrimPrefix(silent.URL, "http://")
-		open := &source.Opener{WorkDir: GinkgoT().TempDir(), Log: &b.log, Stall: 50 * time.Millisecond}
-		o := packager.Options{Config: config, Options: engine.Options{WorkDir: open.WorkDir, Log: &b.log}}
+		open := &source.Opener{WorkDir: GinkgoT().TempDir(), Log: &b.Log, Stall: 50 * time.Millisecond}
+		o := packager.Options{Config: config, Options: engine.Options{WorkDir: open.WorkDir, Log: &b.Log}}
 		over(location.Registry, "", host+"/acme/left:1")(&o)
 		_, err = packager.Prepare(ctx, open, o)
 		Expect(err).To(MatchError(ContainSubstring("registry " + host + " is silent: no byte moved for 50ms")))
@@ -166,7 +166,7 @@ var _ = Describe("a registry that lies", func() {
 		bomb := gzip9(tarOf(
 			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a", Typeflag: tar.TypeDir, Mode: 0o755}},
 			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1", Typeflag: tar.TypeDir, Mode: 0o755}},
-			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1/zeros", Typeflag: tar.TypeReg, Mode: 0o644}, body: strings.Repeat("\x00", 200<<20)},
+			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1/zeros", Typeflag: tar.TypeReg, Mode: 0o644}, Body: strings.Repeat("\x00", 200<<20)},
 		))
 		layers, err := honest.Image.Layers()
 		Expect(err).NotTo(HaveOccurred())

@@ -100,7 +100,7 @@ var _ = Describe("any tree of orders", func() {
 // nobody would have them.
 func (b *bench) tgz(dir string) string {
 	GinkgoHelper()
-	entries := treeEntries(b.at(dir))
+	entries := treeEntries(b.At(dir))
 	for i := range entries {
 		j := len(entries) - 1 - i
 		if i >= j {
@@ -109,7 +109,7 @@ func (b *bench) tgz(dir string) string {
 		entries[i], entries[j] = entries[j], entries[i]
 	}
 	for i := range entries {
-		info, err := os.Stat(b.at(dir + "/" + strings.TrimSuffix(entries[i].Name, "/")))
+		info, err := os.Stat(b.At(dir + "/" + strings.TrimSuffix(entries[i].Name, "/")))
 		Expect(err).NotTo(HaveOccurred())
 		entries[i].Mode, entries[i].Name = int64(info.Mode().Perm()), "./"+entries[i].Name
 		entries[i].Uid, entries[i].Uname, entries[i].ModTime = 1000, "somebody", info.ModTime()
@@ -120,7 +120,7 @@ func (b *bench) tgz(dir string) string {
 	_, err := w.Write(tarOf(entries...))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(w.Close()).To(Succeed())
-	Expect(os.WriteFile(b.at(dir+".tgz"), z.Bytes(), 0o600)).To(Succeed())
+	Expect(os.WriteFile(b.At(dir+".tgz"), z.Bytes(), 0o600)).To(Succeed())
 	return dir + ".tgz"
 }
 
@@ -131,12 +131,12 @@ var _ = Describe("a composite of directories", func() {
 	directories := []string{"acme_a@1", "acme_b@1", "acme_c@1", "acme_inner@1"}
 	BeforeEach(func() {
 		b = newBench()
-		b.component("acme/a@1")
-		b.component("acme/b@1")
-		b.component("acme/c@1")
-		b.write("acme_a@1/lib/big", strings.Repeat("more than a member of gzip takes\n", 1<<16))
-		b.composite("acme/inner@1", "acme/a@1", "acme/b@1")
-		b.add(module{ref: "acme/root@1", order: []string{"acme/c@1", "acme/inner@1"}, toml: `
+		b.Component("acme/a@1")
+		b.Component("acme/b@1")
+		b.Component("acme/c@1")
+		b.Write("acme_a@1/lib/big", strings.Repeat("more than a member of gzip takes\n", 1<<16))
+		b.Composite("acme/inner@1", "acme/a@1", "acme/b@1")
+		b.Add(module{Ref: "acme/root@1", Order: []string{"acme/c@1", "acme/inner@1"}, TOML: `
 [metadata]
 anything = "goes"
 `})
@@ -160,25 +160,25 @@ anything = "goes"
 					Expect(digestOf(b.build(b.toml(from), flat(mode)).Image)).To(Equal(digestOf(img.Image)))
 				}
 			},
-			Entry("in a .cnb", func(img *engine.Image) string { return b.keep(img.Image, "own.cnb") }),
-			Entry("in an OCI layout", func(img *engine.Image) string { return b.keep(img.Image, "oci:own:tag") }),
-			Entry("in an OCI archive", func(img *engine.Image) string { return b.keep(img.Image, "oci-archive:own.tar") }),
-			Entry("in a Docker archive", func(img *engine.Image) string { return b.keep(img.Image, "docker-archive:own.tar:acme/own:1") }),
+			Entry("in a .cnb", func(img *engine.Image) string { return b.Keep(img.Image, "own.cnb") }),
+			Entry("in an OCI layout", func(img *engine.Image) string { return b.Keep(img.Image, "oci:own:tag") }),
+			Entry("in an OCI archive", func(img *engine.Image) string { return b.Keep(img.Image, "oci-archive:own.tar") }),
+			Entry("in a Docker archive", func(img *engine.Image) string { return b.Keep(img.Image, "docker-archive:own.tar:acme/own:1") }),
 			Entry("in a Docker archive that another tool wrote", func(img *engine.Image) string {
 				tag, err := name.NewTag("acme/own:1")
 				Expect(err).NotTo(HaveOccurred())
-				Expect(tarball.WriteToFile(b.at("other.tar"), tag, img.Image)).To(Succeed())
+				Expect(tarball.WriteToFile(b.At("other.tar"), tag, img.Image)).To(Succeed())
 				return "docker-archive:other.tar"
 			}),
 			Entry("in a registry", func(img *engine.Image) string {
-				return b.keep(img.Image, "docker://"+fixtures.Registry(GinkgoT())+"/acme/own:1")
+				return b.Keep(img.Image, "docker://"+fixtures.Registry(GinkgoT())+"/acme/own:1")
 			}),
 		)
 
 		It(fmt.Sprintf("has the ID and the blobs of one that another tool compressed, its layers by %q", kept), func() {
 			again := recompressed(b.build(b.toml("acme_root@1", directories...), flat(kept)).Image, gzip9)
 			b.keepCNB("again.cnb", again)
-			b.log.tasks = nil
+			b.Log.Tasks = nil
 			img := b.build(b.toml("again.cnb"), flat(kept))
 			Expect(imageID(img.Image)).To(Equal(imageID(b.build(b.toml("acme_root@1", directories...), flat(kept)).Image)))
 			Expect(blobsOf(img.Image)).To(Equal(blobsOf(again)))
@@ -187,7 +187,7 @@ anything = "goes"
 	}
 
 	It("is built anew where another compression is wanted, under the same ID", func() {
-		b.keep(want.Image, "own.cnb")
+		b.Keep(want.Image, "own.cnb")
 		zstd := func(o *packager.Options) { o.Compression = "zstd" }
 		img := b.build(b.toml("own.cnb"), zstd)
 		Expect(imageID(img.Image)).To(Equal(imageID(want.Image)))

@@ -28,25 +28,25 @@ func growTree(seed uint64) *orderTree {
 	n := 3 + t.random.IntN(1+t.random.IntN(23))
 	orphan := map[string]bool{}
 	for i := range n {
-		m := module{ref: fmt.Sprintf("acme/m%d@1.%d", t.random.IntN(n), i)} // the same id now and then, but no ref twice
+		m := module{Ref: fmt.Sprintf("acme/m%d@1.%d", t.random.IntN(n), i)} // the same id now and then, but no ref twice
 		for range t.random.IntN(5) * min(i, 1) * t.random.IntN(2) {
-			if below := t.modules[t.random.IntN(i)].ref; !slices.Contains(m.order, below) {
-				m.order = append(m.order, below)
+			if below := t.modules[t.random.IntN(i)].Ref; !slices.Contains(m.Order, below) {
+				m.Order = append(m.Order, below)
 				delete(orphan, below)
 			}
 		}
 		if i == n-1 { // the root takes in whatever is nobody's
 			for _, below := range t.modules {
-				if orphan[below.ref] {
-					m.order = append(m.order, below.ref)
+				if orphan[below.Ref] {
+					m.Order = append(m.Order, below.Ref)
 				}
 			}
-			t.random.Shuffle(len(m.order), func(i, j int) { m.order[i], m.order[j] = m.order[j], m.order[i] })
+			t.random.Shuffle(len(m.Order), func(i, j int) { m.Order[i], m.Order[j] = m.Order[j], m.Order[i] })
 		}
-		orphan[m.ref] = true
+		orphan[m.Ref] = true
 		t.modules = append(t.modules, m)
-		t.dirs = append(t.dirs, t.add(m))
-		if len(m.order) == 0 {
+		t.dirs = append(t.dirs, t.Add(m))
+		if len(m.Order) == 0 {
 			t.fill(t.dirs[i])
 		}
 	}
@@ -62,12 +62,12 @@ func (t *orderTree) fill(dir string) {
 			content[j] = byte('a' + t.random.IntN(4))
 		}
 		name := []string{"lib", "lib/deep/er", "bin", ".", "bin-x"}[t.random.IntN(5)] + fmt.Sprintf("/f%d", i)
-		t.write(dir+"/"+name, string(content))
-		file := t.at(dir + "/" + name)
+		t.Write(dir+"/"+name, string(content))
+		file := t.At(dir + "/" + name)
 		Expect(os.Chmod(file, []os.FileMode{0o644, 0o755, 0o600, 0o700}[t.random.IntN(4)])).To(Succeed())
 		switch t.random.IntN(4) {
 		case 0:
-			Expect(os.Link(file, t.at(dir+fmt.Sprintf("/a%d", i)))).To(Succeed())
+			Expect(os.Link(file, t.At(dir+fmt.Sprintf("/a%d", i)))).To(Succeed())
 		case 1:
 			Expect(os.Symlink(filepath.Base(file), file+"-link")).To(Succeed())
 		case 2:
@@ -88,8 +88,8 @@ func (t *orderTree) file() string {
 // below lists the indexes of all that an order tree holds, the top first.
 func (t *orderTree) below(top int) []int {
 	all := []int{top}
-	for _, ref := range t.modules[top].order {
-		child := slices.IndexFunc(t.modules, func(m module) bool { return m.ref == ref })
+	for _, ref := range t.modules[top].Order {
+		child := slices.IndexFunc(t.modules, func(m module) bool { return m.Ref == ref })
 		for _, i := range t.below(child) {
 			if !slices.Contains(all, i) {
 				all = append(all, i)
@@ -105,7 +105,7 @@ func (t *orderTree) cut() (top int, inside, outside []string) {
 	var composites []int
 	root := len(t.modules) - 1
 	for i, m := range t.modules[:root] {
-		if len(m.order) > 0 {
+		if len(m.Order) > 0 {
 			composites = append(composites, i)
 		}
 	}
@@ -130,7 +130,7 @@ func (t *orderTree) some() []string {
 	var refs []string
 	for _, m := range t.modules {
 		if t.random.IntN(3) == 0 {
-			refs = append(refs, m.ref)
+			refs = append(refs, m.Ref)
 		}
 	}
 	return refs

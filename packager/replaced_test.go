@@ -35,9 +35,9 @@ func withFacts(img v1.Image, pieces ...flatten.Facts) v1.Image {
 }
 
 var _ = Describe("the image that is replaced", func() {
-	previous := func(b *bench) change { return over(location.OCILayout, b.at("previous"), "") }
+	previous := func(b *bench) change { return over(location.OCILayout, b.At("previous"), "") }
 	evil := func() v1.Layer {
-		return gzip9(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, body: "#!/bin/sh"}))
+		return gzip9(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, Body: "#!/bin/sh"}))
 	}
 
 	It("leaves nothing to be built where nothing changed, and its digest", func() {
@@ -45,12 +45,12 @@ var _ = Describe("the image that is replaced", func() {
 		for _, mode := range []flatten.Mode{flatten.None, flatten.Composites, flatten.All} {
 			want := b.pair(mode)
 			b.keepLayout("previous", want.Image)
-			b.log.tasks = nil
+			b.Log.Tasks = nil
 			img := b.build(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), flat(mode), previous(b))
 			Expect(digestOf(img.Image)).To(Equal(digestOf(want.Image)))
 			Expect(reused(img)).To(Equal(len(want.Layers)))
-			Expect(b.log.tasks).NotTo(ContainElement(HavePrefix("building")))
-			Expect(os.RemoveAll(b.at("previous"))).To(Succeed())
+			Expect(b.Log.Tasks).NotTo(ContainElement(HavePrefix("building")))
+			Expect(os.RemoveAll(b.At("previous"))).To(Succeed())
 		}
 	})
 
@@ -80,7 +80,7 @@ var _ = Describe("the image that is replaced", func() {
 			return append(tarOf(entry{Header: tar.Header{Name: "/cnb", Typeflag: tar.TypeDir, Mode: 0o755}})[:512:512], content...)
 		})
 		b.keepLayout("previous", sprawling)
-		for _, from := range []string{b.keepLayout("left", sprawling), b.keep(sprawling, "docker-archive:own.tar:acme/own:1")} {
+		for _, from := range []string{b.keepLayout("left", sprawling), b.Keep(sprawling, "docker-archive:own.tar:acme/own:1")} {
 			img := b.build(b.toml(from), previous(b))
 			Expect(digestOf(img.Image)).To(Equal(digestOf(b.build(b.toml(from)).Image)))
 			Expect(blobsOf(img.Image)).NotTo(Equal(blobsOf(sprawling)))
@@ -106,7 +106,7 @@ var _ = Describe("the image that is replaced", func() {
 				forged[0].Ref.Version = "2"
 			}
 			spoiled := relayered(honest.Image, func(content []byte) []byte {
-				return append(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, body: "#!/bin/sh"})[:1024:1024], content...)
+				return append(tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, Body: "#!/bin/sh"})[:1024:1024], content...)
 			})
 			b.keepLayout("previous", withFacts(spoiled, forged...))
 			img, err := b.run(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), flat(flatten.All), previous(b))
@@ -116,7 +116,7 @@ var _ = Describe("the image that is replaced", func() {
 			} else {
 				Expect(err).To(MatchError(ContainSubstring("lies outside of /cnb/buildpacks")))
 			}
-			Expect(os.RemoveAll(b.at("previous"))).To(Succeed())
+			Expect(os.RemoveAll(b.At("previous"))).To(Succeed())
 		}
 	})
 

@@ -15,7 +15,7 @@ import (
 var _ = Describe("what a dry run says of a layer", func() {
 	It("is what the run does, where the previous image holds a source's layer that is not in normal form", func() {
 		b := newBench()
-		honest := b.build(b.toml(b.component("acme/a@1"))).Image
+		honest := b.build(b.toml(b.Component("acme/a@1"))).Image
 		layers, err := honest.Layers()
 		Expect(err).NotTo(HaveOccurred())
 		entries := entriesOf(layers[0])
@@ -32,7 +32,7 @@ var _ = Describe("what a dry run says of a layer", func() {
 		}
 		previous := run(flatten.AsPackaged).Image
 		b.keepLayout("previous", previous)
-		over := over(location.OCILayout, b.at("previous"), "")
+		over := over(location.OCILayout, b.At("previous"), "")
 
 		for mode, isNew := range map[flatten.Mode]bool{flatten.None: true, flatten.AsPackaged: false} {
 			outlook, _ := b.outlook(file, flat(mode), over)
@@ -59,7 +59,7 @@ var _ = Describe("a source's layer of which only the previous image says what it
 		b.keepLayout("previous", first.Image)
 		r.layerReads(foreign) // which counts anew
 
-		jobs, err := b.prepare(file, flat(flatten.All), over(location.OCILayout, b.at("previous"), ""))
+		jobs, err := b.prepare(file, flat(flatten.All), over(location.OCILayout, b.At("previous"), ""))
 		Expect(err).NotTo(HaveOccurred())
 		again, err := jobs[0].Build(GinkgoT().Context())
 		Expect(err).NotTo(HaveOccurred())

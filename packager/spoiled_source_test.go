@@ -36,7 +36,7 @@ func rewriteTar(file string, change func(name string, content []byte) []byte) {
 				continue
 			}
 		}
-		kept = append(kept, entry{Header: *h, body: string(content)})
+		kept = append(kept, entry{Header: *h, Body: string(content)})
 	}
 	Expect(os.WriteFile(file, tarOf(kept...), 0o600)).To(Succeed())
 }
@@ -49,9 +49,9 @@ type form struct {
 
 var spoiledForms = map[string]form{
 	"docker-archive": {
-		func(b *bench, img v1.Image) string { return b.keep(img, "docker-archive:own.tar:acme/own:1") },
+		func(b *bench, img v1.Image) string { return b.Keep(img, "docker-archive:own.tar:acme/own:1") },
 		func(b *bench, _ v1.Image, to func([]byte) []byte) {
-			rewriteTar(b.at("own.tar"), func(name string, content []byte) []byte {
+			rewriteTar(b.At("own.tar"), func(name string, content []byte) []byte {
 				if strings.HasSuffix(name, ".json") || name == "repositories" || isJSON(content) {
 					return content
 				}
@@ -63,7 +63,7 @@ var spoiledForms = map[string]form{
 		func(b *bench, img v1.Image) string { b.keepLayout("own", img); return "own" },
 		func(b *bench, img v1.Image, to func([]byte) []byte) {
 			for _, digest := range blobsOf(img) {
-				file := filepath.Join(b.at("own"), "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
+				file := filepath.Join(b.At("own"), "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
 				content, err := os.ReadFile(file)
 				Expect(err).NotTo(HaveOccurred())
 				Expect(os.Remove(file)).To(Succeed())
@@ -76,7 +76,7 @@ var spoiledForms = map[string]form{
 	".cnb": {
 		func(b *bench, img v1.Image) string { b.keepCNB("own.cnb", img); return "own.cnb" },
 		func(b *bench, img v1.Image, to func([]byte) []byte) {
-			rewriteTar(b.at("own.cnb"), func(name string, content []byte) []byte {
+			rewriteTar(b.At("own.cnb"), func(name string, content []byte) []byte {
 				for _, digest := range blobsOf(img) {
 					if strings.HasSuffix(name, strings.TrimPrefix(digest, "sha256:")) {
 						return to(content)

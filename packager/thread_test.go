@@ -23,7 +23,7 @@ func push(img v1.Image, ref string) string {
 // sample adds a sample buildpack to the bench.
 func (b *bench) sample(name string) string {
 	GinkgoHelper()
-	Expect(fixtures.Write(b.at(name), "buildpacks/"+name)).To(Succeed())
+	Expect(fixtures.Write(b.At(name), "buildpacks/"+name)).To(Succeed())
 	return name
 }
 

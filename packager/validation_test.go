@@ -13,12 +13,12 @@ import (
 )
 
 // said is an error's text with names on the bench as a user would see them.
-func (b *bench) said(err error) string { return strings.ReplaceAll(err.Error(), b.dir+"/", "") }
+func (b *bench) said(err error) string { return strings.ReplaceAll(err.Error(), b.Dir+"/", "") }
 
 func (b *bench) saidWarnings() []string {
 	var all []string
-	for _, w := range b.log.warnings {
-		all = append(all, strings.ReplaceAll(w, b.dir+"/", ""))
+	for _, w := range b.Log.Warnings {
+		all = append(all, strings.ReplaceAll(w, b.Dir+"/", ""))
 	}
 	return all
 }
@@ -41,24 +41,24 @@ var _ = Describe("wrong input", func() {
 			Expect(b.said(err)).To(Equal(strings.TrimPrefix(w.text, "\n")))
 		},
 		Entry("entries that are not there, and one that is there in other versions", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.composite("acme/root@1", "acme/a@1", "acme/gone@1", "acme/a@2", "acme/nowhere")
+			b.Component("acme/a@1")
+			b.Composite("acme/root@1", "acme/a@1", "acme/gone@1", "acme/a@2", "acme/nowhere")
 			return b.toml("acme_root@1", "acme_a@1")
 		}, text: `
 acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it
 acme_root@1/buildpack.toml:17: buildpack acme/a@2 is not there, only 1 of it
 acme_root@1/buildpack.toml:21: buildpack acme/nowhere is not there: no source provides it`}),
 		Entry("at every depth", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.composite("acme/inner@1", "acme/a@1", "acme/gone@1")
-			b.composite("acme/root@1", "acme/inner@1", "acme/lost@1")
+			b.Component("acme/a@1")
+			b.Composite("acme/inner@1", "acme/a@1", "acme/gone@1")
+			b.Composite("acme/root@1", "acme/inner@1", "acme/lost@1")
 			return b.toml("acme_root@1", "acme_inner@1", "acme_a@1")
 		}, text: `
 acme_root@1/buildpack.toml:13: buildpack acme/lost@1 is not there: no source provides it
 acme_inner@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
 		Entry("inside of a package", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.composite("acme/inner@1", "acme/a@1")
+			b.Component("acme/a@1")
+			b.Composite("acme/inner@1", "acme/a@1")
 			img := b.build(b.toml("acme_inner@1", "acme_a@1"))
 			l := layersLabelOf(img.Image)
 			inner := l["acme/inner"]["1"]
@@ -66,115 +66,115 @@ acme_inner@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source pr
 			layers, err := img.Image.Layers()
 			Expect(err).NotTo(HaveOccurred())
 			b.keepCNB("inner.cnb", relabelled(img.Image, l, layers...))
-			b.composite("acme/root@1", "acme/inner@1")
+			b.Composite("acme/root@1", "acme/inner@1")
 			return b.toml("acme_root@1", "inner.cnb")
 		}, text: `
 inner.cnb: order of acme/inner@1: buildpack acme/a@2 is not there, only 1 of it`}),
 		Entry("an entry without a version where several are there", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme/a@2")
-			b.composite("acme/root@1", "acme/a@2", "acme/a")
+			b.Component("acme/a@1")
+			b.Component("acme/a@2")
+			b.Composite("acme/root@1", "acme/a@2", "acme/a")
 			return b.toml("acme_root@1", "acme_a@1", "acme_a@2")
 		}, text: `
 acme_root@1/buildpack.toml:13: buildpack acme/a is there in 2 versions (1, 2), and the entry names none`}),
 		Entry("circles", wrong{make: func(b *bench) string {
-			b.composite("acme/a@1", "acme/b@1")
-			b.composite("acme/b@1", "acme/c@1", "acme/b@1")
-			b.composite("acme/c@1", "acme/a@1")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Composite("acme/a@1", "acme/b@1")
+			b.Composite("acme/b@1", "acme/c@1", "acme/b@1")
+			b.Composite("acme/c@1", "acme/a@1")
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
 		}, text: `
 acme_c@1/buildpack.toml:9: order goes in a circle: acme/a@1 -> acme/b@1 -> acme/c@1 -> acme/a@1; other entries that close a cycle: 1`}),
 		Entry("dependencies that nobody uses", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme/b@1")
-			b.component("acme/c@1")
-			b.composite("acme/root@1", "acme/b@1")
+			b.Component("acme/a@1")
+			b.Component("acme/b@1")
+			b.Component("acme/c@1")
+			b.Composite("acme/root@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
 		}, text: `
 package.toml:4: dependency acme_a@1 (acme/a@1) is used by nobody: neither acme/root@1 nor what it is made of names it
 package.toml:10: dependency acme_c@1 (acme/c@1) is used by nobody: neither acme/root@1 nor what it is made of names it`}),
 		Entry("a component with a dependency", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme/b@1")
+			b.Component("acme/a@1")
+			b.Component("acme/b@1")
 			return b.toml("acme_a@1", "acme_b@1")
 		}, text: `
 package.toml:4: dependency acme_b@1 (acme/b@1) is used by nobody: neither acme/a@1 nor what it is made of names it`}),
 		Entry("stacks that do not meet", wrong{make: func(b *bench) string {
-			b.add(module{ref: "acme/a@1", toml: "\n[[stacks]]\nid = \"jammy\"\n\n[[stacks]]\nid = \"noble\"\n"})
-			b.add(module{ref: "acme/b@1", toml: "\n[[stacks]]\nid = \"bionic\"\n"})
-			b.component("acme/c@1")
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			b.Add(module{Ref: "acme/a@1", TOML: "\n[[stacks]]\nid = \"jammy\"\n\n[[stacks]]\nid = \"noble\"\n"})
+			b.Add(module{Ref: "acme/b@1", TOML: "\n[[stacks]]\nid = \"bionic\"\n"})
+			b.Component("acme/c@1")
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
 		}, text: `
 acme_root@1: the buildpacks have no stack in common: acme/a@1 supports jammy, noble; acme/b@1 supports bionic`}),
 		Entry("buildpacks that are for other targets", wrong{make: func(b *bench) string {
-			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
-			b.add(module{ref: "acme/b@1", toml: "\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.Add(module{Ref: "acme/b@1", TOML: "\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1")
 		}, changes: []change{target("linux/amd64")}, text: `
 acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64
 acme_b@1/buildpack.toml:7: buildpack acme/b@1 is for windows/amd64, linux/arm64, not for linux/amd64`}),
 		Entry("for both of two targets, what is wrong for both said once", wrong{make: func(b *bench) string {
-			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
-			b.composite("acme/root@1", "acme/a@1", "acme/gone@1")
+			b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.Composite("acme/root@1", "acme/a@1", "acme/gone@1")
 			return b.toml("acme_root@1", "acme_a@1")
 		}, changes: []change{target("linux/amd64"), target("linux/s390x")}, text: `
 acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
 		Entry("sources for several architectures", wrong{make: func(b *bench) string {
-			b.keepCNB("a.cnb", b.build(b.toml(b.component("acme/a@1")), target("linux/amd64")).Image)
-			b.keepCNB("b.cnb", b.build(b.toml(b.component("acme/b@1")), target("linux/arm64")).Image)
-			b.keepCNB("c.cnb", b.build(b.toml(b.component("acme/c@1")), target("linux/arm64/v8")).Image)
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			b.keepCNB("a.cnb", b.build(b.toml(b.Component("acme/a@1")), target("linux/amd64")).Image)
+			b.keepCNB("b.cnb", b.build(b.toml(b.Component("acme/b@1")), target("linux/arm64")).Image)
+			b.keepCNB("c.cnb", b.build(b.toml(b.Component("acme/c@1")), target("linux/arm64/v8")).Image)
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
 			return b.toml("acme_root@1", "a.cnb", "b.cnb", "c.cnb")
 		}, text: `
 package.toml:7: b.cnb is for linux/arm64, but a.cnb is for linux/amd64: one image cannot hold both
 package.toml:10: c.cnb is for linux/arm64/v8, but a.cnb is for linux/amd64: one image cannot hold both`}),
 		Entry("what is wrong for one of two targets, with the target", wrong{make: func(b *bench) string {
-			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
-			b.component("acme/spare@1")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.Component("acme/spare@1")
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
 		}, changes: []change{target("linux/amd64"), target("linux/arm64")}, text: `
 package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
 target linux/amd64: acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64`}),
 		Entry("a source for another architecture than the target", wrong{make: func(b *bench) string {
-			b.keepCNB("a.cnb", b.build(b.toml(b.component("acme/a@1")), target("linux/amd64")).Image)
-			b.composite("acme/root@1", "acme/a@1")
+			b.keepCNB("a.cnb", b.build(b.toml(b.Component("acme/a@1")), target("linux/amd64")).Image)
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "a.cnb")
 		}, changes: []change{target("linux/arm64")}, text: `
 package.toml:4: a.cnb: it has no image for linux/arm64, but for linux/amd64`}),
 		Entry("ids whose directories would be one", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme_a@1")
-			b.write("slash/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
-			b.composite("acme/root@1", "acme/a@1", "acme_a@1")
+			b.Component("acme/a@1")
+			b.Component("acme_a@1")
+			b.Write("slash/buildpack.toml", module{Ref: "acme/a@1"}.Descriptor("buildpack"))
+			b.Composite("acme/root@1", "acme/a@1", "acme_a@1")
 			return b.toml("acme_root@1", "slash", "acme_a@1")
 		}, text: `
 buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) would both be /cnb/buildpacks/acme_a/1; one of them needs another id or version`}),
 		Entry("one ref with two contents, and another ref likewise", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.write("other/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
-			b.component("acme/b@1")
-			b.write("more/buildpack.toml", module{ref: "acme/b@1"}.descriptor())
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			b.Component("acme/a@1")
+			b.Write("other/buildpack.toml", module{Ref: "acme/a@1"}.Descriptor("buildpack"))
+			b.Component("acme/b@1")
+			b.Write("more/buildpack.toml", module{Ref: "acme/b@1"}.Descriptor("buildpack"))
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "more", "acme_b@1")
 		}, text: `
 buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
 buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ; give one of them another version, or use one of them with --on-conflict first|last`}),
 		Entry("sources that are not there, and what is no source", wrong{make: func(b *bench) string {
-			b.write("README.md", "hello")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Write("README.md", "hello")
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "./acme_a@1", "README.md", "urn:cnb:registry:acme/a", "oci:nothing")
 		}, text: `
 package.toml:5: source "./acme_a@1": there is no file or directory acme_a@1
 package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF`}),
 		Entry("sources that cannot be opened", wrong{make: func(b *bench) string {
-			b.write("README.md", "hello")
-			b.write("deep/down/buildpack.toml", "")
-			b.write("bad/buildpack.toml", "api = 3\n[buildpack]\nid = \"x\"\n")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Write("README.md", "hello")
+			b.Write("deep/down/buildpack.toml", "")
+			b.Write("bad/buildpack.toml", "api = 3\n[buildpack]\nid = \"x\"\n")
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "README.md", "deep", "bad")
 		}, text: `
 package.toml:4: README.md: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip
@@ -182,8 +182,8 @@ package.toml:7: deep: it has no buildpack.toml at its root; there is one at down
 package.toml:10: bad/buildpack.toml:1: api must be a string, not a number
 package.toml:10: bad/buildpack.toml:2: buildpack.version is missing`}),
 		Entry("the root and its dependencies alike", wrong{make: func(b *bench) string {
-			b.write("root/buildpack.toml", "[buildpack]\nid = \"acme/root\"\n")
-			b.write("bad/buildpack.toml", "api = \"0.10\"\n")
+			b.Write("root/buildpack.toml", "[buildpack]\nid = \"acme/root\"\n")
+			b.Write("bad/buildpack.toml", "api = \"0.10\"\n")
 			return b.toml("root", "bad")
 		}, text: `
 root/buildpack.toml: api is missing; write the Buildpack API version, as in api = "0.10", at the top
@@ -191,19 +191,19 @@ root/buildpack.toml:1: buildpack.version is missing
 package.toml:4: bad/buildpack.toml: buildpack.id is missing
 package.toml:4: bad/buildpack.toml: buildpack.version is missing`}),
 		Entry("an archive, by its file and line", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.composite("acme/inner@1", "acme/a@1", "acme/gone@1")
-			b.composite("acme/root@1", "acme/inner@1")
+			b.Component("acme/a@1")
+			b.Composite("acme/inner@1", "acme/a@1", "acme/gone@1")
+			b.Composite("acme/root@1", "acme/inner@1")
 			return b.toml("acme_root@1", b.tgz("acme_inner@1"), "acme_a@1")
 		}, text: `
 acme_inner@1.tgz/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
 		Entry("things of every kind", wrong{make: func(b *bench) string {
-			b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
-			b.write("other/buildpack.toml", module{ref: "acme/a@1"}.descriptor())
-			b.add(module{ref: "acme/b@1", toml: "\n[[stacks]]\nid = \"jammy\"\n"})
-			b.add(module{ref: "acme/c@1", toml: "\n[[stacks]]\nid = \"noble\"\n"})
-			b.component("acme/spare@1")
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
+			b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
+			b.Write("other/buildpack.toml", module{Ref: "acme/a@1"}.Descriptor("buildpack"))
+			b.Add(module{Ref: "acme/b@1", TOML: "\n[[stacks]]\nid = \"jammy\"\n"})
+			b.Add(module{Ref: "acme/c@1", TOML: "\n[[stacks]]\nid = \"noble\"\n"})
+			b.Component("acme/spare@1")
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "acme_spare@1", "acme_b@1", "acme_c@1")
 		}, changes: []change{target("linux/amd64"), maxLayers(3)}, text: `
 buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
@@ -212,36 +212,36 @@ acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/
 acme_root@1: the buildpacks have no stack in common: acme/b@1 supports jammy; acme/c@1 supports noble
 the image would have 4 layers, and at most 3 are allowed`}),
 		Entry("wishes that mean nothing, beside what is wrong with the input", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme/spare@1")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Component("acme/a@1")
+			b.Component("acme/spare@1")
+			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
 		}, changes: []change{exclude("acme/b")}, text: `
 package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
 unknown buildpack "acme/b"; did you mean acme/a@1 or acme/root@1?`}),
 		Entry("too many layers", wrong{make: func(b *bench) string {
-			b.component("acme/a@1")
-			b.component("acme/b@1")
-			b.composite("acme/root@1", "acme/a@1", "acme/b@1")
+			b.Component("acme/a@1")
+			b.Component("acme/b@1")
+			b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1")
 		}, changes: []change{maxLayers(2)}, text: `
 the image would have 3 layers, and at most 2 are allowed`}),
 		Entry("a label that is taken", wrong{make: func(b *bench) string {
-			return b.toml(b.component("acme/a@1"))
+			return b.toml(b.Component("acme/a@1"))
 		}, changes: []change{label("io.buildpacks.buildpack.layers", "{}")}, text: `
 label io.buildpacks.buildpack.layers is laminate's to set; choose another name`}),
 		Entry("targets that are not linux", wrong{make: func(b *bench) string {
-			return b.toml(b.component("acme/a@1"))
+			return b.toml(b.Component("acme/a@1"))
 		}, changes: []change{target("windows/amd64"), target("linux/amd64"), target("linux/amd64")}, text: `
 target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like
 duplicate target linux/amd64; name it once`}),
 		Entry("a component for windows", wrong{make: func(b *bench) string {
-			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"windows\"\n"}))
+			return b.toml(b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"windows\"\n"}))
 		}, text: `
 acme_a@1/buildpack.toml:7: target windows: laminate makes images for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
 		Entry("package.toml itself", wrong{make: func(b *bench) string {
-			b.write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
-			return b.at("package.toml")
+			b.Write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
+			return b.At("package.toml")
 		}, text: `
 package.toml:1: buildpack.uri is missing; write uri = "." for what is beside this file
 package.toml:2: unknown key "buildpack.url"; did you mean "uri"?
@@ -263,24 +263,24 @@ var _ = Describe("doubtful input", func() {
 		Expect(b.saidWarnings()).To(Equal([]string{warning}))
 	},
 		Entry("of a component", func(b *bench) string {
-			return b.toml(b.add(module{ref: "acme/a@1", toml: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n\n[[targets]]\nos = \"windows\"\n"}))
+			return b.toml(b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n\n[[targets]]\nos = \"windows\"\n"}))
 		}, "acme_a@1/buildpack.toml:11: target windows/amd64, windows skipped; laminate makes images for linux only"),
 		Entry("of package.toml", func(b *bench) string {
-			b.component("acme/a@1")
-			b.composite("acme/root@1", "acme/a@1")
+			b.Component("acme/a@1")
+			b.Composite("acme/root@1", "acme/a@1")
 			file := b.toml("acme_root@1", "acme_a@1")
 			raw, err := os.ReadFile(file)
 			Expect(err).NotTo(HaveOccurred())
-			b.write("package.toml", string(raw)+"\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n")
+			b.Write("package.toml", string(raw)+"\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n[[targets]]\nos = \"windows\"\narch = \"amd64\"\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n")
 			return file
 		}, "package.toml:10: target windows/amd64 skipped; laminate makes images for linux only"),
 	)
 
 	It("is warned of once, whatever the number of targets", func() {
 		b := newBench()
-		b.component("acme/a@1")
-		b.write("acme_b@1/buildpack.toml", "api = \"0.99\"\n\n[buildpack]\nid = \"acme/b\"\nversion = \"1\"\nflavour = \"mint\"\n")
-		b.composite("acme/root@1", "acme/a", "acme/b@1")
+		b.Component("acme/a@1")
+		b.Write("acme_b@1/buildpack.toml", "api = \"0.99\"\n\n[buildpack]\nid = \"acme/b\"\nversion = \"1\"\nflavour = \"mint\"\n")
+		b.Composite("acme/root@1", "acme/a", "acme/b@1")
 		jobs, err := b.prepare(b.toml("acme_root@1", "acme_a@1", "acme_b@1"),
 			target("linux/amd64"), target("linux/arm64"), flat(flatten.All))
 		Expect(err).NotTo(HaveOccurred())
@@ -297,7 +297,7 @@ var _ = Describe("doubtful input", func() {
 
 	It("is none where every buildpack has its layer", func() {
 		b := newBench()
-		b.build(b.toml(b.component("acme/a@1")), flat(flatten.Composites))
+		b.build(b.toml(b.Component("acme/a@1")), flat(flatten.Composites))
 		Expect(b.saidWarnings()).To(BeEmpty())
 	})
 })
@@ -305,15 +305,15 @@ var _ = Describe("doubtful input", func() {
 var _ = Describe("a package.toml beside a root that was named without it", func() {
 	It("is hinted at where something is missing, and only there", func() {
 		b := newBench()
-		b.composite("acme/root@1", "acme/a@1")
-		b.write("acme_root@1/package.toml", "[buildpack]\nuri = \".\"\n")
+		b.Composite("acme/root@1", "acme/a@1")
+		b.Write("acme_root@1/package.toml", "[buildpack]\nuri = \".\"\n")
 		alone := func() error {
-			o := packager.Options{Config: packager.ForBuildpack(flatten.Buildpack, b.at("acme_root@1")), Options: engine.Options{WorkDir: GinkgoT().TempDir()}}
+			o := packager.Options{Config: packager.ForBuildpack(flatten.Buildpack, b.At("acme_root@1")), Options: engine.Options{WorkDir: GinkgoT().TempDir()}}
 			_, err := packager.Prepare(GinkgoT().Context(), b.opener(o.WorkDir), o)
 			return err
 		}
-		Expect(alone()).To(MatchError(ContainSubstring("package with --config " + b.at("acme_root@1/package.toml"))))
-		b.component("acme/root@1")
+		Expect(alone()).To(MatchError(ContainSubstring("package with --config " + b.At("acme_root@1/package.toml"))))
+		b.Component("acme/root@1")
 		Expect(alone()).To(Succeed())
 	})
 })

@@ -20,6 +20,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/location"
 	"laminate/packager/progress"
+	"laminate/packager/stream"
 )
 
 // epoch is the time of every entry, the one of the layers' normal form.
@@ -192,23 +193,11 @@ func length(ctx context.Context, b blob) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", b, err)
 	}
-	n, err := io.Copy(io.Discard, interruptible{ctx, r})
+	n, err := io.Copy(io.Discard, stream.WithContext(ctx, r))
 	if err := errors.Join(err, r.Close()); err != nil {
 		return 0, fmt.Errorf("%s: %w", b, err)
 	}
 	return n, nil
-}
-
-type interruptible struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r interruptible) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
 }
 
 // An archive is a tar archive that depends on nothing but what it holds. Its
