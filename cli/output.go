@@ -79,6 +79,9 @@ func (o *output) read() (errs []error) {
 		note(err)
 	} else {
 		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
+		if err == nil {
+			err = location.CheckDest(o.dest)
+		}
 		note(err)
 	}
 	var err error

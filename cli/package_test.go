@@ -175,6 +175,34 @@ var _ = Describe("package", func() {
 		Entry(nil, "--insecure-registry", "x.cnb", "--insecure-registry", "http://localhost:5000"),
 	)
 
+	DescribeTable("refuses an existing file that is no image as DEST, with the form to write",
+		func(want string, args ...string) {
+			enterPackages("offline")
+			before, err := os.ReadFile("package.toml")
+			Expect(err).NotTo(HaveOccurred())
+			r := laminate(append([]string{"package"}, args...)...)
+			Expect(r.code).To(Equal(2), r.stderr)
+			Expect(r.stderr).To(HavePrefix("laminate: " + want + "\n"))
+			Expect(os.ReadFile("package.toml")).To(Equal(before))
+		},
+		Entry("taken for an image in the Docker daemon", `destination "package.toml" is an existing file; write FILE.cnb, oci:DIR or docker://REF, or docker-daemon:package.toml for an image of that name`, "package.toml"),
+		Entry("taken for one in a registry", `destination "package.toml" is an existing file; write FILE.cnb, oci:DIR or docker://REF, or docker-daemon:package.toml for an image of that name`, "package.toml", "--publish"),
+		Entry("for a directory", `destination "oci:package.toml" is an existing file, not a directory; write oci:DIR with a new directory or an OCI layout, or oci-archive:FILE`, "oci:package.toml"),
+		Entry("to be replaced", `destination "package.toml" is an existing file and not an image; write FILE.cnb, oci:DIR, docker://REF or docker-daemon:REF, or remove the file first`, "package.toml", "--format", "file"),
+		Entry("to be replaced, with a scheme", `destination "oci-archive:package.toml" is an existing file and not an image; write FILE.cnb, oci:DIR, docker://REF or docker-daemon:REF, or remove the file first`, "oci-archive:package.toml"),
+	)
+
+	It("replaces an earlier image, an archive by its name, and an empty file", func() {
+		enterPackages("offline")
+		want := digest(laminate("package", "x.cnb"))
+		Expect(os.Rename("x.cnb", "image.v1")).To(Succeed())
+		Expect(os.WriteFile("x.cnb", []byte("not an image"), 0o644)).To(Succeed())
+		Expect(os.WriteFile("empty.v1", nil, 0o644)).To(Succeed())
+		for _, file := range []string{"image.v1", "x.cnb", "empty.v1"} {
+			Expect(digest(laminate("package", "--format", "file", file))).To(Equal(want), file)
+		}
+	})
+
 	DescribeTable("fails, leaves what was there, and says why",
 		func(want string, args ...string) {
 			enterPackages("offline")

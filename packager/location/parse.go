@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -186,13 +187,12 @@ func refuse(s string) error {
 // archiveSuffixes end the names that are never taken for image references.
 var archiveSuffixes = []string{".cnb", ".tgz", ".tar.gz", ".tar", ".zip"}
 
+func isArchiveName(s string) bool {
+	return slices.ContainsFunc(archiveSuffixes, func(suffix string) bool { return strings.HasSuffix(strings.ToLower(s), suffix) })
+}
+
 func looksLikePath(s string) bool {
-	for _, suffix := range archiveSuffixes {
-		if strings.HasSuffix(strings.ToLower(s), suffix) {
-			return true
-		}
-	}
-	return s == "." || s == ".." || strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") ||
+	return isArchiveName(s) || s == "." || s == ".." || strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") ||
 		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../")
 }
 
