@@ -44,7 +44,7 @@ func (p *preparation) openBase(ctx context.Context, target flatten.Target) (*ima
 			modules[kind], err = img.Modules(kind)
 		}
 	}
-	return img, modules, engine.Prefixed(p.at("build image ", p.options.Config.BuildImagePath()...), err)
+	return img, modules, engine.WithPlace(p.at("build image ", p.options.Config.BuildImagePath()...), err)
 }
 
 // readBase reads the build image's environment and labels.

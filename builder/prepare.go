@@ -153,7 +153,7 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 		problems = append(problems, p.checkRunImages(ctx, j)...)
 	}
 	for _, w := range problems.Warnings() {
-		p.Warn(w.String())
+		p.Warn(w.Error())
 	}
 	_, unsupported := j.family()
 	err := errors.Join(conflicts, problems.Err(), unsupported)
@@ -169,9 +169,9 @@ func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.K
 	return j.plan(ctx)
 }
 
-// at returns a message's beginning: the place in builder.toml, and some words.
-func (p *preparation) at(words string, path ...any) string {
-	return p.options.Config.Problem(words, path...).String()
+// at returns a place in builder.toml, with the words before each error there.
+func (p *preparation) at(words string, path ...any) config.Problem {
+	return p.options.Config.Problem(words, path...)
 }
 
 // openSources opens everything that builder.toml lists.
@@ -187,9 +187,9 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 // openLifecycle opens the lifecycle for a target: that of the options, else
 // that of builder.toml, else the default version.
 func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) (*lifecycle, error) {
-	from, base, words := p.options.Lifecycle, "", "lifecycle "
+	from, base, place := p.options.Lifecycle, "", config.Problem{Message: "lifecycle "}
 	if from == "" {
-		from, base, words = p.options.Config.Lifecycle.URI, p.options.Config.Dir, p.at(words, "lifecycle")
+		from, base, place = p.options.Config.Lifecycle.URI, p.options.Config.Dir, p.at(place.Message, "lifecycle")
 	}
 	version := ""
 	if from == "" {
@@ -201,18 +201,19 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	}
 	loc, err := location.ParseSource(from, base)
 	if err != nil {
-		return nil, fmt.Errorf("%s%w", words, err)
+		return nil, engine.WithPlace(place, err)
 	}
 	tars, err := p.open.Tars(ctx, loc, target, isOfLifecycle)
 	if err != nil && version != "" {
 		err = fmt.Errorf("%w; --lifecycle FILE takes one from elsewhere, and LAMINATE_LIFECYCLE_URL names a mirror", err)
 	}
 	if err != nil {
-		return nil, engine.Prefixed(words, err)
+		return nil, engine.WithPlace(place, err)
 	}
+	place.Message += loc.String() + ": "
 	l, err := openLifecycle(ctx, loc.String(), tars, target.Arch)
 	if err == nil && version != "" && strings.TrimPrefix(l.Version, "v") != strings.TrimPrefix(version, "v") {
 		err = fmt.Errorf("it is version %s, and %s is wanted", l.Version, version)
 	}
-	return l, engine.Prefixed(words+loc.String()+": ", err)
+	return l, engine.WithPlace(place, err)
 }

@@ -98,7 +98,7 @@ func (b *builderRun) do(ctx context.Context) error {
 	return b.work(ctx, func(ctx context.Context) error {
 		b.doubtAuto(b.layers.mode)
 		for _, w := range problems.Warnings() {
-			b.ui.Warn(w.String())
+			b.ui.Warn(w.Error())
 		}
 		options := b.options(flatten.Grouping{Mode: b.layers.mode, Groups: b.layers.groups, Exclude: b.list("flatten-exclude")})
 		options.Targets, options.MediaTypes = b.wanted(cfg.Targets), b.mediaTypes

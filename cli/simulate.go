@@ -12,6 +12,7 @@ import (
 
 	"laminate/builder/history"
 	"laminate/builder/simulate"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/localfile"
 )
@@ -149,7 +150,7 @@ func readHistory(name string) (f *history.File, err error) {
 	defer func() { err = errors.Join(err, in.Close()) }()
 	f, err = history.Read(in)
 	if err != nil {
-		return nil, engine.Prefixed(name+": ", err)
+		return nil, engine.WithPlace(config.Problem{File: name}, err)
 	}
 	return f, nil
 }

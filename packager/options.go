@@ -43,7 +43,7 @@ func sources(p config.Package) (all []engine.Source, problems config.Problems) {
 		if err != nil {
 			problems = append(problems, p.Problem(err.Error(), "dependencies", i, key))
 		}
-		all = append(all, engine.Source{Location: loc, Kind: p.Kind, At: config.Problem{File: p.File, Line: d.Line}.String()})
+		all = append(all, engine.Source{Location: loc, Kind: p.Kind, At: config.Problem{File: p.File, Line: d.Line}})
 	}
 	return all, problems
 }

@@ -93,7 +93,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 		problems = slices.Concat(problems, p.unused(packages, j.Expansion), j.check())
 	}
 	for _, w := range problems.Warnings() {
-		p.Warn(w.String())
+		p.Warn(w.Error())
 	}
 	err = errors.Join(mixed, conflicts, problems.Err())
 	if !whole {

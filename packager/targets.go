@@ -42,7 +42,7 @@ func (p *preparation) wanted(ctx context.Context) ([]flatten.Target, error) {
 func (p *preparation) forLinux(doc config.Doc, targets []flatten.Target) []flatten.Target {
 	kept, skipped := doc.ForLinux(targets)
 	for _, w := range skipped {
-		p.Warn(w.String())
+		p.Warn(w.Error())
 	}
 	return kept
 }
@@ -79,8 +79,10 @@ func (p *preparation) architecture(target flatten.Target, packages []*image.Pack
 		case from == nil:
 			from, arch, variant = pkg, pkg.Target.Arch, pkg.Target.Variant
 		case pkg.Target.Arch != arch || pkg.Target.Variant != "" && variant != "" && pkg.Target.Variant != variant:
-			errs = append(errs, fmt.Errorf("%s%s is for %s, but %s is for %s: one image cannot hold both",
-				p.sources[i].At, pkg.Name, pkg.Target, from.Name, from.Target))
+			problem := p.sources[i].At
+			problem.Message = fmt.Sprintf("%s is for %s, but %s is for %s: one image cannot hold both",
+				pkg.Name, pkg.Target, from.Name, from.Target)
+			errs = append(errs, problem)
 		case variant == "" && pkg.Target.Variant != "":
 			from, variant = pkg, pkg.Target.Variant
 		}

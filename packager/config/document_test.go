@@ -40,7 +40,7 @@ var _ = Describe("Parse", func() {
 		d, problems := Parse("x", []byte("a = "))
 		Expect(problems.Err()).To(MatchError("x:1: expected value, not end of input"))
 		Expect(d.Has("a")).To(BeFalse())
-		Expect(d.Problem("hm", "a", 1).String()).To(Equal("x: hm"))
+		Expect(d.Problem("hm", "a", 1).Error()).To(Equal("x: hm"))
 		Expect(d.Decode(new(packageFile), RefuseUnknown)).To(BeEmpty())
 	})
 

@@ -127,9 +127,9 @@ order = [
 		Expect(m.Order.Entries()).To(HaveLen(3))
 		Expect(m.Problem("no such buildpack", "order", 0, "group", 1)).To(Equal(
 			Problem{File: "buildpack.toml", Line: 6, Column: 15, Message: "no such buildpack"}))
-		Expect(m.Warning("w", "order", 1, "group", 0, "version").String()).To(Equal("buildpack.toml:7: w"), "the nearest thing around")
+		Expect(m.Warning("w", "order", 1, "group", 0, "version").Error()).To(Equal("buildpack.toml:7: w"), "the nearest thing around")
 		Expect(m.Problem("w", "order", 7).Line).To(Equal(4))
-		Expect(m.Problem("w", "stacks", 0).String()).To(Equal("buildpack.toml: w"))
+		Expect(m.Problem("w", "stacks", 0).Error()).To(Equal("buildpack.toml: w"))
 	})
 
 	DescribeTable("reads exec-env", func(written string, want []string, problems ...string) {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Problem is something wrong (or, as a Warning, doubtful) in a file.
+// Problem is an error, or a warning, about a place in a file.
 type Problem struct {
 	File string // as its reader named it
 	// Line and Column count from 1, the column in bytes. They are 0 where the
@@ -15,11 +15,12 @@ type Problem struct {
 	Line, Column int
 	Message      string
 	Warning      bool
+	// Cause is the error that Message quotes; nil where there is none.
+	Cause error
 }
 
-// String gives file:line: message, without the line or the file where there is
-// none.
-func (p Problem) String() string {
+// Error returns file:line: message, without the parts that are not set.
+func (p Problem) Error() string {
 	if p.File == "" {
 		return p.Message
 	}
@@ -29,26 +30,28 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message)
 }
 
-// Problems is what is wrong in one or more files, in the order of the input.
+// Unwrap returns the cause, if any.
+func (p Problem) Unwrap() error { return p.Cause }
+
+// Problems lists the problems of one or more files, in the order of the input.
 type Problems []Problem
 
-// Err is nil where there are only warnings, else an error whose text has every
-// problem that is none on a line of its own.
+// Err joins the problems that are not warnings (see [errors.Join]); it returns nil if there are
+// none.
 func (ps Problems) Err() error {
 	var errs []error
 	for _, p := range ps {
 		if !p.Warning {
-			errs = append(errs, errors.New(p.String()))
+			errs = append(errs, p)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// mostWarnings is how many warnings are shown; one source has no more than 21.
+// mostWarnings is how many warnings are reported. A single source has at most 21 (see [Problems.Few]).
 const mostWarnings = 100
 
-// Warnings returns the problems that are warnings: the first 100, and where there
-// are more one that counts the others.
+// Warnings returns the warnings: the first 100, and if there are more, one that counts the rest.
 func (ps Problems) Warnings() []Problem {
 	all := slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
 	if more := len(all) - mostWarnings; more > 0 {
@@ -61,8 +64,7 @@ func (ps Problems) Warnings() []Problem {
 	return all
 }
 
-// InOrder sorts the problems of one file by their place in it. Those with the
-// same place stay as they were found.
+// InOrder sorts the problems of one file by position, in place. The sort is stable.
 func (ps Problems) InOrder() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -70,11 +72,11 @@ func (ps Problems) InOrder() Problems {
 	return ps
 }
 
-// problemLimit bounds how many problems of one kind are listed of one source.
+// problemLimit is how many errors, and how many warnings, are listed for one source.
 const problemLimit = 20
 
-// Few returns the first of the errors and of the warnings about a file, and how
-// many more there are.
+// Few returns the first errors and the first warnings about a file, each followed by a count of the
+// rest.
 func (ps Problems) Few() Problems {
 	var kept Problems
 	n := map[bool]int{}

@@ -27,6 +27,7 @@ var _ = Describe("Problems", func() {
 	It("are an error with a line for each", func() {
 		ps := Problems{{File: "a", Message: "x"}, warning, {File: "b", Line: 4, Message: "y"}}
 		Expect(ps.Err()).To(MatchError("a: x\nb:4: y"))
+		Expect(ps.Err().(interface{ Unwrap() []error }).Unwrap()).To(Equal([]error{ps[0], ps[2]}), "which are the problems themselves")
 		Expect(ps.Warnings()).To(Equal([]Problem{warning}))
 		Expect(ps).To(HaveLen(3), "asking changes nothing")
 	})

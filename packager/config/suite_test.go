@@ -17,7 +17,7 @@ func TestConfig(t *testing.T) {
 func said(ps Problems) []string {
 	all := []string{}
 	for _, p := range ps {
-		s := p.String()[len(p.File)+1:]
+		s := p.Error()[len(p.File)+1:]
 		if p.Line == 0 {
 			s = "0:" + s
 		}

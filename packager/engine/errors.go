@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"laminate/flatten"
+	"laminate/packager/config"
 )
 
-// joinByTarget joins what is wrong with the images for the targets. What is wrong
-// with all of them is said once.
+// joinByTarget joins the errors of the targets. It lists an error that all targets share once, and
+// names the target of any other.
 func joinByTarget(targets []flatten.Target, errs []error) error {
-	with := map[string]int{} // how many of the targets it is wrong with
+	with := map[string]int{} // for how many of the targets
 	for _, err := range errs {
 		texts := map[string]bool{}
 		for _, e := range apart(err) {
@@ -20,15 +21,15 @@ func joinByTarget(targets []flatten.Target, errs []error) error {
 			with[text]++
 		}
 	}
-	said := map[string]bool{}
+	listed := map[string]bool{}
 	var kept []error
 	for i, err := range errs {
 		for _, e := range apart(err) {
 			if with[e.Error()] < len(targets) {
 				e = fmt.Errorf("target %s: %w", targets[i], e)
 			}
-			if !said[e.Error()] {
-				said[e.Error()] = true
+			if !listed[e.Error()] {
+				listed[e.Error()] = true
 				kept = append(kept, e)
 			}
 		}
@@ -36,13 +37,13 @@ func joinByTarget(targets []flatten.Target, errs []error) error {
 	return errors.Join(kept...)
 }
 
-// apart takes an error apart into those that were joined to make it.
+// apart returns the errors that were joined to make err.
 func apart(err error) []error {
 	if err == nil {
 		return nil
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() { // it has words of its own
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() { // it adds text of its own
 		return []error{err}
 	}
 	var parts []error
@@ -52,11 +53,14 @@ func apart(err error) []error {
 	return parts
 }
 
-// Prefixed puts the same words before each of the errors that were joined.
-func Prefixed(prefix string, err error) error {
+// WithPlace turns each of the joined errors into a [config.Problem] at the place: with its file and
+// position, and its message as a prefix.
+func WithPlace(place config.Problem, err error) error {
 	var errs []error
 	for _, e := range apart(err) {
-		errs = append(errs, fmt.Errorf("%s%w", prefix, e))
+		p := place
+		p.Message, p.Cause = place.Message+e.Error(), e
+		errs = append(errs, p)
 	}
 	return errors.Join(errs...)
 }

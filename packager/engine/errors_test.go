@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/flatten"
+	"laminate/packager/config"
 	"laminate/packager/engine"
 )
 
@@ -39,12 +40,16 @@ var _ = Describe("ForEach", func() {
 	)
 })
 
-var _ = Describe("Prefixed", func() {
-	It("puts words before each error", func() {
+var _ = Describe("WithPlace", func() {
+	It("gives each of the joined errors file, line and a prefix", func() {
 		one, two := errors.New("one"), errors.New("two")
-		err := engine.Prefixed("at: ", errors.Join(one, errors.Join(two)))
-		Expect(err).To(MatchError("at: one\nat: two"))
+		place := config.Problem{File: "package.toml", Line: 3, Message: "at: "}
+		err := engine.WithPlace(place, errors.Join(one, errors.Join(two)))
+		Expect(err).To(MatchError("package.toml:3: at: one\npackage.toml:3: at: two"))
 		Expect(errors.Is(err, two)).To(BeTrue())
-		Expect(engine.Prefixed("at: ", nil)).To(Succeed())
+		var problem config.Problem
+		Expect(errors.As(err, &problem)).To(BeTrue())
+		Expect(problem).To(Equal(config.Problem{File: "package.toml", Line: 3, Message: "at: one", Cause: one}))
+		Expect(engine.WithPlace(place, nil)).To(Succeed())
 	})
 })

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
+	"laminate/packager/config"
 	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
@@ -16,9 +17,8 @@ import (
 type Source struct {
 	location.Location
 	Kind flatten.Kind
-	// At is the file and line that name the source, as the beginning of a
-	// message; it may be empty.
-	At string
+	// At is where the source is named: file and position; the zero value on the command line.
+	At config.Problem
 }
 
 // Locate parses what a TOML file in dir says about a source: one of uri and
@@ -45,7 +45,7 @@ func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target 
 		group.Go(func() error {
 			var err error
 			packages[i], err = open.Package(ctx, s.Location, s.Kind, target)
-			errs[i] = Prefixed(s.At, err)
+			errs[i] = WithPlace(s.At, err)
 			return nil
 		})
 	}

@@ -35,7 +35,7 @@ var _ = Describe("what a label says of a buildpack", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.Problems).To(HaveLen(1))
 		Expect(p.Problems[0].Warning).To(BeTrue())
-		Expect(p.Problems[0].String()).To(Equal(loc.Written + ": acme/a@1.0.0 has " + why))
+		Expect(p.Problems[0].Error()).To(Equal(loc.Written + ": acme/a@1.0.0 has " + why))
 	},
 		Entry("an API to come", "buildpack API 9.9, which is not known to laminate", func(i *flatten.LayerInfo) { i.API = "9.9" }),
 		Entry("an order and stacks", "an order, and stacks; those of its components count", func(i *flatten.LayerInfo) {

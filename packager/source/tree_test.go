@@ -279,7 +279,7 @@ var _ = Describe("a buildpack.toml", func() {
 		var told []string
 		for _, p := range open(opener(), dir, flatten.Target{}).Problems {
 			Expect(p.Warning).To(BeTrue())
-			told = append(told, p.String())
+			told = append(told, p.Error())
 		}
 		Expect(told).To(HaveExactElements(ContainSubstring("nonsense"), HaveSuffix("acme/a@1.0.0 has no bin/detect"), HaveSuffix("acme/a@1.0.0 has no bin/build")))
 	})
