@@ -15,6 +15,8 @@ import (
 type Outlook struct {
 	// Outlook is about the layers of buildpacks.
 	engine.Outlook
+	// Extensions is about the layers of extensions, as if nothing lay below.
+	Extensions engine.Outlook
 	// Besides names the other layers that the previous image does not have;
 	// where there is none, it names nothing.
 	Besides []string
@@ -32,7 +34,13 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.Outlook, err = j.maker.Outlook(ctx, j.modules[flatten.Buildpack], resolved, below); err != nil || o.Previous == "" {
+	if o.Outlook, err = j.maker.Outlook(ctx, j.modules[flatten.Buildpack], resolved, below); err != nil {
+		return o, err
+	}
+	if resolved, err = j.resolve(ctx, flatten.Extension); err != nil {
+		return o, err
+	}
+	if o.Extensions, err = j.maker.Outlook(ctx, j.modules[flatten.Extension], resolved, nil); err != nil || o.Previous == "" {
 		return o, err
 	}
 	theirs, ours := below[:j.base.layers], below[j.base.layers:]
@@ -50,12 +58,8 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 			o.Besides = append(o.Besides, name)
 		}
 	}
-	extensions, err := j.resolve(ctx, flatten.Extension)
-	if err != nil {
-		return o, err
-	}
-	for _, e := range extensions {
-		if e.Inherited == (v1.Hash{}) {
+	for i, e := range o.Extensions.Layers {
+		if o.Extensions.IsNew(i) {
 			o.Besides = append(o.Besides, engine.Title(e.Plan))
 		}
 	}

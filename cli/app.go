@@ -218,22 +218,3 @@ func noCommand(c *cli.Context) error {
 	}
 	return wrongUse(c, "%s", unknownCommand(strings.TrimSpace(commandPath(c)), clip(c.Args().First()), names))
 }
-
-// commonFlags are those of every command. They may stand before it too.
-func commonFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
-		&cli.BoolFlag{Name: "force-color", Usage: "print colours where standard error is no terminal, too"},
-		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
-		&cli.BoolFlag{Name: "timestamps", Usage: "do nothing: lines have no time", Hidden: true},
-		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
-	}
-}
-
-// anywhere tells whether a flag is set on the command or on one above it.
-func anywhere(c *cli.Context, flag string) bool {
-	return slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool {
-		return l.Command != nil && l.Bool(flag)
-	})
-}

@@ -115,6 +115,9 @@ func (b *builderRun) do(ctx context.Context) error {
 		}
 		if b.c.Bool("dry-run") {
 			b.finish(ctx)
+			if b.json {
+				return printBuildersJSON(ctx, b.stdout, b.dest.String(), jobs)
+			}
 			return printBuilders(ctx, b.stdout, jobs)
 		}
 		for _, j := range jobs {
@@ -213,10 +216,14 @@ func refs(plan flatten.LayerPlan) (n int) {
 	return n
 }
 
+// ownLayers are those that hold no buildpacks or extensions.
+func ownLayers(c builder.Count) []builder.Origin {
+	return []builder.Origin{{Name: "build image", Layers: c.Base}, {Name: "lifecycle", Layers: c.Lifecycle}, {Name: "configuration", Layers: c.Configuration}, {Name: "whiteouts", Layers: c.Whiteouts}}
+}
+
 // printCount prints where layers come from.
 func printCount(w io.Writer, c builder.Count) error {
-	origins := []builder.Origin{{Name: "build image", Layers: c.Base}, {Name: "lifecycle", Layers: c.Lifecycle}, {Name: "configuration", Layers: c.Configuration}, {Name: "whiteouts", Layers: c.Whiteouts}}
-	for _, o := range slices.Concat(origins, c.Modules) {
+	for _, o := range slices.Concat(ownLayers(c), c.Modules) {
 		if o.Layers == 0 {
 			continue
 		}
@@ -225,23 +232,6 @@ func printCount(w io.Writer, c builder.Count) error {
 		}
 	}
 	return nil
-}
-
-// explainBudget tells of a builder with too many layers, and what would help.
-func explainBudget(e *builder.OverBudgetError) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%v:\n", e)
-	if err := printCount(&s, e.Layers); err != nil {
-		fmt.Fprintln(&s, err)
-	}
-	if e.Fits == "" {
-		fewer := "Take a build image with fewer layers."
-		if e.Asked > 0 {
-			fewer = fmt.Sprintf("Take a build image with fewer layers, or ask for fewer than %d with --flatten=REF,... and --flatten-exclude.", e.Asked)
-		}
-		return s.String() + fmt.Sprintf("Even with --flatten=%s it would have %d. ", flatten.All, e.Least) + fewer
-	}
-	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d, and --flatten=%s keeps to %d.", e.Fits, e.Least, flatten.Auto, e.Layers.Budget)
 }
 
 func builderTargets(jobs []*builder.Job) []flatten.Target {

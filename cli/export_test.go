@@ -31,3 +31,6 @@ func (l Lines) Sum() { l.sum() }
 
 // VersionLine is what "laminate version" prints of a build.
 func VersionLine(info *debug.BuildInfo) string { return buildOf(info).String() }
+
+// JSONDocuments are the types of what --output json prints.
+func JSONDocuments() []any { return []any{planJSON{}, resultJSON{}, buildInfo{}} }

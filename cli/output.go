@@ -1,15 +1,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
@@ -18,7 +13,6 @@ import (
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
-	"laminate/packager/sink"
 	"laminate/packager/source"
 )
 
@@ -39,6 +33,7 @@ type output struct {
 	mediaTypes  mediatype.Family // "" where the command line does not say
 	onConflict  engine.OnConflict
 	created     time.Time
+	json        bool // --output json
 	policy      source.PullPolicy
 	previous    *engine.PreviousImage
 
@@ -48,27 +43,6 @@ type output struct {
 	open    *source.Opener
 	fits    func(flatten.Target) bool // which targets the destination takes; nil for all
 	daemon  []flatten.Target          // what the Docker daemon runs, where the output goes to one
-}
-
-// outputFlags are those of every command that writes images.
-func outputFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
-		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
-		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
-		&cli.BoolFlag{Name: "append-image-name-suffix", Usage: "in a registry, tag the image of each of several targets as well: DEST's tag with -os-arch[-variant] behind it"},
-		&cli.StringFlag{Name: "digest-file", Usage: "write the digest of the output to `FILE`, once the output is there"},
-		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
-		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
-		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
-		&cli.StringFlag{Name: "on-conflict", Usage: "where sources have different contents of one buildpack, `USE` that of the first or the last of them, as pack does, and warn; without it they are an error"},
-		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for what TOML files list, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull images `WHEN` they are read from it: always, if-not-present or never"},
-		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
-		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
-		&cli.StringFlag{Name: "previous", Usage: "do not build the layers again that the image `REF` has, by default what a registry or OCI layout has at DEST; none for none"},
-		&cli.BoolFlag{Name: "no-cache", Usage: "neither use nor fill the cache; see: laminate cache --help"},
-		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
-	}
 }
 
 // read reads the flags and DEST, and tells of all that is wrong with them.
@@ -98,6 +72,8 @@ func (o *output) read() (errs []error) {
 			note(fmt.Errorf("--on-conflict: %w", err))
 		}
 	}
+	o.json, err = wantsJSON(o.c)
+	note(err)
 	o.mediaTypes, err = o.readMediaTypes()
 	note(err)
 	note(o.readPolicy())
@@ -153,30 +129,6 @@ func (o *output) readPrevious() (*engine.PreviousImage, error) {
 	return nil, nil
 }
 
-// empty reports flags whose value is empty: mostly a variable that is not set
-// where somebody thinks it is.
-func (o *output) empty() (errs []error) {
-	for _, f := range o.c.Command.Flags {
-		name := f.Names()[0]
-		if !o.c.IsSet(name) {
-			continue
-		}
-		switch f.(type) {
-		case *cli.StringFlag:
-			if o.c.String(name) == "" {
-				errs = append(errs, fmt.Errorf("--%s has an empty value", name))
-			}
-		case *cli.StringSliceFlag:
-			for _, v := range o.c.StringSlice(name) {
-				if len(split(v)) == 0 {
-					errs = append(errs, fmt.Errorf("--%s has an empty value", name))
-				}
-			}
-		}
-	}
-	return errs
-}
-
 // doubts warns of flags that the destination leaves without effect, and of compressions that its
 // readers do not know.
 func (o *output) doubts() {
@@ -200,143 +152,4 @@ func (o *output) doubtAuto(mode flatten.Mode) {
 	if mode == flatten.Auto && o.previous == nil && o.c.String("previous") != "none" {
 		o.ui.Warn("the plan keeps no layer of an earlier image: DEST is neither in a registry nor an OCI layout; name that image with --previous REF, or none")
 	}
-}
-
-// work makes the work directory, does the work, and cleans up: also after
-// earlier runs that were killed.
-func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
-	work, err := o.makeWorkDir()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(inTempDir(o.tempDir(), err), work.Remove()) }()
-	o.ui = o.begin(o.c)
-	defer o.finish(ctx)
-	o.doubts()
-	if err := o.clearDigests(); err != nil {
-		return err
-	}
-	o.cache = o.openCache()
-	o.open = &source.Opener{
-		Keychain: o.openKeychain(o.ui.Warn), Insecure: o.list("insecure-registry"),
-		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(), DryRun: o.c.Bool("dry-run"),
-		Cache: o.cache, WorkDir: o.workDir, Log: o.ui, LeaveOut: o.isOutput(),
-	}
-	if o.dest.Kind == location.Daemon {
-		daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
-		if err != nil {
-			return err
-		}
-		o.daemon = []flatten.Target{daemon}
-		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
-	}
-	return do(ctx)
-}
-
-// options returns the options that all recipes have, but for targets and media
-// types.
-func (o *output) options(w flatten.Grouping) engine.Options {
-	return engine.Options{
-		Fits: o.fits, Grouping: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
-		Labels: o.labels, Created: o.created, Compression: o.compression,
-		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.ui,
-	}
-}
-
-// build builds the images and writes them. Plan prints what was planned, for the
-// report of a bug.
-func build[J interface {
-	Build(context.Context) (*engine.Image, error)
-}](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {
-	var images []sink.Image
-	for _, job := range jobs {
-		img, err := job.Build(ctx)
-		if engine.IsBug(err) {
-			return &bugError{err: err, plan: plan}
-		}
-		if err != nil {
-			return err
-		}
-		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
-	}
-	return o.write(ctx, images)
-}
-
-// wanted gives the targets of the command line, if neither it nor the file
-// names any, that of the Docker daemon.
-func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
-	if len(o.targets)+len(inFile) == 0 {
-		return o.daemon
-	}
-	return o.targets
-}
-
-// check looks at the destination before the work begins.
-func (o *output) check(targets []flatten.Target) error {
-	return sink.Check(o.dest, targets, o.sink())
-}
-
-func (o *output) sink() sink.Options {
-	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
-}
-
-// write writes the images, and prints what was written.
-func (o *output) write(ctx context.Context, images []sink.Image) error {
-	made := make([]v1.Image, len(images))
-	for i, img := range images {
-		made[i] = img.Image
-	}
-	if err := o.ui.made(made); err != nil {
-		return err
-	}
-	written, err := sink.Write(ctx, o.dest, images, o.sink())
-	o.finish(ctx)
-	for _, w := range written {
-		if _, err := fmt.Fprintf(o.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
-			return &unprintedError{err: err, written: written}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if err := o.writeDigests(written); err != nil {
-		return err
-	}
-	o.ui.sum()
-	return nil
-}
-
-// unprintedError reports outputs that are there, although standard output took
-// no line about them.
-type unprintedError struct {
-	err     error
-	written []sink.Written
-}
-
-func (e *unprintedError) Error() string {
-	var all []string
-	for _, w := range e.written {
-		all = append(all, fmt.Sprintf("%s (%s)", w.Destination, w.Digest))
-	}
-	return fmt.Sprintf("standard output: %v; the output is complete nevertheless: %s", e.err, strings.Join(all, ", "))
-}
-
-func (e *unprintedError) Unwrap() error { return e.err }
-
-// list gives the values of a flag that may be repeated, or hold several
-// values between commas.
-func (o *output) list(flag string) []string {
-	var all []string
-	for _, v := range o.c.StringSlice(flag) {
-		all = append(all, split(v)...)
-	}
-	return all
-}
-
-func split(s string) []string {
-	parts := strings.Split(s, ",")
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
-	}
-	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 }

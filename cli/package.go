@@ -112,6 +112,9 @@ func (p *packageRun) do(ctx context.Context) error {
 		}
 		if p.c.Bool("dry-run") {
 			p.finish(ctx)
+			if p.json {
+				return printPackagesJSON(ctx, p.stdout, p.dest.String(), jobs)
+			}
 			return printPlans(ctx, p.stdout, jobs)
 		}
 		return build(ctx, &p.output, jobs, func(w io.Writer) error { return printPlans(ctx, w, jobs) })

@@ -21,7 +21,10 @@ const update = "UPDATE_README"
 var console = regexp.MustCompile("(?s)```console\n(.*?)```")
 
 // took is how long a run took, which the pages give as 0.1 s.
-var took = regexp.MustCompile(`(?m)^done in [0-9.]+ s:`)
+var (
+	took        = regexp.MustCompile(`(?m)^done in [0-9.]+ s:`)
+	tookSeconds = regexp.MustCompile(`"seconds": [0-9.]+`)
+)
 
 var _ = DescribeTable("a page shows what its commands print", func(page string) {
 	file := filepath.Join(fixtures.Root(), "..", filepath.FromSlash(page))
@@ -39,6 +42,7 @@ var _ = DescribeTable("a page shows what its commands print", func(page string) 
 },
 	Entry(nil, "README.md"),
 	Entry(nil, "docs/coming-from-pack.md"),
+	Entry(nil, "docs/output-json.md"),
 )
 
 // enterPackages copies the samples and makes the folder of one of the
@@ -67,7 +71,8 @@ func replay(block, host string) string {
 		var said bytes.Buffer
 		env := func(string) string { return "" }
 		cli.Run(context.Background(), append([]string{"laminate"}, args...), &said, &said, env)
-		out.WriteString(took.ReplaceAllString(strings.ReplaceAll(said.String(), host, "localhost:5000"), "done in 0.1 s:"))
+		text := took.ReplaceAllString(strings.ReplaceAll(said.String(), host, "localhost:5000"), "done in 0.1 s:")
+		out.WriteString(tookSeconds.ReplaceAllString(text, `"seconds": 0.1`))
 	}
 	return out.String()
 }

@@ -156,41 +156,58 @@ func (u *ui) made(images []v1.Image) error {
 	return nil
 }
 
-// sum prints what the run came to, after the output was written.
-func (u *ui) sum() {
+// totals are what a run came to.
+type totals struct {
+	built, reused        int // layers of the images, each digest once
+	downloaded, uploaded int64
+	took                 time.Duration
+}
+
+// totals returns what the run came to so far.
+func (u *ui) totals() totals {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
-	built, reused := 0, 0
+	t := totals{downloaded: u.tally.bytes[progress.Downloading], uploaded: u.tally.bytes[progress.Uploading], took: time.Since(u.begun)}
+	for _, f := range u.tally.output {
+		if f.built {
+			t.built++
+		} else {
+			t.reused++
+		}
+	}
+	return t
+}
+
+// sum prints what the run came to, after the output was written.
+func (u *ui) sum() {
+	t := u.totals()
+	u.tally.mu.Lock()
+	defer u.tally.mu.Unlock()
 	for _, f := range u.tally.output {
 		u.settle(f, f.made()) // where the sink had no reason to look at it
-		if f.built {
-			built++
-		} else {
-			reused++
-		}
 	}
 	var parts []string
 	for _, p := range []struct {
 		word string
 		n    int
-	}{{"built", built}, {"reused", reused}} {
+	}{{"built", t.built}, {"reused", t.reused}} {
 		if p.n > 0 {
 			parts = append(parts, p.word+" "+count(p.n, "layer"))
 		}
 	}
 	for _, p := range []struct {
 		word string
-		verb progress.Verb
-	}{{"downloaded", progress.Downloading}, {"uploaded", progress.Uploading}} {
-		if n := u.tally.bytes[p.verb]; n > 0 {
-			parts = append(parts, p.word+" "+bytes(n))
+		n    int64
+	}{{"downloaded", t.downloaded}, {"uploaded", t.uploaded}} {
+		if p.n > 0 {
+			parts = append(parts, p.word+" "+bytes(p.n))
 		}
 	}
 	came := ""
 	if len(parts) > 0 {
 		came = ": " + strings.Join(parts, ", ")
 	}
-	u.line("done in %s%s", seconds(time.Since(u.begun)), came)
+	u.line("done in %s%s", seconds(t.took), came)
 }
 
 // seconds writes how long something took, for a person.

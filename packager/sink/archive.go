@@ -70,8 +70,10 @@ func writeFiles(ctx context.Context, dest location.Location, contents []content,
 		files = append(files, f)
 		w := Written{Destination: spelledFile(dest, names[i])}
 		if dest.Kind == location.DockerArchive {
+			w.Images = []WrittenImage{c.withoutManifest()}
 			w.Digest, err = c.config.digest, writeDockerArchive(ctx, f, c, tags, 0, o.Log)
 		} else {
+			w.MediaType, w.Images = c.manifest.mediaType, []WrittenImage{c.written()}
 			w.Digest, err = c.manifest.digest, writeLayoutArchive(ctx, f, c, dest.Ref, o.Log)
 		}
 		if err != nil {

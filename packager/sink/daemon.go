@@ -49,7 +49,7 @@ func writeDaemon(ctx context.Context, dest location.Location, contents []content
 	}
 	var written []Written
 	for _, t := range tags {
-		written = append(written, Written{Digest: id, Destination: "docker-daemon:" + spelled(t)})
+		written = append(written, Written{Digest: id, Destination: "docker-daemon:" + spelled(t), Images: []WrittenImage{c.withoutManifest()}})
 	}
 	return written, nil
 }

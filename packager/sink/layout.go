@@ -49,7 +49,11 @@ func writeLayout(ctx context.Context, dest location.Location, contents []content
 	if dest.Ref != "" {
 		destination += ":" + dest.Ref
 	}
-	return []Written{{Digest: root.Digest, Destination: destination}}, nil
+	w := Written{Digest: root.Digest, Destination: destination, MediaType: root.MediaType}
+	for _, c := range contents {
+		w.Images = append(w.Images, c.written())
+	}
+	return []Written{w}, nil
 }
 
 // rootOf is what index.json will point at, and all blobs that this needs.

@@ -70,7 +70,10 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 				return nil, p.explain(err, n.ref)
 			}
 		}
-		written = append(written, Written{Digest: n.manifest.digest, Destination: "docker://" + spelled(n.ref)})
+		written = append(written, Written{
+			Digest: n.manifest.digest, Destination: "docker://" + spelled(n.ref),
+			MediaType: n.manifest.mediaType, Images: holding(n.manifest, contents),
+		})
 	}
 	return slices.Concat(written[suffixed:], written[:suffixed]), nil
 }

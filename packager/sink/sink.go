@@ -54,16 +54,6 @@ type Image struct {
 	Target flatten.Target
 }
 
-// Written is one output.
-type Written struct {
-	// Digest is that of the manifest or the index; for the Docker daemon and
-	// a docker-archive, which keep no manifests, it is the image ID.
-	Digest v1.Hash
-	// Destination is the output as a user would name it: out.cnb,
-	// oci:dir:tag, docker://host/x:tag.
-	Destination string
-}
-
 // Write writes the images to dest, and tells what it wrote in order: the
 // destination first, then Options.Tags, then the tags that Options.Suffix adds.
 //

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// outputFlags are those of every command that writes images.
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
+		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
+		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
+		&cli.BoolFlag{Name: "append-image-name-suffix", Usage: "in a registry, tag the image of each of several targets as well: DEST's tag with -os-arch[-variant] behind it"},
+		&cli.StringFlag{Name: "digest-file", Usage: "write the digest of the output to `FILE`, once the output is there"},
+		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
+		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
+		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
+		&cli.StringFlag{Name: "on-conflict", Usage: "where sources have different contents of one buildpack, `USE` that of the first or the last of them, as pack does, and warn; without it they are an error"},
+		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for what TOML files list, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull images `WHEN` they are read from it: always, if-not-present or never"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
+		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
+		&cli.StringFlag{Name: "previous", Usage: "do not build the layers again that the image `REF` has, by default what a registry or OCI layout has at DEST; none for none"},
+		&cli.BoolFlag{Name: "no-cache", Usage: "neither use nor fill the cache; see: laminate cache --help"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
+		outputFlag("text, or json for the plan of a dry run and for what was written"),
+	}
+}
+
+// commonFlags are those of every command. They may stand before it too.
+func commonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
+		&cli.BoolFlag{Name: "force-color", Usage: "print colours where standard error is no terminal, too"},
+		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
+		&cli.BoolFlag{Name: "timestamps", Usage: "do nothing: lines have no time", Hidden: true},
+		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
+	}
+}
+
+// anywhere tells whether a flag is set on the command or on one above it.
+func anywhere(c *cli.Context, flag string) bool {
+	return slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool {
+		return l.Command != nil && l.Bool(flag)
+	})
+}
+
+// empty reports flags whose value is empty: mostly a variable that is not set
+// where somebody thinks it is.
+func (o *output) empty() (errs []error) {
+	for _, f := range o.c.Command.Flags {
+		name := f.Names()[0]
+		if !o.c.IsSet(name) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.StringFlag:
+			if o.c.String(name) == "" {
+				errs = append(errs, fmt.Errorf("--%s has an empty value", name))
+			}
+		case *cli.StringSliceFlag:
+			for _, v := range o.c.StringSlice(name) {
+				if len(split(v)) == 0 {
+					errs = append(errs, fmt.Errorf("--%s has an empty value", name))
+				}
+			}
+		}
+	}
+	return errs
+}
+
+// list gives the values of a flag that may be repeated, or hold several
+// values between commas.
+func (o *output) list(flag string) []string {
+	var all []string
+	for _, v := range o.c.StringSlice(flag) {
+		all = append(all, split(v)...)
+	}
+	return all
+}
+
+func split(s string) []string {
+	parts := strings.Split(s, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+}

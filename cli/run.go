@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/flatten"
+	"laminate/packager/engine"
+	"laminate/packager/location"
+	"laminate/packager/sink"
+	"laminate/packager/source"
+)
+
+// work makes the work directory, does the work, and cleans up: also after
+// earlier runs that were killed.
+func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
+	work, err := o.makeWorkDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(inTempDir(o.tempDir(), err), work.Remove()) }()
+	o.ui = o.begin(o.c)
+	defer o.finish(ctx)
+	o.doubts()
+	if err := o.clearDigests(); err != nil {
+		return err
+	}
+	o.cache = o.openCache()
+	o.open = &source.Opener{
+		Keychain: o.openKeychain(o.ui.Warn), Insecure: o.list("insecure-registry"),
+		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(), DryRun: o.c.Bool("dry-run"),
+		Cache: o.cache, WorkDir: o.workDir, Log: o.ui, LeaveOut: o.isOutput(),
+	}
+	if o.dest.Kind == location.Daemon {
+		daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
+		if err != nil {
+			return err
+		}
+		o.daemon = []flatten.Target{daemon}
+		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
+	}
+	return do(ctx)
+}
+
+// options returns the options that all recipes have, but for targets and media
+// types.
+func (o *output) options(w flatten.Grouping) engine.Options {
+	return engine.Options{
+		Fits: o.fits, Grouping: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
+		Labels: o.labels, Created: o.created, Compression: o.compression,
+		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.ui,
+	}
+}
+
+// build builds the images and writes them. Plan prints what was planned, for the
+// report of a bug.
+func build[J interface {
+	Build(context.Context) (*engine.Image, error)
+}](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {
+	var images []sink.Image
+	for _, job := range jobs {
+		img, err := job.Build(ctx)
+		if engine.IsBug(err) {
+			return &bugError{err: err, plan: plan}
+		}
+		if err != nil {
+			return err
+		}
+		images = append(images, sink.Image{Image: img.Image, Target: img.Target})
+	}
+	return o.write(ctx, images)
+}
+
+// wanted gives the targets of the command line, if neither it nor the file
+// names any, that of the Docker daemon.
+func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
+	if len(o.targets)+len(inFile) == 0 {
+		return o.daemon
+	}
+	return o.targets
+}
+
+// check looks at the destination before the work begins.
+func (o *output) check(targets []flatten.Target) error {
+	return sink.Check(o.dest, targets, o.sink())
+}
+
+func (o *output) sink() sink.Options {
+	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
+}
+
+// write writes the images, and prints what was written.
+func (o *output) write(ctx context.Context, images []sink.Image) error {
+	made := make([]v1.Image, len(images))
+	for i, img := range images {
+		made[i] = img.Image
+	}
+	if err := o.ui.made(made); err != nil {
+		return err
+	}
+	written, err := sink.Write(ctx, o.dest, images, o.sink())
+	o.finish(ctx)
+	if unprinted := o.print(written); unprinted != nil {
+		return &unprintedError{err: unprinted, written: written}
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.writeDigests(written); err != nil {
+		return err
+	}
+	o.ui.sum()
+	return nil
+}
+
+// print prints what was written.
+func (o *output) print(written []sink.Written) error {
+	if o.json && len(written) > 0 {
+		return printResultJSON(o.stdout, written, o.ui.totals())
+	}
+	for _, w := range written {
+		if _, err := fmt.Fprintf(o.stdout, "%s\t%s\n", w.Digest, w.Destination); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unprintedError reports outputs that are there, although standard output took
+// no line about them.
+type unprintedError struct {
+	err     error
+	written []sink.Written
+}
+
+func (e *unprintedError) Error() string {
+	var all []string
+	for _, w := range e.written {
+		all = append(all, fmt.Sprintf("%s (%s)", w.Destination, w.Digest))
+	}
+	return fmt.Sprintf("standard output: %v; the output is complete nevertheless: %s", e.err, strings.Join(all, ", "))
+}
+
+func (e *unprintedError) Unwrap() error { return e.err }
