@@ -1,6 +1,7 @@
 package builder_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"laminate/builder"
 	"laminate/flatten"
+	"laminate/flatten/layer"
 	"laminate/packager/engine"
 )
 
@@ -108,6 +110,13 @@ var _ = Describe("flattened composites", func() {
 			Expect(in).To(Equal([]int{2, 3}))
 			label := layersLabelOf(img, flatten.Buildpack)
 			Expect(label["acme/shared"]["1"].LayerDiffID).To(Equal(label["acme/left"]["1"].LayerDiffID))
+		})
+
+		It("hold a shared child once where they have to be compressed anew", func() {
+			job := b.plan(packages(), flat(flatten.AsPackaged), func(o *builder.Options) { o.Compression = layer.Zstd })
+			img, err := job.Build(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			expectExact(img.Image, false)
 		})
 
 		It("have what no label tells of doubled without a size", func() {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -16,7 +17,7 @@ import (
 var _ = Describe("laminate's own label, forged", func() {
 	// The label says of the layer what is true of its first part; the layer
 	// holds more, of which platforms would not know where it came from.
-	forge := func(b *bench, tarball func(honest []byte) []byte) {
+	forge := func(b *bench, tarball func(honest []byte) []byte, lie func(*flatten.Facts)) {
 		honest := b.pair(flatten.All)
 		layers, err := honest.Image.Layers()
 		Expect(err).NotTo(HaveOccurred())
@@ -32,7 +33,9 @@ var _ = Describe("laminate's own label, forged", func() {
 		}
 		img := relabelled(honest.Image, label, spoiled)
 		recipes := flatten.RecipesLabel{}
-		recipes.Add(diffID, honest.Layers[0].Pieces)
+		pieces := slices.Clone(honest.Layers[0].Pieces)
+		lie(&pieces[0])
+		recipes.Add(diffID, pieces)
 		text, err := json.Marshal(recipes)
 		Expect(err).NotTo(HaveOccurred())
 		config := configOf(img).DeepCopy()
@@ -44,7 +47,7 @@ var _ = Describe("laminate's own label, forged", func() {
 
 	DescribeTable("is found out when the layer goes by", func(tarball func([]byte) []byte, text string) {
 		b := newBench()
-		forge(b, tarball)
+		forge(b, tarball, func(*flatten.Facts) {})
 		// The plan wants the forged layer as it is: nobody has to read it.
 		err := b.fails(b.toml("left"), flat(flatten.All))
 		Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring(text))))
@@ -58,6 +61,14 @@ var _ = Describe("laminate's own label, forged", func() {
 		}, "holds other content"),
 		Entry("a longer end", func(honest []byte) []byte { return append(bytes.Clone(honest), make([]byte, 1024)...) }, "does not end in"),
 	)
+
+	It("is found out where it tells a wrong length, by which automatic plans would go", func() {
+		b := newBench()
+		forge(b, func(honest []byte) []byte { return honest }, func(f *flatten.Facts) { f.Length += 512 })
+		Expect(b.fails(b.toml("left"), flat(flatten.All))).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("holds other content"))))
+		forge(b, func(honest []byte) []byte { return honest }, func(f *flatten.Facts) { f.Length = 0 })
+		b.build(b.toml("left"), flat(flatten.All)) // it is not known: so are those of older labels
+	})
 })
 
 var _ = Describe("what a source's manifest says beside its layers", func() {
