@@ -2,8 +2,10 @@ package packager_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -69,3 +71,41 @@ var _ = Describe("a source's layer of which only the previous image says what it
 		Expect(readThrough(again.Image)).To(Succeed())
 	})
 })
+
+var _ = Describe("as packaged", func() {
+	It("uses the source's layer, also where the previous image has the same content in another", func() {
+		b := newBench()
+		exploded := b.pair(flatten.None).Image
+		b.Keep(b.pair(flatten.All).Image, "oci:previous:v1")
+		var source v1.Image // with the same pieces in another order, which its label tells
+		for seed := uint64(0); source == nil || slices.Equal(entryNames(source), entryNames(b.pair(flatten.All).Image)); seed++ {
+			b.keepLayout("foreign", flattenedByPack(exploded, rand.New(rand.NewPCG(seed, seed))))
+			source = b.build(b.toml("foreign"), flat(flatten.All)).Image
+		}
+		b.keepLayout("left", source)
+		file := b.toml("left")
+		img, err := b.run(file, flat(flatten.AsPackaged), over(location.OCILayout, b.At("previous"), "v1"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(blobsOf(img.Image)).To(Equal(blobsOf(source)))
+	})
+
+	It("gives the same labels with a previous image that knows more of a layer, and without", func() {
+		b := newBench()
+		b.keepLayout("left", flattenedByPack(b.pair(flatten.None).Image, rand.New(rand.NewPCG(1, 2))))
+		file := b.toml("left")
+		b.keepLayout("previous", b.build(file, flat(flatten.All)).Image)
+		without := b.build(file, flat(flatten.AsPackaged))
+		with := b.build(file, flat(flatten.AsPackaged), over(location.OCILayout, b.At("previous"), ""))
+		Expect(digestOf(with.Image)).To(Equal(digestOf(without.Image)))
+	})
+})
+
+func entryNames(img v1.Image) (names []string) {
+	GinkgoHelper()
+	layers, err := img.Layers()
+	Expect(err).NotTo(HaveOccurred())
+	for _, e := range entriesOf(layers[0]) {
+		names = append(names, e.Name)
+	}
+	return names
+}
