@@ -31,6 +31,12 @@ const (
 // through env only, and ends soon after ctx does.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	r := &run{stdout: stdout, stderr: stderr, env: env}
+	if len(args) > 1 && args[1] == completeCommand {
+		if r.complete(args[2:]) != nil {
+			return exitFailed
+		}
+		return exitDone
+	}
 	app := r.app()
 	if wanted, asks := asksVersion(args); asks {
 		args = wanted
@@ -102,7 +108,6 @@ func (r *run) app() *cli.App {
 		HideVersion:               true,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
-		Suggest:                   true,
 		Writer:                    r.stdout,
 		ErrWriter:                 r.stderr,
 		ExitErrHandler:            func(*cli.Context, error) {},        // Run decides
@@ -122,6 +127,7 @@ func (r *run) app() *cli.App {
 				Name: "extension", Aliases: []string{"extensions"}, Usage: "commands for image extensions", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
+			r.completionCommand(),
 			r.configCommand(),
 			r.versionCommand(),
 			r.helpCommand(),

@@ -26,7 +26,6 @@ var packCommands = map[string][]string{
 
 // otherWays are commands of pack that laminate has another way for.
 var otherWays = map[string]string{
-	"completion":              "laminate has no completion scripts",
 	"config pull-policy":      "laminate has no settings: give --pull-policy to each command",
 	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
 }

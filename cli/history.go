@@ -99,10 +99,7 @@ func (h *historyRun) do() error {
 	if file != "" {
 		return nil
 	}
-	if err := result.History.Write(h.stdout); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
+	return standardOutput(result.History.Write(h.stdout))
 }
 
 // readFlags reads the flags and REPO, and tells of all that is wrong with them.

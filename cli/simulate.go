@@ -95,10 +95,7 @@ func (s *simulateRun) do() error {
 	if err != nil {
 		return err
 	}
-	if err := render(s.stdout, result); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
+	return standardOutput(render(s.stdout, result))
 }
 
 func (s *simulateRun) readFlags() (render func(io.Writer, *simulate.Result) error, budgets []int, errs []error) {

@@ -87,16 +87,10 @@ func (r *run) versionCommand() *cli.Command {
 func (r *run) printVersion(asJSON bool) error {
 	info, _ := debug.ReadBuildInfo()
 	b := buildOf(info)
-	var err error
 	if asJSON {
-		err = writeJSON(r.stdout, b)
-	} else {
-		_, err = fmt.Fprintln(r.stdout, b)
+		return standardOutput(writeJSON(r.stdout, b))
 	}
-	if err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
+	return standardOutput(write(r.stdout, b.String()+"\n"))
 }
 
 // asksVersion reports whether the version is all that is asked for. It returns
