@@ -51,7 +51,7 @@ var _ = Describe("any tree of orders", func() {
 	}
 
 	It("holds the same files however it is flattened, under labels that differ in diffIDs alone", func() {
-		each(50, func(t *orderTree) {
+		each(20, func(t *orderTree) {
 			exploded := t.build(t.file())
 			for _, w := range t.grouping() {
 				img := t.build(t.file(), w.change) // which also sees that the plan is exact
@@ -63,7 +63,7 @@ var _ = Describe("any tree of orders", func() {
 
 	It("gives the same bytes in whatever order its parts are named, on any number of cores", func() {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-		each(12, func(t *orderTree) {
+		each(6, func(t *orderTree) {
 			for _, w := range t.grouping() {
 				runtime.GOMAXPROCS(1)
 				one := t.build(t.file(), w.change)
@@ -74,7 +74,7 @@ var _ = Describe("any tree of orders", func() {
 	})
 
 	It("does not care what came out of a package that was flattened before", func() {
-		each(12, func(t *orderTree) {
+		each(6, func(t *orderTree) {
 			root := len(t.dirs) - 1
 			top, inside, outside := t.cut()
 			if top < 0 {
