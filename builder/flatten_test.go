@@ -94,7 +94,9 @@ var _ = Describe("flattened composites", func() {
 		It("hold a shared child twice, of which the label names the first, and the plan tells", func() {
 			job := b.plan(packages(), flat(flatten.AsPackaged))
 			Expect(job.Plan).To(HaveLen(3))
-			doubled := job.Doubled()
+			outlook, err := job.Outlook(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			doubled := outlook.Doubled
 			Expect(doubled).To(HaveLen(1))
 			Expect(doubled[0].Bytes).To(BeNumerically(">", 1000))
 			doubled[0].Bytes = 0
@@ -117,6 +119,9 @@ var _ = Describe("flattened composites", func() {
 			img, err := job.Build(context.Background())
 			Expect(err).NotTo(HaveOccurred())
 			expectExact(img.Image, false)
+			outlook, err := job.Outlook(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(outlook.Doubled).To(BeEmpty())
 		})
 
 		It("have what no label tells of doubled without a size", func() {

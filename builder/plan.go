@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"laminate/flatten"
-	"laminate/packager/engine"
 )
 
 // Count says where a builder's layers come from.
@@ -76,9 +75,6 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	}
 	return over
 }
-
-// Doubled returns what layers that are used as they are hold for nothing.
-func (j *Job) Doubled() []engine.Double { return j.modules[flatten.Buildpack].Doubled(j.Plan) }
 
 func (j *Job) count(plan flatten.LayerPlan) Count {
 	c := Count{Base: j.base.layers, Lifecycle: 1, Configuration: 1, Budget: j.options.MaxLayers}

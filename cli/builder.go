@@ -197,7 +197,7 @@ func printBuilder(ctx context.Context, w io.Writer, j *builder.Job) error {
 	_, err = fmt.Fprintf(w, "builder for %s: %s of at most %d, %d to spare\n", j.Target, count(total, "layer"), j.Layers.Budget, j.Layers.Budget-total)
 	errs := []error{err, printCount(w, j.Layers)}
 	_, err = fmt.Fprintf(w, "%s in %s:\n", count(refs(j.Plan), "buildpack"), count(len(j.Plan), "layer"))
-	errs = append(errs, err, printLayers(w, j.Plan, o.Outlook), printOutlook(w, o.Outlook, o.Besides), printDoubled(w, j.Doubled()))
+	errs = append(errs, err, printLayers(w, j.Plan, o.Outlook), printOutlook(w, o.Outlook, o.Besides), printDoubled(w, o.Doubled))
 	if len(j.Extensions) > 0 {
 		_, err = fmt.Fprintf(w, "%s:\n", count(len(j.Extensions), "extension"))
 		errs = append(errs, err, printLayers(w, j.Extensions, engine.Outlook{}))

@@ -81,7 +81,7 @@ func printPackagesJSON(ctx context.Context, w io.Writer, dest string, jobs []*pa
 		if err != nil {
 			return err
 		}
-		p := newImagePlan(j.Target.String(), string(j.Kind()), j.Doubled())
+		p := newImagePlan(j.Target.String(), string(j.Kind()), o.Doubled)
 		p.Root = j.Expansion.Root.String()
 		p.add(string(j.Kind()), o)
 		p.previous(o, nil)
@@ -102,7 +102,7 @@ func printBuildersJSON(ctx context.Context, w io.Writer, dest string, jobs []*bu
 		if err != nil {
 			return err
 		}
-		p := newImagePlan(j.Target.String(), "builder", j.Doubled())
+		p := newImagePlan(j.Target.String(), "builder", o.Doubled)
 		p.add("buildpack", o.Outlook)
 		p.add("extension", o.Extensions)
 		p.previous(o.Outlook, o.Besides)

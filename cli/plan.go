@@ -38,7 +38,7 @@ func printPlan(ctx context.Context, w io.Writer, j *packager.Job) error {
 		spare = fmt.Sprintf(" of at most %d, %d to spare", j.MaxLayers, j.MaxLayers-len(j.Plan))
 	}
 	_, err = fmt.Fprintf(w, "%s for %s: %s in %s%s\n", j.Expansion.Root, j.Target, count(len(j.Expansion.Refs), string(j.Kind())), count(len(j.Plan), "layer"), spare)
-	return errors.Join(err, printLayers(w, j.Plan, o), printOutlook(w, o, nil), printDoubled(w, j.Doubled()))
+	return errors.Join(err, printLayers(w, j.Plan, o), printOutlook(w, o, nil), printDoubled(w, o.Doubled))
 }
 
 // printLayers prints a layer plan: one line for each ref; beside the first of

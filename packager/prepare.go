@@ -173,8 +173,5 @@ func (e *TooManyLayersError) Error() string {
 	return fmt.Sprintf("the image would have %d layers, and at most %d are allowed", len(e.Plan), e.Max)
 }
 
-// Doubled returns what layers that are used as they are hold for nothing.
-func (j *Job) Doubled() []engine.Double { return j.modules.Doubled(j.Plan) }
-
 // Kind returns whether the job is about buildpacks or extensions.
 func (j *Job) Kind() flatten.Kind { return j.options.Config.Kind }

@@ -99,20 +99,20 @@ type Double struct {
 	Bytes int64
 }
 
-// Doubled gives what the layers of a plan hold for nothing, in their order.
-// Only those that are used as they are can.
-func (ms Modules) Doubled(plan flatten.LayerPlan) []Double {
+// Doubled returns what the layers of a plan hold for nothing, in their order.
+// Only layers that are used as packaged can.
+func (ms Modules) Doubled(plan []Resolved) []Double {
 	first := map[flatten.Ref]int{}
 	for i, l := range plan {
-		for _, r := range l.Refs {
+		for _, r := range l.Plan.Refs {
 			first[r] = i + 1
 		}
 	}
 	var doubled []Double
 	for i, l := range plan {
-		for _, r := range l.Extra {
+		for _, r := range l.Plan.Extra {
 			d := Double{Ref: r, Layer: i + 1, First: first[r], Bytes: -1}
-			for _, f := range ms[l.Refs[0]].Layer.Facts {
+			for _, f := range ms[l.Plan.Refs[0]].Layer.Facts {
 				if f.Ref == r {
 					d.Bytes = f.Length
 				}

@@ -116,10 +116,10 @@ var _ = Describe("Doubled", func() {
 		in(b, hash('2'))
 		ms := engine.Modules{a.Ref(): a, b.Ref(): b}
 		gone := flatten.Ref{ID: "gone", Version: "1"}
-		Expect(ms.Doubled(flatten.LayerPlan{
-			{Refs: []flatten.Ref{c.Ref()}},
-			{Refs: []flatten.Ref{a.Ref()}, AsIs: true, Extra: []flatten.Ref{c.Ref()}},
-			{Refs: []flatten.Ref{b.Ref()}, AsIs: true, Extra: []flatten.Ref{a.Ref(), gone}},
+		Expect(ms.Doubled([]engine.Resolved{
+			{Plan: flatten.PlannedLayer{Refs: []flatten.Ref{c.Ref()}}},
+			{Plan: flatten.PlannedLayer{Refs: []flatten.Ref{a.Ref()}, AsIs: true, Extra: []flatten.Ref{c.Ref()}}},
+			{Plan: flatten.PlannedLayer{Refs: []flatten.Ref{b.Ref()}, AsIs: true, Extra: []flatten.Ref{a.Ref(), gone}}},
 		})).To(Equal([]engine.Double{
 			{Ref: c.Ref(), Layer: 2, First: 1, Bytes: 512},
 			{Ref: a.Ref(), Layer: 3, First: 2, Bytes: -1},

@@ -20,6 +20,8 @@ type Outlook struct {
 	Kept int
 	// Previous names the previous image, "" where there is none.
 	Previous string
+	// Doubled are what the layers hold for nothing.
+	Doubled []Double
 }
 
 // IsNew reports whether the previous image lacks a layer, so that clients that
@@ -29,7 +31,7 @@ func (o Outlook) IsNew(i int) bool { return o.Layers[i].Inherited == (v1.Hash{})
 // Outlook says what a plan means, without making a layer. Below are the diffIDs
 // of what the layers will lie upon.
 func (k *Maker) Outlook(ctx context.Context, ms Modules, plan []Resolved, below []v1.Hash) (Outlook, error) {
-	o := Outlook{Layers: plan}
+	o := Outlook{Layers: plan, Doubled: ms.Doubled(plan)}
 	if k.previous != nil {
 		o.Previous = k.previous.name
 	}
