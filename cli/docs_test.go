@@ -237,6 +237,13 @@ func abridges(short, long string) bool {
 	return regexp.MustCompile(fmt.Sprintf(`^%s$`, pattern.String())).MatchString(long)
 }
 
+var _ = It("ARCHITECTURE.md names files that exist", func() {
+	for _, m := range regexp.MustCompile("`((?:builder|cli|fixtures|flatten|packager)/[^` ]+)`").FindAllStringSubmatch(readPage("ARCHITECTURE.md"), -1) {
+		_, err := os.Stat(pageFile(m[1]))
+		Expect(err).NotTo(HaveOccurred())
+	}
+})
+
 var _ = It("README.md links every page of the documentation", func() {
 	for _, page := range pages()[1:] {
 		Expect(readPage("README.md")).To(ContainSubstring("](" + page + ")"))
