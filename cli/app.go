@@ -104,6 +104,7 @@ func (r *run) app() *cli.App {
 		Name:                      "laminate",
 		HelpName:                  "laminate",
 		Usage:                     "package Cloud Native Buildpacks into fewer image layers",
+		UsageText:                 appExamples,
 		Version:                   version(),
 		HideVersion:               true,
 		HideHelpCommand:           true,
@@ -115,20 +116,21 @@ func (r *run) app() *cli.App {
 		Commands: []*cli.Command{
 			r.packageCommand(flatten.Buildpack, "package", "package a buildpack"),
 			{
-				Name: "buildpack", Aliases: []string{"buildpacks"}, Usage: "commands for buildpacks, as pack users know them", HideHelpCommand: true,
+				Name: "buildpack", Aliases: []string{"buildpacks"}, Usage: "commands for buildpacks, as pack users know them", UsageText: "laminate buildpack package java.cnb --config package.toml", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Buildpack, "package", "package a buildpack")},
 			},
 			{
-				Name: "builder", Aliases: []string{"builders"}, Usage: "commands for builders", HideHelpCommand: true,
+				Name: "builder", Aliases: []string{"builders"}, Usage: "commands for builders", UsageText: builderGroupExamples, HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.builderCommand("create"), r.historyCommand(), r.simulateCommand()},
 			},
 			r.cacheCommand(),
 			{
-				Name: "extension", Aliases: []string{"extensions"}, Usage: "commands for image extensions", HideHelpCommand: true,
+				Name: "extension", Aliases: []string{"extensions"}, Usage: "commands for image extensions", UsageText: extensionExamples, HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
 			r.completionCommand(),
 			r.configCommand(),
+			r.docsCommand(),
 			r.versionCommand(),
 			r.helpCommand(),
 			formerly("create-builder", r.builderCommand("create-builder")),

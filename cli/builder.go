@@ -16,54 +16,46 @@ import (
 	"laminate/packager/engine"
 )
 
-const builderDescription = `builder.toml is what pack reads. DEST, and every source in builder.toml, are
-written as for "laminate package".
+const builderDescription = `builder.toml is the one that pack reads. DEST, and the sources in builder.toml, are written as for "laminate package".
 
 --flatten says which buildpacks share a layer:
 
-   --flatten, --flatten=composites   each composite one layer with what it alone
-                                     brings, what several bring one layer more
-                                     for each such set; top-level components
-                                     keep a layer each
-   --flatten=REF,REF,...             these share a layer, as with pack; may be
+   --flatten, --flatten=composites   one layer for each composite, with what
+                                     only it brings; one more for each set of
+                                     composites that share buildpacks; one for
+                                     each top-level component
+   --flatten=REF,REF,...             these share a layer, as in pack; may be
                                      repeated
    --flatten=all                     one layer for all
    --flatten=auto                    as many layers as --max-layers allows, so
-                                     that who has the previous image, and later
-                                     this one, pulls the fewest bytes: layers of
-                                     the previous image stay, in their order,
-                                     what changed lies above them, and what
-                                     changes together lies together
-   --flatten=as-packaged             layers stay as the sources have them
-   --flatten=none                    one buildpack per layer, as without it
+                                     that clients that have the previous image
+                                     pull the fewest bytes: its layers stay, in
+                                     their order; what changed lies above them,
+                                     and what changes together lies together
+   --flatten=as-packaged             layers stay as they are in the sources
+   --flatten=none                    one buildpack per layer, the default
 
-REF,... may stand beside any of the others: it is asked for whatever else holds.
-The previous image is what a registry or OCI layout has at DEST; where DEST is a
-new tag or something else, --previous names it.
+--flatten=REF,... may be combined with any of the others, and takes precedence. The previous image is the one in a registry or OCI layout at DEST; if DEST is a new tag or something else, name it with --previous.
 
-A builder may have as many layers as platforms can still build with: 125 less
-those that a build itself puts on top, 6, or 7 with system buildpacks.
+A builder may have as many layers as platforms can still build with: 125 less those that a build adds, 6, or 7 with system buildpacks.
 
-Without [lifecycle] in builder.toml, the builder gets lifecycle ` + config.DefaultLifecycle + `. A
-version is fetched as a release archive from GitHub, or from the address in
-LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are filled in.
+Without [lifecycle] in builder.toml, the builder has lifecycle ` + config.DefaultLifecycle + `. A version is downloaded from the GitHub releases, or from the URL in LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are replaced.
 
-Standard output has one line for each output: its digest (the image ID where a
-Docker daemon or docker-archive holds it), a tab, and where it is.`
+Standard output has a line for each output: its digest (the image ID in a Docker daemon or docker-archive), a tab, and the destination.`
 
 func (r *run) builderCommand(name string) *cli.Command {
 	layers := new(builderFlatten)
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "builder.toml to read, `FILE`"},
-		&cli.GenericFlag{Name: "flatten", Value: layers, DefaultText: "none", Usage: "which buildpacks share a layer, `WHICH`; see above; may be repeated"},
-		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
-		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI`, whatever builder.toml says"},
-		&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"R"}, Usage: "do nothing: no buildpack registry is read", Hidden: true},
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the builder.toml `FILE`"},
+		&cli.GenericFlag{Name: "flatten", Value: layers, DefaultText: "none", Usage: "let the buildpacks `WHICH` share a layer, see above; may be repeated"},
+		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "let each of the buildpacks `REF,...` keep its own layer; may be repeated"},
+		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI` instead of what builder.toml names"},
+		&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"R"}, Usage: "accepted, and has no effect", Hidden: true},
 		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks"},
-		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "leave the run images unseen, as a closed network needs"},
+		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "do not look at the run images, for air-gapped networks"},
 	}
 	return &cli.Command{
-		Name: name, Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, HideHelpCommand: true,
+		Name: name, Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, UsageText: builderExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
 		Action: func(c *cli.Context) error {
 			b := &builderRun{output: output{run: r, c: c}, layers: layers}
@@ -153,7 +145,7 @@ func (f *builderFlatten) Set(s string) error {
 		return nil
 	}
 	if f.mode != "" && f.mode != mode {
-		return fmt.Errorf("--flatten=%s is there already", f.mode)
+		return fmt.Errorf("the mode is %s already; leave one of the two out", f.mode)
 	}
 	f.mode = mode
 	return nil

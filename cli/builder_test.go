@@ -159,12 +159,12 @@ var _ = Describe("builder create", func() {
 		Entry("a value of --flatten after a space", `misplaced value "composites"; write it behind an equals sign: --flatten=composites`, "-c", "builder.toml", "--flatten", "composites", "oci:out"),
 		Entry("a list without versions", `misplaced value "acme/a,acme/b"; write it behind an equals sign: --flatten=acme/a,acme/b`, "-c", "builder.toml", "--flatten", "acme/a,acme/b", "oci:out"),
 		Entry("a list and no DEST", "2 problems:\n   misplaced value \"acme/a@1\"; write it behind an equals sign: --flatten=acme/a@1\n   DEST is missing; name where to write, as in out.cnb or docker://REF", "-c", "builder.toml", "--flatten", "acme/a@1"),
-		Entry("two modes", `invalid value "all" for --flatten; --flatten=composites is there already`, "-c", "builder.toml", "--flatten", "--flatten=all", "oci:out"),
+		Entry("two modes", `invalid value "all" for --flatten; the mode is composites already; leave one of the two out`, "-c", "builder.toml", "--flatten", "--flatten=all", "oci:out"),
 		Entry("no layers", "invalid --max-layers 0; write a number from 1 to 125, which is what container engines load", "-c", "builder.toml", "--max-layers", "0", "oci:out"),
 	)
 
 	It("names the default lifecycle in its help", func() {
-		Expect(laminate("builder", "create", "--help").stdout).To(ContainSubstring("the builder gets lifecycle 0.21.0"))
+		Expect(laminate("builder", "create", "--help").stdout).To(ContainSubstring("the builder has lifecycle 0.21.0"))
 	})
 
 	It("fails for a ref that means nothing, with what is near it", func() {

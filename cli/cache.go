@@ -18,33 +18,28 @@ import (
 	"laminate/packager/scratch"
 )
 
-const cacheDescription = `The cache keeps between runs what need not be made or fetched twice. It is in
-LAMINATE_CACHE_DIR, or else in laminate below the user's cache directory, and
-holds at most 10 GB: what was used least recently goes first. Everything in it
-is verified when it is read, and it may be removed at any time, also while
-others use it. Where it cannot be used, a run does without, and says so.
---no-cache makes a run do without in the first place.`
+const cacheDescription = `The cache keeps what was built or downloaded for later runs. It is the directory LAMINATE_CACHE_DIR, or else laminate in the user's cache directory, and holds at most 10 GB: least recently used entries are removed first. Entries are verified when they are read. The cache may be removed at any time, also while other runs use it. A run that cannot use it goes on without it, with a warning. --no-cache disables it for a run.`
 
 // cacheCommand is "cache".
 func (r *run) cacheCommand() *cli.Command {
 	command := func(name, usage string, do func(context.Context) error) *cli.Command {
 		return &cli.Command{
-			Name: name, Usage: usage, Description: cacheDescription, HideHelpCommand: true, Flags: commonFlags(),
+			Name: name, Usage: usage, Description: cacheDescription, UsageText: "laminate cache " + name, HideHelpCommand: true, Flags: commonFlags(),
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
-					return wrongUse(c, "no argument is expected, and there is %q", c.Args().First())
+					return wrongUse(c, "unexpected argument %q", clip(c.Args().First()))
 				}
 				return do(c.Context)
 			},
 		}
 	}
 	return &cli.Command{
-		Name: "cache", Usage: "look at the cache, or empty it", Description: cacheDescription, HideHelpCommand: true,
+		Name: "cache", Usage: "inspect or clean the cache", Description: cacheDescription, UsageText: cacheExamples, HideHelpCommand: true,
 		Subcommands: []*cli.Command{
 			command("info", "print where the cache is and what it holds", func(ctx context.Context) error {
 				return r.withCache(ctx, r.printCache)
 			}),
-			command("clean", "remove everything from the cache, and what killed runs have left", func(ctx context.Context) error {
+			command("clean", "empty the cache, and remove what killed runs left", func(ctx context.Context) error {
 				return errors.Join(r.withCache(ctx, r.cleanCache), r.cleanTemp())
 			}),
 		},

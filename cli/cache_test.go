@@ -155,7 +155,7 @@ var _ = Describe("the cache", func() {
 
 	It("takes no arguments", func() {
 		r := laminateIn(vars, "cache", "clean", "all")
-		Expect(r).To(Equal(result{code: 2, stderr: "laminate: no argument is expected, and there is \"all\"\nSee: laminate cache clean --help\n"}))
+		Expect(r).To(Equal(result{code: 2, stderr: "laminate: unexpected argument \"all\"\nSee: laminate cache clean --help\n"}))
 		Expect(laminateIn(vars, "cache", "cleen").stderr).To(ContainSubstring("did you mean clean?"))
 		Expect(laminateIn(vars, "cache", "--help").stdout).To(ContainSubstring("LAMINATE_CACHE_DIR"))
 	})

@@ -42,7 +42,7 @@ var completionScripts = map[string]string{"bash": bashCompletion, "zsh": zshComp
 
 func (r *run) completionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "completion", Usage: "print a completion script for a shell", ArgsUsage: "bash|zsh|fish", HideHelpCommand: true, Flags: commonFlags(),
+		Name: "completion", Usage: "print a completion script for a shell", ArgsUsage: "bash|zsh|fish", UsageText: completionExamples, HideHelpCommand: true, Flags: commonFlags(),
 		Description: `The script completes commands, flags, their values, and DEST. To load it in every
 new shell:
 

@@ -3,7 +3,10 @@ package cli
 import (
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"laminate/packager/progress"
 )
@@ -34,3 +37,14 @@ func VersionLine(info *debug.BuildInfo) string { return buildOf(info).String() }
 
 // JSONDocuments are the types of what --output json prints.
 func JSONDocuments() []any { return []any{planJSON{}, resultJSON{}, buildInfo{}} }
+
+// CommandPaths are all commands, hidden ones included: "" is laminate itself.
+func CommandPaths() []string { return commandPaths("", (&run{}).app().Commands) }
+
+func commandPaths(path string, commands []*cli.Command) []string {
+	paths := []string{path}
+	for _, c := range commands {
+		paths = append(paths, commandPaths(strings.TrimSpace(path+" "+c.Name), c.Subcommands)...)
+	}
+	return paths
+}

@@ -12,19 +12,19 @@ import (
 func outputFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
-		&cli.BoolFlag{Name: "publish", Usage: "write to a registry, where DEST is a plain REF"},
+		&cli.BoolFlag{Name: "publish", Usage: "write to a registry if DEST is a plain REF"},
 		&cli.StringSliceFlag{Name: "tag", Usage: "write the image to `REF` as well; may be repeated"},
-		&cli.BoolFlag{Name: "append-image-name-suffix", Usage: "in a registry, tag the image of each of several targets as well: DEST's tag with -os-arch[-variant] behind it"},
-		&cli.StringFlag{Name: "digest-file", Usage: "write the digest of the output to `FILE`, once the output is there"},
+		&cli.BoolFlag{Name: "append-image-name-suffix", Usage: "with several targets in a registry, also tag each image: DEST's tag followed by -os-arch[-variant]"},
+		&cli.StringFlag{Name: "digest-file", Usage: "write the digest of the output to `FILE` once the output is complete"},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "add the label `KEY=VALUE` to the image; may be repeated"},
 		&cli.StringFlag{Name: "compression", Value: "gzip", Usage: "compress layers with `NAME`, gzip or zstd"},
-		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; without it oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker elsewhere"},
-		&cli.StringFlag{Name: "on-conflict", Usage: "where sources have different contents of one buildpack, `USE` that of the first or the last of them, as pack does, and warn; without it they are an error"},
-		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for what TOML files list, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull images `WHEN` they are read from it: always, if-not-present or never"},
-		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
-		&cli.IntFlag{Name: "max-layers", Usage: "fail where the image would have more layers than `N`; with auto, plan for so many"},
-		&cli.StringFlag{Name: "previous", Usage: "do not build the layers again that the image `REF` has, by default what a registry or OCI layout has at DEST; none for none"},
-		&cli.BoolFlag{Name: "no-cache", Usage: "neither use nor fill the cache; see: laminate cache --help"},
+		&cli.StringFlag{Name: "media-types", Usage: "write manifests with `TYPES`, oci or docker; by default oci for packages in a registry, for zstd, in OCI layouts, and over an OCI build image, and docker otherwise"},
+		&cli.StringFlag{Name: "on-conflict", Usage: "if sources have different contents for one buildpack, `USE` the first or the last of them (last is what pack does), and warn; by default that is an error"},
+		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for images in TOML files, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull the images that are read from it `WHEN`: always, if-not-present or never"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "allow plain HTTP for the registry `HOST`; may be repeated"},
+		&cli.IntFlag{Name: "max-layers", Usage: "fail if the image would have more than `N` layers; with auto, plan for N layers"},
+		&cli.StringFlag{Name: "previous", Usage: "reuse the layers of the image `REF`, by default of what a registry or OCI layout has at DEST; none disables that"},
+		&cli.BoolFlag{Name: "no-cache", Usage: "neither read nor fill the cache; see: laminate cache --help"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print the plan, and write nothing"},
 		outputFlag("text, or json for the plan of a dry run and for what was written"),
 	}
@@ -35,9 +35,9 @@ func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print every step"},
-		&cli.BoolFlag{Name: "force-color", Usage: "print colours where standard error is no terminal, too"},
-		&cli.BoolFlag{Name: "no-color", Usage: "print no colours (nor with NO_COLOR set)"},
-		&cli.BoolFlag{Name: "timestamps", Usage: "do nothing: lines have no time", Hidden: true},
+		&cli.BoolFlag{Name: "force-color", Usage: "print colours even if standard error is not a terminal"},
+		&cli.BoolFlag{Name: "no-color", Usage: "print no colours; so does NO_COLOR in the environment"},
+		&cli.BoolFlag{Name: "timestamps", Usage: "accepted, and has no effect", Hidden: true},
 		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
 	}
 }

@@ -63,7 +63,7 @@ func (u *ui) tellWithoutEffect(c *cli.Context) {
 // configCommand is "config", of which scripts need "config experimental true".
 func (r *run) configCommand() *cli.Command {
 	experimental := &cli.Command{
-		Name: "experimental", Usage: "do nothing: laminate has no experimental features to enable", ArgsUsage: "[true|false]", HideHelpCommand: true,
+		Name: "experimental", Usage: "accepted, and has no effect", ArgsUsage: "[true|false]", UsageText: configExamples, HideHelpCommand: true,
 		Flags: commonFlags(),
 		Action: func(c *cli.Context) error {
 			if args := c.Args().Slice(); len(args) > 1 || len(args) == 1 && args[0] != "true" && args[0] != "false" {
@@ -77,13 +77,13 @@ func (r *run) configCommand() *cli.Command {
 			return nil
 		},
 	}
-	return &cli.Command{Name: "config", Usage: "nothing: laminate has no settings", Hidden: true, HideHelpCommand: true, Subcommands: []*cli.Command{experimental}}
+	return &cli.Command{Name: "config", Usage: "accepted, and has no effect", UsageText: configExamples, Hidden: true, HideHelpCommand: true, Subcommands: []*cli.Command{experimental}}
 }
 
 // helpCommand is "help": what --help prints.
 func (r *run) helpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "help", Usage: "print the help of a command", ArgsUsage: "[COMMAND]", HideHelpCommand: true, Flags: commonFlags(),
+		Name: "help", Usage: "print the help of a command", ArgsUsage: "[COMMAND]", UsageText: helpExamples, HideHelpCommand: true, Flags: commonFlags(),
 		Action: func(c *cli.Context) error {
 			return r.app().RunContext(c.Context, slices.Concat([]string{"laminate"}, c.Args().Slice(), []string{"--help"}))
 		},

@@ -5,20 +5,27 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/urfave/cli/v2"
 )
 
-// helpTemplate is the help of a command. Each flag takes two lines: how it is
-// written, and what it does.
+// helpWidth is how many columns a line of help has at most.
+const helpWidth = 80
+
+// helpTemplate is the help of a command. Each flag takes two lines or more: how
+// it is written, and what it does. UsageText holds the examples.
 const helpTemplate = `{{.HelpName}} - {{.Usage}}
 
 Usage:
    {{.HelpName}}{{if .VisibleCommands}} COMMAND{{end}} [FLAGS]{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
 {{if .Description}}
-{{.Description}}
+{{paragraphs .Description}}
 {{end}}{{if .VisibleCommands}}
 Commands:
 {{range .VisibleCommands}}   {{printf "%-11s" .Name}} {{.Usage}}
+{{end}}{{end}}{{if .UsageText}}
+Examples:
+{{range lines .UsageText}}   {{.}}
 {{end}}{{end}}
 Flags, before or after the arguments:
 {{range .VisibleFlags}}{{flag .}}{{end}}`
@@ -26,7 +33,7 @@ Flags, before or after the arguments:
 func init() {
 	print := cli.HelpPrinterCustom
 	cli.HelpPrinterCustom = func(w io.Writer, template string, data any, funcs map[string]any) {
-		all := map[string]any{"flag": describeFlag}
+		all := map[string]any{"flag": describeFlag, "paragraphs": wrapParagraphs, "lines": func(s string) []string { return strings.Split(s, "\n") }}
 		for name, f := range funcs {
 			all[name] = f
 		}
@@ -37,26 +44,65 @@ func init() {
 
 // describeFlag writes a flag for the help text.
 func describeFlag(f cli.Flag) string {
-	var spelled []string
+	spelled, usage := flagText(f)
+	return "   " + spelled + "\n" + wrap(usage, "        ", helpWidth) + "\n"
+}
+
+// flagText returns how a flag is written, with its value, and what it does.
+func flagText(f cli.Flag) (spelled, usage string) {
+	var names []string
 	for _, n := range f.Names() {
-		spelled = append([]string{dashes(n)}, spelled...)
+		names = append([]string{dashes(n)}, names...)
 	}
+	spelled = strings.Join(names, ", ")
 	doc, ok := f.(cli.DocGenerationFlag)
 	if !ok {
-		return ""
+		return spelled, ""
 	}
 	value, usage := placeholder(doc.GetUsage())
-	line := "   " + strings.Join(spelled, ", ")
 	if g, ok := f.(*cli.GenericFlag); ok && !needsValue(g) {
-		line += "[=" + value + "]"
+		spelled += "[=" + value + "]"
 	} else if doc.TakesValue() {
-		line += " " + value
+		spelled += " " + value
 	}
 	if text := doc.GetDefaultText(); text != "" && doc.TakesValue() && text != `""` && text != "0" {
 		usage += fmt.Sprintf(" (default: %s)", strings.Trim(text, `"`))
 	}
-	return line + "\n        " + usage + "\n"
+	return spelled, usage
 }
+
+// wrap breaks a text into lines of at most so many columns, if its words allow.
+func wrap(text, indent string, width int) string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = indent + word
+		case runewidth.StringWidth(line)+1+runewidth.StringWidth(word) > width:
+			lines = append(lines, line)
+			line = indent + word
+		default:
+			line += " " + word
+		}
+	}
+	return strings.Join(append(lines, line), "\n")
+}
+
+// wrapParagraphs wraps a text that is divided by empty lines. A part that is
+// indented stays as it is.
+func wrapParagraphs(text string) string {
+	parts := strings.Split(text, "\n\n")
+	for i, p := range parts {
+		if !isIndented(p) {
+			parts[i] = wrap(p, "", helpWidth)
+		}
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+// isIndented reports whether a part of a text is to be printed as it is.
+func isIndented(part string) bool { return strings.HasPrefix(part, " ") }
 
 func dashes(name string) string {
 	if len(name) == 1 {

@@ -22,36 +22,25 @@ import (
 // maxJobs keeps a slip of the finger from being taken for an attack.
 const maxJobs = 64
 
-const historyDescription = `It reads the builder's releases from a registry: the tags of REPO that are
-versions (1.2.3 or v1.2.3, with or without -rc.1 and the like; X.Y where there
-is no X.Y.Z), and of each image the manifest and the labels, no layer. It prints
-what "laminate builder simulate" reads: which buildpacks each release has, in
-which layers, and how large they are.
+const historyDescription = `It reads a builder's releases from a registry: the tags of REPO that are versions (1.2.3 or v1.2.3, with or without a suffix such as -rc.1; X.Y if there is no X.Y.Z), and of each image the manifest and the labels, but no layer. It prints the file that "laminate builder simulate" reads: which buildpacks each release has, in which layers, and their sizes.
 
-Images that are no builders for the platform, and builders whose labels make no
-sense, are left out with a warning; "left_out" in the output's notes names them.
+Images that are not builders for the platform, and builders with invalid labels, are skipped with a warning; "left_out" in the notes of the output names them.
 
-With --file the history is written to FILE, gzipped where its name ends in .gz.
-Releases that FILE has are not read again: tags are taken never to move. It is
-written anew every now and then, so that a run that ends before its time can be
-repeated and goes on from there. --since and --last say what is read; what FILE
-has besides stays.
+With --file the history is written to FILE, gzipped if its name ends in .gz. Releases that are in FILE are not read again: tags are expected never to move. FILE is saved from time to time, so that a run that was interrupted can be repeated and resumes from there. --since and --last limit what is read; other releases in FILE stay.
 
---since takes a version, or a date (2025-01-31): then releases are read down
-from the newest version, up to one that was made before. Many builders do not
-say when they were made.`
+--since takes a version, or a date (2025-01-31). With a date, releases are read from the newest version down to the first that was created before. Many builders have no creation date.`
 
 func (r *run) historyCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "file", Usage: "write to `FILE`, and read only what it does not have yet"},
-		&cli.StringFlag{Name: "since", Usage: "leave out what is older than `VERSION|DATE`"},
-		&cli.IntFlag{Name: "last", Usage: "leave out all but the last `N` versions"},
+		&cli.StringFlag{Name: "file", Usage: "write to `FILE`, and read only releases that are not in it"},
+		&cli.StringFlag{Name: "since", Usage: "skip releases older than `VERSION|DATE`"},
+		&cli.IntFlag{Name: "last", Usage: "read only the last `N` versions"},
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Value: "linux/amd64", Usage: "read the images for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`"},
-		&cli.IntFlag{Name: "jobs", Value: collect.DefaultJobs, Usage: "read `N` images at once"},
-		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak to the registry `HOST` also without TLS; may be repeated"},
+		&cli.IntFlag{Name: "jobs", Value: collect.DefaultJobs, Usage: "read `N` images at a time"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "allow plain HTTP for the registry `HOST`; may be repeated"},
 	}
 	return &cli.Command{
-		Name: "history", Usage: "read a builder's releases from a registry", ArgsUsage: "REPO", Description: historyDescription, HideHelpCommand: true,
+		Name: "history", Usage: "read a builder's releases from a registry", ArgsUsage: "REPO", Description: historyDescription, UsageText: historyExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, commonFlags()),
 		Action: func(c *cli.Context) error {
 			return (&historyRun{output: output{run: r, c: c}}).do()

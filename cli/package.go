@@ -23,7 +23,7 @@ import (
 
 const packageDescription = `DEST is one of
 
-   FILE.cnb             a file, as pack and laminate take it
+   FILE.cnb             a file that pack and laminate read
    oci:DIR[:TAG]        an OCI layout
    oci-archive:FILE     a tar file of one
    docker-archive:FILE  a file as "docker save" writes it
@@ -31,43 +31,39 @@ const packageDescription = `DEST is one of
    docker-daemon:REF    the Docker daemon
    REF                  the Docker daemon, or with --publish a registry
 
-and every source, in package.toml or behind --path, may be any of these too, or
-a directory, a .tgz, .tar or .zip archive of one, or the http(s):// address of a
-file. A package may be flattened already; every buildpack in it is usable.
+Sources, in package.toml and --path, take any of these forms, or a directory, a .tgz, .tar or .zip archive of one, or an http(s):// URL of a file. They may be flattened packages; every buildpack in them is usable.
 
---flatten-layers takes the order of the package apart: each composite that it
-names gets one layer, with all that this composite alone brings; what several of
-them bring gets one layer more for each such set; components that it names, and
-the package's own buildpack.toml, keep a layer each. In a builder such layers are
-what RFC 0123 describes; in a buildpackage they are common practice, but the
-distribution spec has one buildpack per layer.
+--flatten-layers groups buildpacks by the order of the package. Each composite that the order names has one layer, with all buildpacks that only this composite brings. Buildpacks that several composites bring have one layer more for each such set of composites. Components that the order names, and the package's own buildpack.toml, keep a layer each. In a builder, RFC 0123 sanctions such layers; in a buildpackage they are common practice, but the distribution spec has one buildpack per layer.
 
-Standard output has one line for each output: its digest (the image ID where a
-Docker daemon or docker-archive holds it), a tab, and where it is.`
+Standard output has a line for each output: its digest (the image ID in a Docker daemon or docker-archive), a tab, and the destination.`
 
 // packageCommand is "package": the same for buildpacks and for extensions,
 // which are never flattened and have no dependencies.
 func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command {
 	mode := new(flattenMode)
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "package.toml to read, `FILE`; without it ./package.toml is, or where there is none, the buildpack in ."},
-		&cli.StringFlag{Name: "path", Aliases: []string{"p"}, Usage: "buildpack to package, `DIR` or any other source, without a package.toml"},
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the package.toml `FILE`; by default ./package.toml, or without one, the buildpack in ."},
+		&cli.StringFlag{Name: "path", Aliases: []string{"p"}, Usage: "package the buildpack in `DIR`, or in any other source, without a package.toml"},
 	}
 	if kind == flatten.Buildpack {
 		flags = append(flags,
-			&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"r"}, Usage: "do nothing: no buildpack registry is read", Hidden: true},
+			&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"r"}, Usage: "accepted, and has no effect", Hidden: true},
 			&cli.GenericFlag{Name: "flatten-layers", Value: mode, DefaultText: "none",
-				Usage: "put buildpacks together in layers; `MODE` is composites (what a bare flag means), all, auto (what changes together, within --max-layers, or 119; layers of the previous image stay), as-packaged (as the sources have them) or none"},
-			&cli.BoolFlag{Name: "flatten", Usage: "pack's name for --flatten-layers=all"},
-			&cli.StringSliceFlag{Name: "flatten-group", Usage: "these share a layer, `REF,...`; may be repeated. A REF is id@version, an id, or a glob on it such as acme/*"},
-			&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "these keep a layer of their own, `REF,...`; may be repeated"},
+				Usage: "group buildpacks into layers by `MODE`: composites (the default of a bare flag), all, auto (buildpacks that change together, within --max-layers or 119 layers; layers of the previous image stay), as-packaged (as in the sources) or none"},
+			&cli.BoolFlag{Name: "flatten", Usage: "the same as --flatten-layers=all, as in pack"},
+			&cli.StringSliceFlag{Name: "flatten-group", Usage: "let the buildpacks `REF,...` share a layer; may be repeated. A REF is id@version, an id, or a glob such as acme/*"},
+			&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "let each of the buildpacks `REF,...` keep its own layer; may be repeated"},
 		)
 	}
 	flags = append(flags,
-		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`FORMAT` of the output, image or file; without it DEST tells"},
+		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "write an output of `FORMAT`, image or file; by default DEST decides"},
 	)
+	examples := packageExamples
+	if kind == flatten.Extension {
+		examples = extensionExamples
+	}
 	return &cli.Command{
-		Name: name, Usage: usage, ArgsUsage: "DEST", Description: packageDescription,
+		Name: name, Usage: usage, ArgsUsage: "DEST", Description: packageDescription, UsageText: examples,
 		UseShortOptionHandling: false, HideHelpCommand: true,
 		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
 		Action: func(c *cli.Context) error {

@@ -33,10 +33,7 @@ var renderings = map[string]func(io.Writer, *simulate.Result) error{
 
 func simulateDescription() string {
 	var s strings.Builder
-	s.WriteString(`It replays the releases of a builder, and tells how many bytes somebody pulls
-who follows them: compressed ones, of the buildpacks' layers. Every release is
-planned knowing no later one. FILE is what "laminate builder history" prints,
-gzipped or not.
+	s.WriteString(`It replays the releases of a builder under several layer plans, and prints how many bytes a client pulls that follows them: compressed bytes of the buildpacks' layers. Each release is planned without knowing later ones. FILE is what "laminate builder history" prints, gzipped or not.
 
 The plans:
 
@@ -55,21 +52,20 @@ The plans:
 		s.WriteString("\n")
 	}
 	s.WriteString(`
---output svg draws the mean over the number of layers: where the curve grows
-flat, more layers gain little.`)
+--output svg draws the mean over the number of layers: where the curve is flat, more layers gain little.`)
 	return s.String()
 }
 
 func (r *run) simulateCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "history", Usage: "replay the releases in `FILE`"},
-		&cli.StringSliceFlag{Name: "buildpack-layers", DefaultText: strings.Join(defaultBudgets, ","), Usage: "let the buildpacks take at most `K` layers; may be repeated"},
+		&cli.StringSliceFlag{Name: "buildpack-layers", DefaultText: strings.Join(defaultBudgets, ","), Usage: "allow at most `K` layers for buildpacks; may be repeated"},
 		&cli.StringSliceFlag{Name: "plan", DefaultText: strings.Join(defaultPlans, ","), Usage: "simulate the plan `NAME`, see above; may be repeated"},
-		&cli.StringFlag{Name: "from", Usage: "count from release `VERSION` on; earlier ones are history"},
-		&cli.StringFlag{Name: "output", Value: "text", Usage: "print `FORMAT`: text, json, markdown or svg"},
+		&cli.StringFlag{Name: "from", Usage: "count from release `VERSION` on; earlier ones are only known to the plans"},
+		&cli.StringFlag{Name: "output", Value: "text", Usage: "print results as `FORMAT`: text, json, markdown or svg"},
 	}
 	return &cli.Command{
-		Name: "simulate", Usage: "replay a builder's releases under layer plans", Description: simulateDescription(), HideHelpCommand: true,
+		Name: "simulate", Usage: "replay a builder's releases under layer plans", Description: simulateDescription(), UsageText: simulateExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, commonFlags()),
 		Action: func(c *cli.Context) error {
 			return (&simulateRun{output: output{run: r, c: c}}).do()

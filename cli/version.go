@@ -68,8 +68,8 @@ func (b buildInfo) String() string {
 // versionCommand is "version", which is what --version prints, too.
 func (r *run) versionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "version", Usage: "print laminate's version", HideHelpCommand: true,
-		Description: "It prints the version, the commit that laminate was built from, the version of Go,\nand the platform.",
+		Name: "version", Usage: "print laminate's version", UsageText: versionExamples, HideHelpCommand: true,
+		Description: "It prints the version of laminate, the commit that it was built from, the version of Go, and the platform.",
 		Flags:       append([]cli.Flag{outputFlag("text or json")}, commonFlags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -1,0 +1,49 @@
+package cli
+
+// The examples of each command, a line each.
+const (
+	appExamples = `laminate package docker://ghcr.io/acme/java:1.2.3 --flatten-layers
+laminate builder create acme/builder --config builder.toml --flatten=auto
+laminate help builder create`
+
+	packageExamples = `laminate package java.cnb
+laminate package java.cnb --config package.toml --flatten-layers
+laminate package docker://ghcr.io/acme/java:1.2.3 --path ./java
+laminate package oci:out --flatten-layers=all --dry-run`
+
+	extensionExamples = `laminate extension package curl.cnb --path ./curl
+laminate extension package docker://ghcr.io/acme/curl:1.0.0`
+
+	builderExamples = `laminate builder create acme/builder --config builder.toml
+laminate builder create docker://acme/builder -c builder.toml --flatten=auto
+laminate builder create oci:out -c builder.toml --flatten=all --dry-run`
+
+	builderGroupExamples = `laminate builder create acme/builder --config builder.toml
+laminate builder history acme/builder --file history.json.gz
+laminate builder simulate --history history.json.gz`
+
+	historyExamples = `laminate builder history ghcr.io/acme/builder --last 20
+laminate builder history acme/builder --file history.json.gz`
+
+	simulateExamples = `laminate builder simulate --history history.json.gz
+laminate builder simulate --history history.json.gz --plan auto
+laminate builder simulate --history history.json.gz --output svg > curve.svg`
+
+	cacheExamples = `laminate cache info
+laminate cache clean`
+
+	completionExamples = `laminate completion bash > /etc/bash_completion.d/laminate
+laminate completion zsh > ~/.zfunc/_laminate
+laminate completion fish > ~/.config/fish/completions/laminate.fish`
+
+	versionExamples = `laminate version
+laminate version --output json`
+
+	helpExamples = `laminate help package
+laminate help builder create`
+
+	docsExamples = `laminate docs man > laminate.1
+laminate docs markdown > docs/reference.md`
+
+	configExamples = `laminate config experimental true`
+)
