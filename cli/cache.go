@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 
@@ -162,7 +163,10 @@ func (r *run) cacheDir() string {
 	if dir := r.env("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "laminate")
 	}
-	if home := r.env("HOME"); home != "" {
+	if dir := r.env("LocalAppData"); runtime.GOOS == "windows" && dir != "" {
+		return filepath.Join(dir, "laminate")
+	}
+	if home := r.home(); home != "" {
 		return filepath.Join(home, ".cache", "laminate")
 	}
 	return ""

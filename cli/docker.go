@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -24,10 +25,18 @@ func (r *run) dockerConfig() string {
 	if dir := r.env("DOCKER_CONFIG"); dir != "" {
 		return dir
 	}
-	if home := r.env("HOME"); home != "" {
+	if home := r.home(); home != "" {
 		return filepath.Join(home, ".docker")
 	}
 	return ""
+}
+
+// home is the user's home directory, or "".
+func (r *run) home() string {
+	if runtime.GOOS == "windows" {
+		return r.env("USERPROFILE")
+	}
+	return r.env("HOME")
 }
 
 // dockerDaemon says where the Docker daemon is.
@@ -41,7 +50,7 @@ func (r *run) dockerDaemon() daemon.Options {
 // openKeychain returns where the credentials of registries are found.
 func (r *run) openKeychain(warn func(string)) *registry.DockerKeychain {
 	userConfig := r.env("XDG_CONFIG_HOME")
-	if home := r.env("HOME"); userConfig == "" && home != "" {
+	if home := r.home(); userConfig == "" && home != "" {
 		userConfig = filepath.Join(home, ".config")
 	}
 	r.keychain = &registry.DockerKeychain{

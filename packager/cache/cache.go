@@ -38,9 +38,9 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"laminate/packager/filesys"
 	"laminate/packager/scratch"
 )
 
@@ -214,7 +214,7 @@ func (c *Cache) readEntry(name string) (entry, time.Time, error) {
 // must not make anybody wait.
 func (c *Cache) open(name string) (*os.File, fs.FileInfo, error) {
 	c.dropLinks(name)
-	f, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := c.root.OpenFile(name, os.O_RDONLY|filesys.NoWait, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"laminate/packager/filesys"
 )
 
 // maxLinks is how many symbolic links are followed to the cache directory.
@@ -94,7 +96,13 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 // checkAbove checks every directory on the path to dir that exists, and returns
 // the path without symbolic links. Links are followed one by one, as the
 // system does it: a .. leads out of the directory that a link before it points to.
+//
+// Paths with a volume are those of Windows, where owners are not known: what
+// lies above is not checked.
 func checkAbove(dir string) (string, error) {
+	if filepath.VolumeName(dir) != "" {
+		return dir, nil
+	}
 	at, rest, links := "", append([]string{""}, levelsOf(dir)...), 0
 	for len(rest) > 0 {
 		next := filepath.Join("/", at, rest[0])
@@ -156,7 +164,7 @@ const errForeign = notOwn("it belongs to another user")
 // own is set, root's directories are refused as well.
 func checkLevel(info fs.FileInfo, own bool) error {
 	mode := info.Mode()
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	owner, ok := filesys.OwnerOf(info)
 	switch {
 	case mode&fs.ModeSymlink != 0 && own:
 		return errors.New("it is a symbolic link; remove it")
@@ -166,13 +174,13 @@ func checkLevel(info fs.FileInfo, own bool) error {
 		return syscall.ENOTDIR
 	case !ok:
 		return nil
-	case !isTrusted(info), own && int(stat.Uid) != os.Geteuid():
+	case !isTrusted(info), own && owner.UID != os.Geteuid():
 		return errForeign
 	case mode&fs.ModeSticky != 0 && !own:
 		return nil // a user can rename only files of its own there
 	case mode.Perm()&0o002 != 0:
 		return notOwn("every user can write to it")
-	case mode.Perm()&0o020 != 0 && !isPrivateGroup(stat.Gid):
+	case mode.Perm()&0o020 != 0 && !isPrivateGroup(owner.GID):
 		return notOwn("its group can write to it")
 	}
 	return nil
@@ -182,17 +190,21 @@ func checkLevel(info fs.FileInfo, own bool) error {
 // owner of the root directory, which is another number where user namespaces
 // map root so. That user could do anything here.
 func isTrusted(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Uid == 0 || int(stat.Uid) == os.Geteuid() {
+	owner, ok := filesys.OwnerOf(info)
+	if !ok || owner.UID == 0 || owner.UID == os.Geteuid() {
 		return true
 	}
-	var top syscall.Stat_t
-	return syscall.Stat("/", &top) == nil && top.Uid == stat.Uid
+	top, err := os.Stat("/")
+	if err != nil {
+		return false
+	}
+	ofTop, ok := filesys.OwnerOf(top)
+	return ok && ofTop.UID == owner.UID
 }
 
 // isPrivateGroup reports whether a group is root's, or this user's own: where a
 // file mode mask of 002 is usual, that group has no other members.
-func isPrivateGroup(gid uint32) bool { return gid == 0 || int(gid) == os.Getegid() }
+func isPrivateGroup(gid int) bool { return gid == 0 || gid == os.Getegid() }
 
 // dropLinks removes the symbolic links at a name and at the levels above it: the
 // cache makes none, and follows none.

@@ -9,7 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
+
+	"laminate/packager/filesys"
 )
 
 // NotRegularError says that something is not a regular file. As the error of
@@ -73,7 +74,7 @@ func OpenIn(dir, path string) (_ *os.File, err error) {
 
 // flags keep a named pipe from blocking, and a terminal from becoming the
 // process's own.
-const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
+const flags = os.O_RDONLY | filesys.NoWait | filesys.NoTerminal
 
 // checked closes a file that is not a regular one.
 func checked(f *os.File, err error) (*os.File, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"unicode"
@@ -178,7 +179,7 @@ func refuse(s string) error {
 		return errors.New("a buildpack cannot be taken from a builder that is not known here; write its image, as docker://REF")
 	case strings.HasPrefix(s, "urn:"):
 		return fmt.Errorf("URNs are not supported; write %s", forms)
-	case windowsPath.MatchString(s):
+	case runtime.GOOS != "windows" && windowsPath.MatchString(s):
 		return errors.New("paths of Windows are not supported; write a path with slashes, on this machine")
 	}
 	return nil

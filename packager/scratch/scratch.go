@@ -28,6 +28,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"laminate/packager/filesys"
 )
 
 // Prefix is what the names of scratch directories begin with.
@@ -131,8 +133,12 @@ func Claim(in Place, key string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if flock(f) == taken || !isStill(in, name, f) {
+	state := lock(f)
+	if state == taken || !isStill(in, name, f) {
 		return nil, f.Close()
+	}
+	if state == unsure {
+		return &Dir{Name: name, in: in}, f.Close()
 	}
 	return &Dir{Name: name, in: in, lock: f}, nil
 }
@@ -166,7 +172,7 @@ const (
 
 // asDirectory opens a directory and nothing else: what has taken its place may be
 // a named pipe, which blocks whoever opens it, or lead elsewhere.
-const asDirectory = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+const asDirectory = os.O_RDONLY | filesys.OnlyDirectory | filesys.NoFollow | filesys.NoWait
 
 // acquire locks a directory, unless another process holds it. The file, which
 // may be nil, holds the lock until it is closed.
@@ -178,28 +184,29 @@ func acquire(in Place, name string) (*os.File, state) {
 	case err != nil:
 		return nil, unsure
 	}
-	if isNetwork(f) {
-		return f, unsure
+	state := unsure
+	if !isNetwork(f) {
+		state = lock(f)
 	}
-	state := flock(f)
+	if state == unsure {
+		_ = f.Close() // it holds nothing
+		return nil, unsure
+	}
 	if state == held && !isStill(in, name, f) {
 		state = taken
 	}
 	return f, state
 }
 
-// flock locks an open directory, unless another process holds it.
-func flock(f *os.File) state {
-	for {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-		case err == nil:
-			return held
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			return taken
-		case !errors.Is(err, syscall.EINTR):
-			return unsure
-		}
+// lock locks an open directory, unless another process holds it.
+func lock(f *os.File) state {
+	switch locked, err := filesys.TryLock(f); {
+	case err != nil:
+		return unsure
+	case locked:
+		return held
 	}
+	return taken
 }
 
 // isStill reports whether a name is still that of an open directory.
@@ -261,8 +268,8 @@ func abandoned(root *os.Root) (names []string) {
 }
 
 func isOwn(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	owner, ok := filesys.OwnerOf(info)
+	return ok && owner.UID == os.Geteuid()
 }
 
 func sizeBelow(root *os.Root, name string) (bytes int64) {

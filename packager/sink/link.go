@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"laminate/packager/filesys"
 )
 
 // linkOrWrite makes the file of a blob in the scratch directory, to be placed at
@@ -62,8 +63,8 @@ func isPrivate(path string) bool {
 	if err != nil || info.Mode().Perm()&0o022 != 0 || info.Mode()&fs.ModeSymlink != 0 {
 		return false
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	owner, ok := filesys.OwnerOf(info)
+	return ok && owner.UID == os.Geteuid()
 }
 
 // isOne reports whether two names are those of one regular file.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"laminate/packager/filesys"
 	"laminate/packager/progress"
 	"laminate/packager/scratch"
 )
@@ -76,17 +77,16 @@ func wait(ctx context.Context, what string, log progress.Log, try func() (unlock
 	}
 }
 
-// tryLock locks a directory, unless another process holds it.
+// tryLock locks a directory, unless another process holds it, or there are no
+// locks.
 func tryLock(f *os.File) (bool, error) {
-	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
-	case err == nil, errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOSYS),
-		errors.Is(err, syscall.EBADF), errors.Is(err, syscall.EINVAL):
-		return true, nil
-	case errors.Is(err, syscall.EWOULDBLOCK), errors.Is(err, syscall.EINTR):
-		return false, nil
-	default:
-		return false, err
+	locked, err := filesys.TryLock(f)
+	for _, none := range []error{errors.ErrUnsupported, syscall.ENOLCK, syscall.EBADF, syscall.EINVAL} {
+		if errors.Is(err, none) {
+			return true, nil
+		}
 	}
+	return locked, err
 }
 
 // isAt reports whether an open directory still has its name: the process that

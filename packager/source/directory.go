@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"laminate/flatten/layer"
+	"laminate/packager/filesys"
 	"laminate/packager/localfile"
 	"laminate/packager/stream"
 )
@@ -67,21 +68,19 @@ func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, 
 
 // listed describes one file of a directory, but for its path below the root.
 func listed(file string, info fs.FileInfo) (layer.File, error) {
-	f := layer.File{Mode: info.Mode()}
+	f := layer.File{Mode: filesys.Mode(info)}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		link, err := os.Readlink(file)
 		if err != nil {
 			return f, changed(err)
 		}
-		f.Link = link
+		f.Link = filepath.ToSlash(link)
 	case info.Mode().IsRegular():
 		f.Size = info.Size()
 		o := original{path: file, info: info}
 		f.Open = func() (io.ReadCloser, error) { return o.open(0, info.Size()) }
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
-			f.Same = fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
-		}
+		f.Same = filesys.SharedBy(info)
 	}
 	return f, nil
 }
@@ -121,7 +120,7 @@ func listOriginal(file string) (original, error) {
 func (o original) open(offset, length int64) (io.ReadCloser, error) {
 	// Not to follow a link that took the file's place, not to wait for the
 	// other end of a fifo that did.
-	f, err := os.OpenFile(o.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(o.path, os.O_RDONLY|filesys.NoFollow|filesys.NoWait, 0)
 	if err != nil {
 		if errors.Is(err, syscall.ELOOP) {
 			return nil, errChanged

@@ -1,0 +1,60 @@
+//go:build unix
+
+package filesys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// Flags of [os.OpenFile].
+const (
+	// NoWait keeps a named pipe without a writer from blocking.
+	NoWait = syscall.O_NONBLOCK
+	// NoTerminal keeps a terminal from becoming the process's own.
+	NoTerminal = syscall.O_NOCTTY
+	// NoFollow refuses a symbolic link.
+	NoFollow = syscall.O_NOFOLLOW
+	// OnlyDirectory refuses everything but a directory.
+	OnlyDirectory = syscall.O_DIRECTORY
+)
+
+// TryLock locks an open file or directory until it is closed, and reports
+// whether it has the lock, or else another process. An error says that there
+// are no locks.
+func TryLock(f *os.File) (bool, error) {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return false, nil
+		case !errors.Is(err, syscall.EINTR):
+			return false, err
+		}
+	}
+}
+
+// OwnerOf returns the owner of a file, and false where that is not known.
+func OwnerOf(info fs.FileInfo) (Owner, bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return Owner{}, false
+	}
+	return Owner{int(stat.Uid), int(stat.Gid)}, true
+}
+
+// SharedBy returns what all names of a file have in common, if it has more than
+// one, or else "".
+func SharedBy(info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
+		return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
+	}
+	return ""
+}
+
+// Mode returns the mode of a file that is packaged.
+func Mode(info fs.FileInfo) fs.FileMode { return info.Mode() }
