@@ -61,7 +61,11 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked)}
+	excluded, err := flatten.Grouping{Exclude: grouping.Exclude}.Claimed(j.Expansion, have)
+	if err != nil {
+		return err
+	}
+	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked), Excluded: len(excluded)}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
 		grouping.Mode = mode
 		other, err := flatten.Plan(j.Expansion, buildpacks.Plain(), grouping, have)
@@ -126,8 +130,9 @@ type OverBudgetError struct {
 	Fits flatten.Mode
 	// Least is how many layers it would have so, or else at the least.
 	Least int
-	// Asked is how many of the layers groups and exclusions ask for.
-	Asked int
+	// Asked is how many of the layers groups and exclusions ask for, and Excluded
+	// how many of these exclusions alone.
+	Asked, Excluded int
 }
 
 func (e *OverBudgetError) Error() string {

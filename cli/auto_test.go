@@ -63,11 +63,24 @@ var _ = Describe("--flatten=auto", func() {
 	It("fails where what is asked for leaves no room, and says what to do about it", func() {
 		r := create("oci:out", "--flatten=auto", "--flatten-exclude=acme/a,acme/b", "--max-layers", "5")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(HaveSuffix("Even with --flatten=all it would have 6. Take a build image with fewer layers, or ask for fewer than 2 with --flatten=REF,... and --flatten-exclude.\n"))
+		Expect(r.stderr).To(HaveSuffix("Even with --flatten=all it would have 6. --flatten-exclude asks for 2 layers. Exclude fewer buildpacks, or use a build image with fewer layers.\n"))
 		r = laminate("package", "out.cnb", "-c", "left.toml", "--flatten-layers=auto", "--previous=none", "--flatten-exclude=acme/a,acme/left", "--max-layers", "2")
 		Expect(r.code).To(Equal(1))
 		Expect(r.stderr).To(HavePrefix("laminate: the image would have 3 layers, and at most 2 are allowed. The plan:\n"))
-		Expect(r.stderr).To(HaveSuffix("Fewer layers: larger groups, or fewer exclusions.\n"))
+		Expect(r.stderr).To(HaveSuffix("\n--flatten-exclude asks for 2 layers. Fewer layers: fewer exclusions, or larger groups.\n"))
+		for advice, args := range map[string][]string{
+			"--flatten-layers=auto, which keeps to --max-layers, --flatten-layers, --flatten-layers=all, or --flatten-group.": {"--max-layers", "2"},
+			"--flatten-exclude asks for 1 layer in every mode. Fewer layers: fewer exclusions, --flatten":                     {"--flatten-exclude", "acme/a", "--max-layers", "2"},
+			"Fewer layers: larger groups.\n": {"--flatten-layers=auto", "--flatten-group", "acme/a", "--flatten-group", "acme/left", "--max-layers", "2"},
+		} {
+			r = laminate(append([]string{"package", "out.cnb", "-c", "left.toml", "--previous=none"}, args...)...)
+			Expect(r.code).To(Equal(1))
+			Expect(r.stderr).To(ContainSubstring(advice), "%v", args)
+		}
+		r = create("oci:out", "--flatten=auto", "--flatten=acme/a", "--flatten-exclude=acme/b", "--max-layers", "5")
+		Expect(r.stderr).To(ContainSubstring("--flatten=REF,... asks for 1 layer, and --flatten-exclude for 1 more. Exclude fewer buildpacks, or use fewer groups, "))
+		r = create("oci:out", "--flatten=auto", "--flatten=acme/a", "--flatten=acme/b", "--max-layers", "5")
+		Expect(r.stderr).To(HaveSuffix("--flatten=REF,... asks for 2 layers. Use fewer groups, or a build image with fewer layers.\n"))
 		Expect("out").NotTo(BeADirectory())
 	})
 

@@ -13,7 +13,7 @@ import (
 	"laminate/packager/engine"
 )
 
-// bugError is an error of ours, told so that somebody can mend it.
+// bugError is a bug in laminate, with what a report of it needs.
 type bugError struct {
 	err  error
 	plan func(io.Writer) error // prints it
@@ -30,7 +30,7 @@ func (e *bugError) Error() string {
 
 func (e *bugError) Unwrap() error { return e.err }
 
-// explain gives the text of an error, and what helps with it.
+// explain returns the text of an error, and what helps with it.
 func explain(err error) string {
 	var many *packager.TooManyLayersError
 	if errors.As(err, &many) {
@@ -39,10 +39,7 @@ func explain(err error) string {
 		if err := printLayers(&s, many.Plan, engine.Outlook{}); err != nil {
 			fmt.Fprintln(&s, err)
 		}
-		if many.Mode == flatten.All {
-			return s.String() + "Fewer layers: larger groups, or fewer exclusions."
-		}
-		return s.String() + "Fewer layers: --flatten-layers=auto, which keeps to --max-layers, --flatten-layers, --flatten-layers=all, or --flatten-group."
+		return s.String() + adviseOnLayers(many)
 	}
 	var over *builder.OverBudgetError
 	if errors.As(err, &over) {
@@ -62,11 +59,41 @@ func explain(err error) string {
 	return fmt.Sprintf("%d problems:\n   %s", all, strings.Join(lines, "\n   "))
 }
 
+// adviseOnLayers returns what makes a package have fewer layers.
+func adviseOnLayers(e *packager.TooManyLayersError) string {
+	fromModes := "--flatten-layers=auto, which keeps to --max-layers, --flatten-layers, --flatten-layers=all, or --flatten-group"
+	if e.Excluded == 0 && e.Mode == flatten.All {
+		return "Fewer layers: larger groups."
+	}
+	if e.Excluded == 0 {
+		return "Fewer layers: " + fromModes + "."
+	}
+	asked := fmt.Sprintf("--flatten-exclude asks for %s", count(e.Excluded, "layer"))
+	if e.Mode == flatten.All || e.Excluded >= e.Max {
+		return asked + ". Fewer layers: fewer exclusions, or larger groups."
+	}
+	return asked + " in every mode. Fewer layers: fewer exclusions, " + fromModes + "."
+}
+
+// adviseOnAsked returns what a builder may ask for less of.
+func adviseOnAsked(e *builder.OverBudgetError) string {
+	groups := e.Asked - e.Excluded
+	switch {
+	case e.Asked == 0:
+		return "Use a build image with fewer layers."
+	case groups <= 0:
+		return fmt.Sprintf("--flatten-exclude asks for %s. Exclude fewer buildpacks, or use a build image with fewer layers.", count(e.Asked, "layer"))
+	case e.Excluded == 0:
+		return fmt.Sprintf("--flatten=REF,... asks for %s. Use fewer groups, or a build image with fewer layers.", count(e.Asked, "layer"))
+	}
+	return fmt.Sprintf("--flatten=REF,... asks for %s, and --flatten-exclude for %d more. Exclude fewer buildpacks, or use fewer groups, or a build image with fewer layers.", count(groups, "layer"), e.Excluded)
+}
+
 // mostProblems is how many problems a message lists.
 const mostProblems = 20
 
-// linesOf gives the errors that were joined, each on a line of its own whatever
-// somebody else wrote into it.
+// linesOf returns the errors that were joined, each on one line: messages of
+// other programs may have several.
 func linesOf(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
 		var lines []string
@@ -92,7 +119,7 @@ func distinct(lines []string) []string {
 	return kept
 }
 
-// explainBudget tells of a builder with too many layers, and what would help.
+// explainBudget describes a builder with too many layers, and what would help.
 func explainBudget(e *builder.OverBudgetError) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%v:\n", e)
@@ -100,11 +127,7 @@ func explainBudget(e *builder.OverBudgetError) string {
 		fmt.Fprintln(&s, err)
 	}
 	if e.Fits == "" {
-		fewer := "Take a build image with fewer layers."
-		if e.Asked > 0 {
-			fewer = fmt.Sprintf("Take a build image with fewer layers, or ask for fewer than %d with --flatten=REF,... and --flatten-exclude.", e.Asked)
-		}
-		return s.String() + fmt.Sprintf("Even with --flatten=%s it would have %d. ", flatten.All, e.Least) + fewer
+		return s.String() + fmt.Sprintf("Even with --flatten=%s it would have %d. ", flatten.All, e.Least) + adviseOnAsked(e)
 	}
 	return s.String() + fmt.Sprintf("With --flatten=%s it would have %d, and --flatten=%s keeps to %d.", e.Fits, e.Least, flatten.Auto, e.Layers.Budget)
 }

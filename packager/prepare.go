@@ -148,7 +148,11 @@ func (j *Job) plan(ctx context.Context, packed [][]flatten.Ref) error {
 	if j.MaxLayers == 0 || len(j.Plan) <= j.MaxLayers {
 		return nil
 	}
-	return &TooManyLayersError{Plan: j.Plan, Max: j.MaxLayers, Mode: grouping.Mode}
+	excluded, err := flatten.Grouping{Exclude: grouping.Exclude}.Claimed(j.Expansion, flatten.Existing{Packed: packed})
+	if err != nil {
+		return err
+	}
+	return &TooManyLayersError{Plan: j.Plan, Max: j.MaxLayers, Mode: grouping.Mode, Excluded: len(excluded)}
 }
 
 // Outlook says what the plan means for clients that have the previous image.
@@ -167,6 +171,8 @@ type TooManyLayersError struct {
 	// Mode is the one of the plan: All where there is no room for what an
 	// automatic plan would add to the layers that are asked for.
 	Mode flatten.Mode
+	// Excluded is how many of the layers exclusions ask for.
+	Excluded int
 }
 
 func (e *TooManyLayersError) Error() string {
