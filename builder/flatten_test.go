@@ -197,9 +197,9 @@ var _ = Describe("refs that were asked for", func() {
 		Expect(b.fails(b.toml(buildpacks("acme_node@1.0.0", "acme_npm@2.0.0"), order("acme/node", "acme/npm")), c)).To(MatchError(want))
 	},
 		Entry("in a group", group("acme/nod", "acme/npm"), `unknown buildpack "acme/nod"; did you mean acme/node@1.0.0 or acme/npm@2.0.0?`),
-		Entry("in what is kept apart", exclude("zzz"), `unknown buildpack "zzz"; it is none of acme/node@1.0.0, acme/npm@2.0.0`),
+		Entry("in an exclusion", exclude("zzz"), `unknown buildpack "zzz"; name one of acme/node@1.0.0, acme/npm@2.0.0`),
 		Entry("in two groups at once", func() change {
 			return func(o *builder.Options) { group("acme/npm")(o); group("acme/npm", "acme/node")(o) }
-		}(), "buildpack acme/npm@2.0.0 cannot be in two layers: group 1 and group 2"),
+		}(), "conflicting layers for buildpack acme/npm@2.0.0: group 1 and group 2"),
 	)
 })

@@ -262,6 +262,6 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 	It("may name composites whose orders are whole only", func() {
 		b := newBench()
 		b.Composite("acme/left@1", "acme/gone@1")
-		Expect(b.message(b.fails(b.toml(buildpacks("acme_left@1"), order("acme/left"))))).To(Equal("acme_left@1/buildpack.toml:9: buildpack acme/gone@1 is not there: no source provides it"))
+		Expect(b.message(b.fails(b.toml(buildpacks("acme_left@1"), order("acme/left"))))).To(Equal("acme_left@1/buildpack.toml:9: missing buildpack acme/gone@1; no source provides it"))
 	})
 })

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
@@ -170,11 +169,11 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	message := err.Error()
 	if name, unknown := strings.CutPrefix(message, "flag provided but not defined: "); unknown {
 		name = strings.TrimLeft(name, "-")
-		return wrongUse(c, "unknown flag %s%s", clip(dashes(name)), nearFlags(c, name))
+		return wrongUse(c, "unknown flag %s%s", flatten.Clip(dashes(name)), nearFlags(c, name))
 	}
 	if value, is := strings.CutPrefix(message, `invalid boolean value "`); is && hasFlag(c, "flatten-layers") && strings.Contains(message, " for -flatten: ") {
 		value, _, _ = strings.Cut(value, `" for -flatten: `)
-		return wrongUse(c, "invalid value %q for --flatten; it takes none here: write --flatten-layers=%s", clip(value), clip(value))
+		return wrongUse(c, "invalid value %q for --flatten; it takes none here: write --flatten-layers=%s", flatten.Clip(value), flatten.Clip(value))
 	}
 	for _, e := range flagErrors {
 		message = e.theirs.ReplaceAllString(message, e.ours)
@@ -210,9 +209,6 @@ func didYouMean(word string, names []string, prefix string) string {
 	return "; did you mean " + flatten.AnyOf(near) + "?"
 }
 
-// clip shortens what a message repeats of the command line.
-func clip(s string) string { return runewidth.Truncate(s, 60, "…") }
-
 // noCommand answers a command that needs another one behind it.
 func noCommand(c *cli.Context) error {
 	if !c.Args().Present() {
@@ -224,5 +220,5 @@ func noCommand(c *cli.Context) error {
 			names = append(names, sub.Name)
 		}
 	}
-	return wrongUse(c, "%s", unknownCommand(strings.TrimSpace(commandPath(c)), clip(c.Args().First()), names))
+	return wrongUse(c, "%s", unknownCommand(strings.TrimSpace(commandPath(c)), flatten.Clip(c.Args().First()), names))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"laminate/flatten"
 	"laminate/packager/cache"
 	"laminate/packager/scratch"
 )
@@ -28,7 +29,7 @@ func (r *run) cacheCommand() *cli.Command {
 			Name: name, Usage: usage, Description: cacheDescription, UsageText: "laminate cache " + name, HideHelpCommand: true, Flags: commonFlags(),
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
-					return wrongUse(c, "unexpected argument %q", clip(c.Args().First()))
+					return wrongUse(c, "unexpected argument %q", flatten.Clip(c.Args().First()))
 				}
 				return do(c.Context)
 			},

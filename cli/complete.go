@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/builder/simulate"
+	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/engine"
 	"laminate/packager/mediatype"
@@ -52,7 +53,7 @@ new shell:
 		Action: func(c *cli.Context) error {
 			script := completionScripts[c.Args().First()]
 			if c.Args().Len() != 1 || script == "" {
-				return wrongUse(c, "invalid shell %q; write bash, zsh or fish", clip(strings.Join(c.Args().Slice(), " ")))
+				return wrongUse(c, "invalid shell %q; write bash, zsh or fish", flatten.Clip(strings.Join(c.Args().Slice(), " ")))
 			}
 			return standardOutput(write(r.stdout, script))
 		},
@@ -84,7 +85,7 @@ func (r *run) complete(words []string) error {
 	answer := completionOf(r.app(), words)
 	var s strings.Builder
 	for _, c := range answer.candidates {
-		fmt.Fprintf(&s, "%s\t%s\n", c.value, clip(c.about))
+		fmt.Fprintf(&s, "%s\t%s\n", c.value, flatten.Clip(c.about))
 	}
 	return standardOutput(write(r.stdout, s.String()+answer.directive+"\n"))
 }

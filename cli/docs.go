@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"laminate/flatten"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -17,7 +19,7 @@ func (r *run) docsCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			render := map[string]func(*cli.App) string{"man": manPage, "markdown": referencePage}[c.Args().First()]
 			if c.Args().Len() != 1 || render == nil {
-				return wrongUse(c, "invalid format %q; write man or markdown", clip(strings.Join(c.Args().Slice(), " ")))
+				return wrongUse(c, "invalid format %q; write man or markdown", flatten.Clip(strings.Join(c.Args().Slice(), " ")))
 			}
 			return standardOutput(write(r.stdout, render(r.app())))
 		},

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"laminate/flatten"
 )
 
 // What scripts that were written for pack may say, and what laminate answers.
@@ -67,7 +69,7 @@ func (r *run) configCommand() *cli.Command {
 		Flags: commonFlags(),
 		Action: func(c *cli.Context) error {
 			if args := c.Args().Slice(); len(args) > 1 || len(args) == 1 && args[0] != "true" && args[0] != "false" {
-				return wrongUse(c, "invalid value %q; write true or false", clip(strings.Join(args, " ")))
+				return wrongUse(c, "invalid value %q; write true or false", flatten.Clip(strings.Join(args, " ")))
 			}
 			s := r.begin(c)
 			defer s.end()

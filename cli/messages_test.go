@@ -42,7 +42,7 @@ var _ = DescribeTable("a mistake on the command line is told in one sentence wit
 	Entry("a longer one, cut to 60 columns", 2, "unknown command \""+strings.Repeat("x", 59)+"…\"", strings.Repeat("x", 61)),
 	Entry("a longer flag", 2, "unknown flag --"+strings.Repeat("x", 57)+"…", "package", "o.cnb", "--"+strings.Repeat("x", 59)),
 	Entry("a longer argument", 2, "2 arguments (o.cnb, "+strings.Repeat("x", 59)+"…); write one DEST, and --tag for further names of the image", "package", "o.cnb", strings.Repeat("x", 61)),
-	Entry("a longer REF", 1, `unknown buildpack "`+strings.Repeat("x", 59)+`…"; it is none of samples/hello-universe@0.0.1, samples/hello-world@0.0.1 and 5 more`, "package", "o.cnb", "--flatten-group", strings.Repeat("x", 61)),
+	Entry("a longer REF", 1, `unknown buildpack "`+strings.Repeat("x", 59)+`…"; name one of samples/hello-universe@0.0.1, samples/hello-world@0.0.1 and 5 more`, "package", "o.cnb", "--flatten-group", strings.Repeat("x", 61)),
 )
 
 var _ = It("a hundred mistakes are told by the first twenty and a count", func() {

@@ -71,7 +71,7 @@ func (o *output) wrongCount(args []string) error {
 				flag = "flatten-group"
 			}
 		}
-		err := fmt.Errorf("misplaced value %q; write it behind an equals sign: --%s=%s", clip(l.value), flag, clip(l.value))
+		err := fmt.Errorf("misplaced value %q; write it behind an equals sign: --%s=%s", flatten.Clip(l.value), flag, flatten.Clip(l.value))
 		if len(args) == 1 {
 			err = errors.Join(err, missing)
 		}
@@ -85,7 +85,7 @@ func (o *output) wrongCount(args []string) error {
 	}
 	var short []string
 	for _, a := range args {
-		short = append(short, clip(a))
+		short = append(short, flatten.Clip(a))
 	}
 	return fmt.Errorf("%d arguments (%s); write one DEST, and --tag for further names of the image", len(args), strings.Join(short, ", "))
 }

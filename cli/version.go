@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"laminate/flatten"
 )
 
 // version is that of the module, as the build recorded it.
@@ -73,7 +75,7 @@ func (r *run) versionCommand() *cli.Command {
 		Flags:       append([]cli.Flag{outputFlag("text or json")}, commonFlags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return wrongUse(c, "unexpected argument %q", clip(c.Args().First()))
+				return wrongUse(c, "unexpected argument %q", flatten.Clip(c.Args().First()))
 			}
 			asJSON, err := wantsJSON(c)
 			if err != nil {
@@ -127,7 +129,7 @@ func wantsJSON(c *cli.Context) (bool, error) {
 	case "json":
 		return true, nil
 	default:
-		return false, fmt.Errorf("invalid value %q for --output; write text or json", clip(format))
+		return false, fmt.Errorf("invalid value %q for --output; write text or json", flatten.Clip(format))
 	}
 }
 

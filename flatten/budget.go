@@ -1,16 +1,15 @@
 package flatten
 
 const (
-	// EngineLimit is how many layers Docker's engine loads.
+	// EngineLimit is the most layers that Docker's engine loads.
 	EngineLimit = 125
-	// buildLayers is how many a platform stacks on a builder for one build: 4
-	// for directories, stack, run image and environment, 1 for another order,
-	// 1 for a buildpack added; and 1 more to rewrite system.toml.
+	// buildLayers is how many layers a platform adds to a builder for one build: 4 for directories,
+	// stack, run image and environment, 1 for a changed order, 1 for an added buildpack.
+	// systemLayer is 1 more, to rewrite system.toml.
 	buildLayers, systemLayer = 6, 1
 )
 
-// Budget is how many layers a builder may have so that platforms can still
-// build with it.
+// Budget returns the most layers that a builder may have so that platforms can still build with it.
 func Budget(withSystemBuildpacks bool) int {
 	if withSystemBuildpacks {
 		return EngineLimit - buildLayers - systemLayer

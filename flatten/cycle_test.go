@@ -48,7 +48,7 @@ var _ = DescribeTable("an order of very many entries takes what its size warrant
 	// In a complete graph half of the entries lead back, one of which is shown.
 	Expect(problems).To(HaveLen(1))
 	Expect(problems[0].In).To(Equal(r("b1@1")))
-	Expect(problems[0].Message).To(Equal(fmt.Sprintf("order goes in a circle: b0@1 -> b1@1 -> b0@1; other entries that close a cycle: %d", edges/2-1)))
+	Expect(problems[0].Message).To(Equal(fmt.Sprintf("cycle in order: b0@1 -> b1@1 -> b0@1; other entries that close a cycle: %d", edges/2-1)))
 },
 	Entry("in cycles", true),
 	Entry("without a cycle", false),

@@ -1,7 +1,7 @@
 package flatten
 
-// Module is what a buildpack.toml or extension.toml says of itself, or what
-// the layers label of an image repeats of it.
+// Module is the content of a buildpack.toml or extension.toml, or the part of it that the layers
+// label of an image repeats.
 type Module struct {
 	Kind    Kind
 	API     string // Buildpack API version, "0.10"
@@ -11,15 +11,14 @@ type Module struct {
 	Order   Order // only composites have one
 }
 
-// Ref is the module's identity.
+// Ref returns the module's identity.
 func (m Module) Ref() Ref { return Ref{ID: m.Info.ID, Version: m.Info.Version} }
 
-// IsComposite tells whether the module is an order of others.
+// IsComposite reports whether the module is an order of other modules.
 func (m Module) IsComposite() bool { return len(m.Order) > 0 }
 
-// Info is the [buildpack] or [extension] table of a descriptor, and with
-// "stacks" beside it the buildpackage metadata label (buildpack spec,
-// "buildpack.toml"; distribution spec, "Labels").
+// Info is the [buildpack] or [extension] table of a descriptor. With "stacks", it is the
+// buildpackage metadata label (buildpack spec, "buildpack.toml"; distribution spec, "Labels").
 type Info struct {
 	ID          string    `toml:"id" json:"id,omitempty"`
 	Name        string    `toml:"name" json:"name,omitempty"`
@@ -61,10 +60,10 @@ type Entry struct {
 	Optional bool     `toml:"optional,omitempty" json:"optional,omitempty"`
 }
 
-// Ref is what the entry names. Its version is empty where none is written.
+// Ref returns the ref that the entry names. Its version is empty if the entry has none.
 func (e Entry) Ref() Ref { return Ref{ID: e.ID, Version: e.Version} }
 
-// Entries gives the order's entries, group by group, as they are written.
+// Entries returns the entries of all groups, in order.
 func (o Order) Entries() []Entry {
 	var all []Entry
 	for _, g := range o {

@@ -47,7 +47,7 @@ func ExamplePlan() {
 	// [acme/node@2 acme/engine@5] composite acme/node@2
 	// [acme/npm@7] shared by acme/node@2, acme/web@3
 	// [acme/web@3] composite acme/web@3
-	// [acme/httpd@2] kept apart
+	// [acme/httpd@2] excluded
 	// [acme/ca@1] top-level component
 	// [acme/all@1] root
 }

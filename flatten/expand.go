@@ -6,35 +6,33 @@ import (
 	"strings"
 )
 
-// Expansion is an order tree walked down to every composite and component in
-// it. (Not what the spec calls resolving an order: that is detection.)
+// Expansion is the result of walking an order tree down to every composite and component in it.
+// (The spec uses "resolve" for detection, which is something else.)
 type Expansion struct {
 	// Root is the package's own ref; zero for a builder.
 	Root Ref
-	// Refs are all that the tree holds, the root first, each once, in the
-	// order in which a walk from the top meets them.
+	// Refs are all refs of the tree, each once, the root first, in the order of a depth-first walk.
 	Refs []Ref
-	// TopLevel are the refs that the root's order names, or that the builder
-	// takes for its main buildpacks, each once.
+	// TopLevel are the refs that the root's order names, or the main buildpacks of a builder, each
+	// once.
 	TopLevel []Ref
-	// Owners is the owner set of each ref but the root: the top-level refs
-	// through which it is reached, in the order of TopLevel. A top-level
-	// component is owned by itself alone. Refs with the same owner set share one
-	// slice, which is not to be changed.
+	// Owners is the owner set of each ref but the root: the top-level refs through which it is
+	// reached, in the order of TopLevel. A top-level component is owned by itself alone. Refs with
+	// the same owner set share one slice; callers must not modify it.
 	Owners map[Ref][]Ref
 }
 
-// Problem is what is wrong with an order entry, or with a root.
+// Problem is an error or a warning about an order entry, or about a root.
 type Problem struct {
-	// In is the composite whose order has the fault, Entry the position in
-	// In's order, counted over all of its groups; -1 where it is In itself.
+	// In is the composite whose order has the problem. Entry is the index of the entry, counted
+	// over all groups of the order; -1 if the problem is In itself.
 	In      Ref
 	Entry   int
 	Message string
 	Warning bool
 }
 
-// Modules are the modules at hand, by ref.
+// Modules are the available modules, by ref.
 type Modules map[Ref]Module
 
 // Finder finds modules by the entries of orders.
@@ -55,9 +53,8 @@ func (ms Modules) Finder() Finder {
 	return f
 }
 
-// Find returns the modules that the entry may mean: the one with its version,
-// or where it has none, every version of the id, sorted. The slice is not to be
-// changed.
+// Find returns the modules that match the entry: the one with its version or, if the entry has no
+// version, every version of the id, sorted. Callers must not modify the slice.
 func (f Finder) Find(e Entry) []Ref {
 	if e.Version == "" {
 		return f.versions[e.ID]
@@ -68,10 +65,9 @@ func (f Finder) Find(e Entry) []Ref {
 	return nil
 }
 
-// Expand walks the order of the root, which must be among the modules, down to
-// every module below it. It reports all problems at once: entries that name what
-// is not there or what is there in several versions, and one of the cycles; the
-// expansion is whole only if none of them is more than a warning.
+// Expand walks the order of the root, which must be among the modules, down to every module below
+// it. It reports all problems at once: missing and ambiguous entries, and one of the cycles. The
+// expansion is complete only if all problems are warnings.
 func (ms Modules) Expand(root Ref) (Expansion, []Problem) {
 	w := newWalk(ms)
 	e := Expansion{Root: root, Refs: []Ref{root}}
@@ -81,7 +77,7 @@ func (ms Modules) Expand(root Ref) (Expansion, []Problem) {
 	return e, w.problems
 }
 
-// ExpandAll walks down from several top-level refs, as a builder has them.
+// ExpandAll is Expand for several top-level refs, as in a builder.
 func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Problem) {
 	w := newWalk(ms)
 	e := Expansion{}
@@ -91,7 +87,7 @@ func (ms Modules) ExpandAll(topLevel []Ref) (Expansion, []Problem) {
 	return e, w.problems
 }
 
-// distinct returns the refs in their order, each once.
+// distinct returns the refs without duplicates, in their order.
 func distinct(refs []Ref) []Ref {
 	var once []Ref
 	seen := map[Ref]bool{}
@@ -104,22 +100,22 @@ func distinct(refs []Ref) []Ref {
 	return once
 }
 
-// walk is a descent through orders.
+// walk is the state of a walk through orders.
 type walk struct {
 	Finder
 	visited  map[Ref]bool
-	reached  []Ref         // as down comes to them
-	left     []Ref         // as down is done with them: each after all below it
+	reached  []Ref         // parents before children
+	left     []Ref         // children before parents
 	named    map[Ref][]Ref // results of entries
 	problems []Problem
 	reported map[Problem]bool
 
-	// Of the search for cycles: how deep a ref is in the path, from 1; done
-	// where all below it was searched.
+	// depth belongs to the search for cycles: the position of a ref in path, from 1, or done once
+	// everything below the ref was searched.
 	depth map[Ref]int
 	path  []Ref
 	cycle Problem // the first
-	more  int     // entries that close another cycle
+	more  int     // how many entries close another cycle
 }
 
 const done = -1
@@ -140,9 +136,8 @@ func (w *walk) down(r Ref) {
 	w.left = append(w.left, r)
 }
 
-// search looks for cycles below the refs, at every entry once, and reports the
-// first with the number of entries that close others. In a cycle owner sets
-// mean nothing.
+// search looks for cycles below the refs. It visits every entry once, and reports the first cycle
+// with the number of entries that close others. Owner sets are undefined in a cycle.
 func (w *walk) search(refs []Ref) {
 	for _, r := range refs {
 		w.searchBelow(r)
@@ -175,14 +170,14 @@ func (w *walk) searchBelow(r Ref) {
 			w.more++
 		default:
 			closing[child] = true
-			w.cycle = Problem{In: r, Entry: w.entryOf(r, child), Message: "order goes in a circle: " + circle(w.path[at-1:])}
+			w.cycle = Problem{In: r, Entry: w.entryOf(r, child), Message: "cycle in order: " + circle(w.path[at-1:])}
 		}
 	}
 	w.path = w.path[:len(w.path)-1]
 	w.depth[r] = done
 }
 
-// entryOf returns the position of the entry in the order of r that means child.
+// entryOf returns the index of the entry in the order of r that matches child.
 func (w *walk) entryOf(r, child Ref) int {
 	return slices.IndexFunc(w.modules[r].Order.Entries(), func(e Entry) bool {
 		found := w.Find(e)
@@ -190,7 +185,7 @@ func (w *walk) entryOf(r, child Ref) int {
 	})
 }
 
-// circle writes the refs of a cycle, those in the middle of a long one left out.
+// circle formats the refs of a cycle; it abbreviates long ones.
 func circle(refs []Ref) string {
 	const most = 20
 	first := refs[0].String()
@@ -208,8 +203,8 @@ func (w *walk) report(p Problem) {
 	w.problems = append(w.problems, p)
 }
 
-// entries gives the modules that the order of r names, in order, leaving out
-// those that it reports as missing or ambiguous.
+// entries returns the modules that the order of r names, in order. It reports missing and ambiguous
+// entries, and leaves them out.
 func (w *walk) entries(r Ref) []Ref {
 	if known, ok := w.named[r]; ok {
 		return known
@@ -228,24 +223,24 @@ func (w *walk) entries(r Ref) []Ref {
 	return refs
 }
 
-// judge says what is wrong with an entry for which these modules were found.
+// judge returns the problem with an entry that matches the found modules, or "".
 func (w *walk) judge(e Entry, found []Ref) (message string, warning bool) {
 	switch {
 	case len(found) > 1:
-		return fmt.Sprintf("buildpack %s is there in %d versions (%s), and the entry names none", e.ID, len(found), versions(found)), false
+		return fmt.Sprintf("buildpack %s is ambiguous: found %s; name one", e.ID, versions(found)), false
 	case len(found) == 1 && e.Version == "":
-		return fmt.Sprintf("entry %s names no version; %s is taken, but lifecycles do not resolve such an entry", e.ID, found[0]), true
+		return fmt.Sprintf("entry %s has no version; using %s, but the lifecycle does not resolve such an entry", e.ID, found[0]), true
 	case len(found) == 1 || e.ID == "":
 		return "", false
 	}
-	message = fmt.Sprintf("buildpack %s is not there", e.Ref())
+	message = fmt.Sprintf("missing buildpack %s", e.Ref())
 	if others := w.versions[e.ID]; len(others) > 0 {
-		return message + ", only " + versions(others) + " of it", false
+		return message + "; found only " + versions(others), false
 	}
-	return message + ": no source provides it", false
+	return message + "; no source provides it", false
 }
 
-// versions lists the versions of refs, the first of them where they are many.
+// versions lists the versions of refs; it abbreviates long lists.
 func versions(refs []Ref) string {
 	const most = 10
 	var vs []string

@@ -77,36 +77,36 @@ var _ = Describe("expanding", func() {
 		Expect(problems).To(Equal(want))
 	},
 		Entry("an absent buildpack", modules(composite("root@1", group("a@1", "b@1")), component("a@1")),
-			flatten.Problem{In: r("root@1"), Entry: 1, Message: "buildpack b@1 is not there: no source provides it"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "missing buildpack b@1; no source provides it"}),
 		Entry("an absent version", modules(composite("root@1", group("a@3")), component("a@2"), component("a@1")),
-			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a@3 is not there, only 1, 2 of it"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "missing buildpack a@3; found only 1, 2"}),
 		Entry("an absent one without a version", modules(composite("root@1", group("a"))),
-			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a is not there: no source provides it"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "missing buildpack a; no source provides it"}),
 		Entry("an absent one that two composites name, each", modules(composite("root@1", group("x@1"), group("y@1")), composite("x@1", group("a@1")), composite("y@1", group("a@1"))),
-			flatten.Problem{In: r("x@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"},
-			flatten.Problem{In: r("y@1"), Entry: 0, Message: "buildpack a@1 is not there: no source provides it"}),
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "missing buildpack a@1; no source provides it"},
+			flatten.Problem{In: r("y@1"), Entry: 0, Message: "missing buildpack a@1; no source provides it"}),
 		Entry("an entry without a version", modules(composite("root@1", group("b@1"), group("b@1", "a")), component("a@1"), component("b@1")),
-			flatten.Problem{In: r("root@1"), Entry: 2, Message: "entry a names no version; a@1 is taken, but lifecycles do not resolve such an entry", Warning: true}),
+			flatten.Problem{In: r("root@1"), Entry: 2, Message: "entry a has no version; using a@1, but the lifecycle does not resolve such an entry", Warning: true}),
 		Entry("an entry without a version where there are several", modules(composite("root@1", group("a")), component("a@10"), component("a@9")),
-			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a is there in 2 versions (10, 9), and the entry names none"}),
+			flatten.Problem{In: r("root@1"), Entry: 0, Message: "buildpack a is ambiguous: found 10, 9; name one"}),
 		Entry("a root that names itself", modules(composite("root@1", group("a@1", "root@1")), component("a@1")),
-			flatten.Problem{In: r("root@1"), Entry: 1, Message: "order goes in a circle: root@1 -> root@1"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "cycle in order: root@1 -> root@1"}),
 		Entry("a composite that names itself", modules(composite("root@1", group("x@1")), composite("x@1", group("a@1"), group("x@1")), component("a@1")),
-			flatten.Problem{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
+			flatten.Problem{In: r("x@1"), Entry: 1, Message: "cycle in order: x@1 -> x@1"}),
 		Entry("a circle of two", modules(composite("root@1", group("x@1")), composite("x@1", group("y@1")), composite("y@1", group("x@1"))),
-			flatten.Problem{In: r("y@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> x@1"}),
+			flatten.Problem{In: r("y@1"), Entry: 0, Message: "cycle in order: x@1 -> y@1 -> x@1"}),
 		Entry("a circle of three, without versions", modules(composite("root@1", group("x@1")), composite("x@1", group("y@1")), composite("y@1", group("z@1")), composite("z@1", group("x"))),
-			flatten.Problem{In: r("z@1"), Entry: 0, Message: "entry x names no version; x@1 is taken, but lifecycles do not resolve such an entry", Warning: true},
-			flatten.Problem{In: r("z@1"), Entry: 0, Message: "order goes in a circle: x@1 -> y@1 -> z@1 -> x@1"}),
+			flatten.Problem{In: r("z@1"), Entry: 0, Message: "entry x has no version; using x@1, but the lifecycle does not resolve such an entry", Warning: true},
+			flatten.Problem{In: r("z@1"), Entry: 0, Message: "cycle in order: x@1 -> y@1 -> z@1 -> x@1"}),
 		Entry("a circle through the root", modules(composite("root@1", group("x@1")), composite("x@1", group("root@1"))),
-			flatten.Problem{In: r("x@1"), Entry: 0, Message: "order goes in a circle: root@1 -> x@1 -> root@1"}),
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "cycle in order: root@1 -> x@1 -> root@1"}),
 		Entry("everything at once", modules(composite("root@1", group("x@1", "gone@1")), composite("x@1", group("gone@2"), group("x@1"))),
-			flatten.Problem{In: r("root@1"), Entry: 1, Message: "buildpack gone@1 is not there: no source provides it"},
-			flatten.Problem{In: r("x@1"), Entry: 0, Message: "buildpack gone@2 is not there: no source provides it"},
-			flatten.Problem{In: r("x@1"), Entry: 1, Message: "order goes in a circle: x@1 -> x@1"}),
+			flatten.Problem{In: r("root@1"), Entry: 1, Message: "missing buildpack gone@1; no source provides it"},
+			flatten.Problem{In: r("x@1"), Entry: 0, Message: "missing buildpack gone@2; no source provides it"},
+			flatten.Problem{In: r("x@1"), Entry: 1, Message: "cycle in order: x@1 -> x@1"}),
 	)
 
-	It("leaves an entry of nothing to whoever reads the descriptor", func() {
+	It("leaves an empty entry to the reader of the descriptor", func() {
 		_, problems := modules(composite("root@1", []flatten.Entry{{}})).Expand(r("root@1"))
 		Expect(problems).To(BeEmpty())
 	})
@@ -128,7 +128,7 @@ var _ = Describe("expanding", func() {
 		Expect(ms.Finder().Find(flatten.Entry{ID: "a", Version: "3"})).To(BeEmpty())
 	})
 
-	It("takes an order of very many problems without growing slow", func(ctx SpecContext) {
+	It("takes an order of very many problems in linear time", func(ctx SpecContext) {
 		m := composite("root@1")
 		for i := range 100_000 {
 			m.Order = append(m.Order, flatten.Group{Entries: group(fmt.Sprintf("gone%d@1", i))})

@@ -8,8 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Facts is what is known of a piece, one module's content as tar entries,
-// once it has been read.
+// Facts describe a piece (one module's content as tar entries) that has been read.
 type Facts struct {
 	Ref Ref
 	// ContentID is the diffID of the layer that would hold this piece alone:
@@ -19,8 +18,8 @@ type Facts struct {
 	Length int64
 }
 
-// Recipe is the digest over the content identities of what a layer holds, in
-// order. Layers of equal recipes hold equal bytes.
+// Recipe returns the digest over the content identities of a layer's pieces, in order. Layers with
+// equal recipes hold equal bytes.
 func Recipe(pieces []Facts) v1.Hash {
 	h := sha256.New()
 	for _, p := range pieces {

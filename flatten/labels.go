@@ -17,17 +17,16 @@ const (
 	// BuildpackLayersLabel and ExtensionLayersLabel hold a [LayersLabel].
 	BuildpackLayersLabel = "io.buildpacks.buildpack.layers"
 	ExtensionLayersLabel = "io.buildpacks.extension.layers"
-	// BuilderMetadataLabel holds what a builder is made of, and with what;
-	// OrderLabel and SystemLabel which buildpacks a build goes through.
+	// BuilderMetadataLabel describes the parts of a builder; OrderLabel and SystemLabel hold its
+	// orders and its system buildpacks.
 	BuilderMetadataLabel = "io.buildpacks.builder.metadata"
 	OrderLabel           = "io.buildpacks.buildpack.order"
 	SystemLabel          = "io.buildpacks.buildpack.system"
-	// RecipesLabelKey is laminate's own and holds a [RecipesLabel]. Everybody
-	// else ignores it.
+	// RecipesLabelKey is laminate's own label and holds a [RecipesLabel]. Other tools ignore it.
 	RecipesLabelKey = "laminate.layers"
 )
 
-// LayersLabelKey is the label that says which layer holds which module.
+// LayersLabelKey returns the key of the label that maps modules of the kind to layers.
 func (k Kind) LayersLabelKey() string {
 	if k == Extension {
 		return ExtensionLayersLabel
@@ -42,16 +41,15 @@ type Metadata struct {
 	Stacks []Stack `json:"stacks"`
 }
 
-// MaxModules is how many modules a layers label may name: far more than any
-// image has, and few enough for orders that are made to be hard to walk.
+// MaxModules is how many modules a layers label may name: far more than real images have, and few
+// enough to bound the work on hostile orders.
 const MaxModules = 2000
 
 // LayersLabel is the value of the layers labels: id -> version -> layer.
 // Refs that share a layer share its diffID.
 type LayersLabel map[string]map[string]LayerInfo
 
-// LayerInfo is what the layers label says of one module. API and LayerDiffID
-// are always there.
+// LayerInfo is the layers label's entry for one module. API and LayerDiffID are always set.
 type LayerInfo struct {
 	API         string   `json:"api"`
 	Stacks      []Stack  `json:"stacks,omitempty"`
@@ -62,7 +60,7 @@ type LayerInfo struct {
 	Name        string   `json:"name,omitempty"`
 }
 
-// Add enters a module that lies in the layer with the diffID.
+// Add adds a module that the layer with the diffID holds.
 func (l LayersLabel) Add(m Module, diffID v1.Hash) {
 	if l[m.Info.ID] == nil {
 		l[m.Info.ID] = map[string]LayerInfo{}
@@ -73,7 +71,7 @@ func (l LayersLabel) Add(m Module, diffID v1.Hash) {
 	}
 }
 
-// Refs gives the refs of the label, sorted.
+// Refs returns the refs of the label, sorted.
 func (l LayersLabel) Refs() []Ref {
 	var refs []Ref
 	for id, versions := range l {
@@ -85,8 +83,8 @@ func (l LayersLabel) Refs() []Ref {
 	return refs
 }
 
-// Module gives what the label says of the ref, as a module. The label does not
-// carry description, keywords and licenses.
+// Module returns the label's entry for the ref as a module. The label has no description, keywords
+// or licenses.
 func (l LayersLabel) Module(kind Kind, r Ref) Module {
 	info := l[r.ID][r.Version]
 	return Module{
@@ -95,8 +93,8 @@ func (l LayersLabel) Module(kind Kind, r Ref) Module {
 	}
 }
 
-// ParseLayersLabel reads the value of a layers label and checks that every ref
-// in it can have a directory and every diffID is one.
+// ParseLayersLabel parses the value of a layers label. It refuses invalid refs (see [Ref.Check])
+// and invalid diffIDs.
 func ParseLayersLabel(value string) (LayersLabel, error) {
 	var l LayersLabel
 	if err := json.Unmarshal([]byte(value), &l); err != nil {
@@ -105,7 +103,7 @@ func ParseLayersLabel(value string) (LayersLabel, error) {
 	var errs []error
 	refs := l.Refs()
 	if len(refs) > MaxModules {
-		return nil, fmt.Errorf("layers label: it names %d modules, more than the limit of %d", len(refs), MaxModules)
+		return nil, fmt.Errorf("layers label: too many modules: %d, the limit is %d", len(refs), MaxModules)
 	}
 	for _, r := range refs {
 		if err := r.Check(); err != nil {
@@ -118,7 +116,7 @@ func ParseLayersLabel(value string) (LayersLabel, error) {
 	return l, errors.Join(errs...)
 }
 
-// ParseMetadata reads the value of [BuildpackageMetadataLabel].
+// ParseMetadata parses the value of [BuildpackageMetadataLabel].
 func ParseMetadata(value string) (Metadata, error) {
 	var m Metadata
 	if err := json.Unmarshal([]byte(value), &m); err != nil {

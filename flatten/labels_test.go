@@ -87,9 +87,9 @@ var _ = Describe("the layers label", func() {
 		Entry("without a diffID", `{"a":{"1":{"api":"0.2"}}}`, "layers label: a@1: layerDiffID"),
 		Entry("with a diffID that is none", `{"a":{"1":{"layerDiffID":"sha256:00"}}}`, "layers label: a@1: layerDiffID"),
 		Entry("with a diffID of another kind", `{"a":{"1":{"layerDiffID":"md5:`+strings.Repeat("a", 32)+`"}}}`, "layers label: a@1: layerDiffID"),
-		Entry("with an id that leads up", `{"../a":{"1":{"layerDiffID":"`+id+`"}}}`, `layers label: ../a@1: id "../a"`),
-		Entry("with a version that leads up", `{"a":{"..":{"layerDiffID":"`+id+`"}}}`, `layers label: a@..: version ".."`),
-		Entry("with everything at once", `{"a":{"..":{"layerDiffID":""},"1":{"layerDiffID":"x"}}}`, "a@..: version", "a@..: layerDiffID", "a@1: layerDiffID"),
+		Entry("with an id that leads up", `{"../a":{"1":{"layerDiffID":"`+id+`"}}}`, `layers label: ../a@1: invalid id "../a"`),
+		Entry("with a version that leads up", `{"a":{"..":{"layerDiffID":"`+id+`"}}}`, `layers label: a@..: invalid version ".."`),
+		Entry("with everything at once", `{"a":{"..":{"layerDiffID":""},"1":{"layerDiffID":"x"}}}`, "a@..: invalid version", "a@..: layerDiffID", "a@1: layerDiffID"),
 	)
 })
 
@@ -123,6 +123,6 @@ var _ = Describe("the metadata label", func() {
 		Entry("as null, which names nothing", "null", "id is missing"),
 		Entry("of another type", `"x"`, "json: cannot unmarshal string"),
 		Entry("without a version", `{"id":"x"}`, "version is missing"),
-		Entry("with an id that leads up", `{"id":"../x","version":"1"}`, `id "../x" has characters`),
+		Entry("with an id that leads up", `{"id":"../x","version":"1"}`, `invalid id "../x"`),
 	)
 })

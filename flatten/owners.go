@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// own collects what lies below the top-level refs, and who owns it. There must
-// be no cycle. Every entry is followed twice, however many top-level refs lead
-// to it: owner sets are passed down the orders as sets of bits.
+// own collects the refs below the top-level refs, and their owner sets. There must be no cycle. It
+// follows every entry twice, however many top-level refs lead to it: owner sets are passed down the
+// orders as bitsets.
 func (e *Expansion) own(w *walk, topLevel []Ref) {
 	e.TopLevel = distinct(topLevel)
 	for _, top := range e.TopLevel {
@@ -23,7 +23,7 @@ func (e *Expansion) own(w *walk, topLevel []Ref) {
 	for i, top := range e.TopLevel {
 		sets[top].add(i)
 	}
-	for _, r := range slices.Backward(w.left) { // each before all below it
+	for _, r := range slices.Backward(w.left) { // parents before children
 		for _, child := range w.entries(r) {
 			sets[child].addAll(sets[r])
 		}
@@ -59,7 +59,7 @@ func (b bitset) addAll(other bitset) {
 	}
 }
 
-// key returns a string that is the same for equal sets.
+// key returns a string that is equal for equal sets.
 func (b bitset) key() string {
 	var key []byte
 	for _, word := range b {
@@ -83,7 +83,7 @@ func (b bitset) of(refs []Ref) []Ref {
 	return in
 }
 
-// ownersKey returns a short string that is the same for the same owner set.
+// ownersKey returns a short string that is equal for equal owner sets.
 func ownersKey(owners []Ref) string {
 	h := sha256.New()
 	var line []byte

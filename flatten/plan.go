@@ -6,25 +6,23 @@ import (
 	"slices"
 )
 
-// Mode says how refs come to their layers that no group and no exclusion names.
+// Mode is how [Plan] assigns layers to the refs that neither a group nor an exclusion names.
 type Mode string
 
 // The modes.
 const (
-	// None gives each ref a layer of its own.
+	// None puts each ref in a layer of its own.
 	None Mode = "none"
-	// Composites gives the root and each top-level component a layer of its
-	// own, and puts the rest together by owner set: what one composite alone
-	// brings is one layer with it, what several bring is one layer more.
+	// Composites puts the root and each top-level component in a layer of its own, and groups the
+	// rest by owner set: a composite shares one layer with the refs that only it reaches; refs that
+	// several composites reach share another.
 	Composites Mode = "composites"
-	// All puts everything in one layer, the root too.
+	// All puts all refs in one layer, including the root.
 	All Mode = "all"
-	// Auto puts together what changes together, as far as a budget of layers
-	// demands it. [Plan] refuses it: it takes more than an expansion, and
-	// package auto plans it.
+	// Auto groups refs that change together, as far as the layer budget demands it. [Plan] refuses
+	// it, since it depends on more than an expansion; see package auto.
 	Auto Mode = "auto"
-	// AsPackaged keeps every layer as its source has it; what comes from no
-	// layer gets one of its own.
+	// AsPackaged keeps every layer of the sources; refs that come from no layer get one each.
 	AsPackaged Mode = "as-packaged"
 )
 
@@ -38,50 +36,47 @@ type Grouping struct {
 	Exclude []string
 }
 
-// Existing says which layers there are before any is planned.
+// Existing describes the layers that exist before planning.
 type Existing struct {
-	// Packed are the refs of each layer that the sources have, in order:
-	// what AsPackaged goes by.
+	// Packed are the refs of each layer of the sources, in order, for AsPackaged.
 	Packed [][]Ref
-	// Below are refs that the build image has: patterns may match them, but the
-	// plan leaves them out.
+	// Below are the refs in the build image: patterns may match them, but the plan leaves them out.
 	Below []Ref
 }
 
 // LayerPlan says which refs share which layer, lowest layer first.
 type LayerPlan []PlannedLayer
 
-// PlannedLayer is one layer.
+// PlannedLayer is one layer of a plan.
 type PlannedLayer struct {
-	// Refs are those for which the image's label names this layer, in the
-	// order in which a layer that is built holds them (see [Neighbours]).
+	// Refs are the refs for which the image's label names this layer. A built layer holds them in
+	// this order (see [Neighbours]).
 	Refs []Ref
-	// AsIs means that the layer is one of Existing.Packed, to be used unread.
+	// AsIs means that the layer is one of Existing.Packed, used without reading it.
 	AsIs bool
-	// Extra are refs that such a layer holds besides: in an earlier layer too,
-	// or not part of this image.
+	// Extra are further refs in an AsIs layer, which an earlier layer holds as well, or which are
+	// not part of this image.
 	Extra  []Ref
-	Reason string // why these are together, or alone
+	Reason string // why these share a layer, or one has its own; for people
 }
 
-// place is where a ref lies: refs of equal places share a layer.
+// place identifies a layer: refs with equal places share one.
 type place struct {
 	reason string
-	of     Ref    // what the layer is about, where that makes it another one
+	of     Ref    // the ref, for a layer that is not shared
 	packed int    // 1 + index in Existing.Packed, or 0
-	owners string // the owner set of what several share
+	owners string // the key of the owner set, for refs with several owners
 }
 
-// Plan decides on the layers of an expansion. Every ref comes to lie in just
-// one layer. Layers and the refs in them have the order of the expansion, but
-// for refs that share an id directory (see [Neighbours]), and for the layer of
-// the root, which changes most often and so lies on top.
-// All that is wrong with the grouping is reported at once.
+// Plan assigns each ref of an expansion to exactly one layer. Layers and the refs in them have the
+// order of the expansion, except for refs that share an id directory (see [Neighbours]), and for
+// the root's layer, which changes most often and therefore is on top. It reports all problems of
+// the grouping at once.
 func Plan(e Expansion, ms Modules, g Grouping, have Existing) (LayerPlan, error) {
 	switch g.Mode {
 	case "", None, Composites, All, AsPackaged:
 	default:
-		return nil, fmt.Errorf("unsupported mode %q of a layer plan", g.Mode)
+		return nil, fmt.Errorf("unsupported layer plan mode %q", g.Mode)
 	}
 	places, err := g.claims(e)
 	if err != nil {
@@ -114,8 +109,8 @@ func Plan(e Expansion, ms Modules, g Grouping, have Existing) (LayerPlan, error)
 	return have.finish(plan), nil
 }
 
-// finish leaves out what lies below, and puts the refs of each layer in
-// their final order.
+// finish removes the refs that are in the build image, and puts the refs of each layer in their
+// final order.
 func (have Existing) finish(plan LayerPlan) LayerPlan {
 	var kept LayerPlan
 	for _, l := range plan {
@@ -137,8 +132,8 @@ func (have Existing) finish(plan LayerPlan) LayerPlan {
 	return kept
 }
 
-// Claimed returns the layers that groups and exclusions ask for, whatever the
-// mode is, in the order of the expansion, and what is wrong with them.
+// Claimed returns the layers of groups and exclusions, whatever the mode, in the order of the
+// expansion.
 func (g Grouping) Claimed(e Expansion, have Existing) (LayerPlan, error) {
 	places, err := g.claims(e)
 	if err != nil {
@@ -168,7 +163,7 @@ func (g Grouping) claims(e Expansion) (map[Ref]place, error) {
 	var errs []error
 	claim := func(r Ref, p place) {
 		if before, is := places[r]; is && before != p {
-			errs = append(errs, fmt.Errorf("buildpack %s cannot be in two layers: %s and %s", r, before.reason, p.reason))
+			errs = append(errs, fmt.Errorf("conflicting layers for buildpack %s: %s and %s", r, before.reason, p.reason))
 		}
 		places[r] = p
 	}
@@ -182,12 +177,12 @@ func (g Grouping) claims(e Expansion) (map[Ref]place, error) {
 	refs, err := selectAll(g.Exclude, e.Refs)
 	errs = append(errs, err)
 	for _, r := range refs {
-		claim(r, place{reason: "kept apart", of: r})
+		claim(r, place{reason: "excluded", of: r})
 	}
 	return places, errors.Join(errs...)
 }
 
-// place returns where the mode puts a ref, and why.
+// place returns the layer that the mode assigns to a ref.
 func (e Expansion) place(r Ref, ms Modules, mode Mode, have Existing) place {
 	owners := e.Owners[r]
 	if mode == AsPackaged {
@@ -197,7 +192,7 @@ func (e Expansion) place(r Ref, ms Modules, mode Mode, have Existing) place {
 	}
 	switch {
 	case mode == All:
-		return place{reason: "everything together"}
+		return place{reason: "all in one layer"}
 	case mode != Composites:
 		return place{reason: "alone", of: r}
 	case r == e.Root:
@@ -210,7 +205,7 @@ func (e Expansion) place(r Ref, ms Modules, mode Mode, have Existing) place {
 	return place{reason: "top-level component", of: r}
 }
 
-// Few names refs, the first two and a count where they are more than three.
+// Few lists up to three refs; of more, the first two and a count.
 func Few(refs []Ref) string {
 	const most = 3
 	if len(refs) <= most {
@@ -219,8 +214,8 @@ func Few(refs []Ref) string {
 	return fmt.Sprintf("%s and %d more", JoinRefs(refs[:most-1], ", "), len(refs)-most+1)
 }
 
-// settle notes what a packed layer holds besides its refs. One that had to give
-// a ref to a group or an exclusion is not used as it is.
+// settle records which further refs a packed layer holds. A layer that lost a ref to a group or an
+// exclusion cannot be used as it is.
 func (l *PlannedLayer) settle(packed []Ref, places map[Ref]place, claims bool) {
 	for _, r := range packed {
 		if slices.Contains(l.Refs, r) {

@@ -41,10 +41,10 @@ var _ = Describe("planning", func() {
 		Entry("one each, by default", flatten.Grouping{},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 (alone)"),
 		Entry("one each", flatten.Grouping{Mode: flatten.None, Exclude: []string{"b"}},
-			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (kept apart)", "c@1 (alone)", "root@1 (alone)"),
+			"x@1 (alone)", "inner@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (excluded)", "c@1 (alone)", "root@1 (alone)"),
 		Entry("one for each owner set", flatten.Grouping{Mode: flatten.Composites},
 			"x@1 inner@1 a@1 (composite x@1)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
-		Entry("one for all", flatten.Grouping{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (everything together)"),
+		Entry("one for all", flatten.Grouping{Mode: flatten.All}, "root@1 x@1 inner@1 a@1 both@1 y@1 b@1 c@1 (all in one layer)"),
 		Entry("groups", flatten.Grouping{Groups: [][]string{{"c", "a@1"}, {"both", "y@1"}}},
 			"x@1 (alone)", "inner@1 (alone)", "a@1 c@1 (group 1)", "both@1 y@1 (group 2)", "b@1 (alone)", "root@1 (alone)"),
 		Entry("a group and owner sets", flatten.Grouping{Mode: flatten.Composites, Groups: [][]string{{"both", "b"}}},
@@ -52,26 +52,26 @@ var _ = Describe("planning", func() {
 		Entry("a group with the root, which goes on top", flatten.Grouping{Groups: [][]string{{"root", "inner"}}},
 			"x@1 (alone)", "a@1 (alone)", "both@1 (alone)", "y@1 (alone)", "b@1 (alone)", "c@1 (alone)", "root@1 inner@1 (group 1)"),
 		Entry("excluded ones apart, each by itself", flatten.Grouping{Mode: flatten.All, Exclude: []string{"?@*"}},
-			"x@1 (kept apart)", "a@1 (kept apart)", "y@1 (kept apart)", "b@1 (kept apart)", "c@1 (kept apart)", "root@1 inner@1 both@1 (everything together)"),
+			"x@1 (excluded)", "a@1 (excluded)", "y@1 (excluded)", "b@1 (excluded)", "c@1 (excluded)", "root@1 inner@1 both@1 (all in one layer)"),
 		Entry("one that is excluded twice", flatten.Grouping{Mode: flatten.Composites, Exclude: []string{"a", "a@1"}},
-			"x@1 inner@1 (composite x@1)", "a@1 (kept apart)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
+			"x@1 inner@1 (composite x@1)", "a@1 (excluded)", "both@1 (shared by x@1, y@1)", "y@1 b@1 (composite y@1)", "c@1 (top-level component)", "root@1 (root)"),
 		Entry("one that a group names twice", flatten.Grouping{Mode: flatten.All, Groups: [][]string{{"a", "a@1", "b"}}},
-			"a@1 b@1 (group 1)", "root@1 x@1 inner@1 both@1 y@1 c@1 (everything together)"),
+			"a@1 b@1 (group 1)", "root@1 x@1 inner@1 both@1 y@1 c@1 (all in one layer)"),
 	)
 
-	DescribeTable("reports groupings that cannot be", func(w flatten.Grouping, want ...string) {
+	DescribeTable("reports conflicting groupings", func(w flatten.Grouping, want ...string) {
 		plan, err := flatten.Plan(e, ms, w, flatten.Existing{})
 		Expect(plan).To(BeNil())
 		Expect(err).To(MatchError(strings.Join(want, "\n")))
 	},
-		Entry("in two groups", flatten.Grouping{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "buildpack b@1 cannot be in two layers: group 1 and group 2"),
-		Entry("in a group and apart", flatten.Grouping{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "buildpack a@1 cannot be in two layers: group 1 and kept apart"),
-		Entry("a mode that it does not know", flatten.Grouping{Mode: "some"}, `unsupported mode "some" of a layer plan`),
-		Entry("a mode that is planned elsewhere", flatten.Grouping{Mode: flatten.Auto}, `unsupported mode "auto" of a layer plan`),
-		Entry("unknown", flatten.Grouping{Mode: flatten.All, Exclude: []string{"q"}}, `unknown buildpack "q"; it is none of root@1, x@1 and 6 more`),
+		Entry("in two groups", flatten.Grouping{Groups: [][]string{{"a", "b"}, {"b", "c"}}}, "conflicting layers for buildpack b@1: group 1 and group 2"),
+		Entry("in a group and apart", flatten.Grouping{Groups: [][]string{{"a", "b"}}, Exclude: []string{"a"}}, "conflicting layers for buildpack a@1: group 1 and excluded"),
+		Entry("an unknown mode", flatten.Grouping{Mode: "some"}, `unsupported layer plan mode "some"`),
+		Entry("a mode that is planned elsewhere", flatten.Grouping{Mode: flatten.Auto}, `unsupported layer plan mode "auto"`),
+		Entry("unknown", flatten.Grouping{Mode: flatten.All, Exclude: []string{"q"}}, `unknown buildpack "q"; name one of root@1, x@1 and 6 more`),
 		Entry("everything at once", flatten.Grouping{Groups: [][]string{{"a", "q"}, {"a", "w"}}, Exclude: []string{"e", "a"}},
-			`unknown buildpack "q"; it is none of root@1, x@1 and 6 more`, `unknown buildpack "w"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 1 and group 2",
-			`unknown buildpack "e"; it is none of root@1, x@1 and 6 more`, "buildpack a@1 cannot be in two layers: group 2 and kept apart"),
+			`unknown buildpack "q"; name one of root@1, x@1 and 6 more`, `unknown buildpack "w"; name one of root@1, x@1 and 6 more`, "conflicting layers for buildpack a@1: group 1 and group 2",
+			`unknown buildpack "e"; name one of root@1, x@1 and 6 more`, "conflicting layers for buildpack a@1: group 2 and excluded"),
 	)
 
 	// Two layers of the sources hold both, one of them with what is not here.
@@ -89,7 +89,7 @@ var _ = Describe("planning", func() {
 		Entry("but for what has to give a ref away", flatten.Grouping{Exclude: []string{"b"}},
 			flatten.PlannedLayer{Refs: rs("x@1", "inner@1", "both@1"), AsIs: true, Reason: "as packaged"},
 			flatten.PlannedLayer{Refs: rs("a@1"), Reason: "alone"},
-			flatten.PlannedLayer{Refs: rs("y@1"), Reason: "as packaged"}, flatten.PlannedLayer{Refs: rs("b@1"), Reason: "kept apart"},
+			flatten.PlannedLayer{Refs: rs("y@1"), Reason: "as packaged"}, flatten.PlannedLayer{Refs: rs("b@1"), Reason: "excluded"},
 			flatten.PlannedLayer{Refs: rs("c@1"), Reason: "alone"}, flatten.PlannedLayer{Refs: rs("root@1"), Reason: "alone"}),
 	)
 

@@ -33,8 +33,7 @@ func randomTree(rnd *rand.Rand) flatten.Modules {
 	return ms
 }
 
-// below gives what can be reached from a ref, itself included: what is known
-// grows by the entries of what is known until it grows no more.
+// below returns the refs that can be reached from a ref, including itself, as a fixed point.
 func below(ms flatten.Modules, from flatten.Ref) map[flatten.Ref]bool {
 	all := map[flatten.Ref]bool{from: true}
 	for before := 0; before < len(all); {
@@ -88,7 +87,7 @@ func randomGrouping(rnd *rand.Rand, refs []flatten.Ref) (w flatten.Grouping, hav
 	return w, have
 }
 
-// layerOf gives the refs of the layer in which a ref lies.
+// layerOf returns the refs of the layer that holds a ref.
 func layerOf(p flatten.LayerPlan, ref flatten.Ref) []flatten.Ref {
 	for _, l := range p {
 		if slices.Contains(l.Refs, ref) {
@@ -176,7 +175,7 @@ var _ = Describe("any expansion and plan", func() {
 		})
 	})
 
-	It("does as it is told about groups and exclusions", func() {
+	It("honours groups and exclusions", func() {
 		each(func(rnd *rand.Rand, ms flatten.Modules, e flatten.Expansion) {
 			w, have := randomGrouping(rnd, e.Refs)
 			plan, err := flatten.Plan(e, ms, w, have)

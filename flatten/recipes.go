@@ -13,37 +13,34 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// RecipesLabel is the value of laminate's own label: for each layer, by diffID,
-// the pieces that it holds, in their order. The next run plans, reuses and
-// compares with it, without reading a byte.
+// RecipesLabel is the value of laminate's own label: the pieces of each layer, in order, by diffID.
+// With it, the next run plans, reuses and compares layers without reading them.
 //
-// It is written short, since some tools refuse long labels: diffIDs, recipes
-// and content identities as base64 of the hash alone. A layer of one piece has
-// no recipe and no content identity: its diffID is that. So of two layers,
+// It is compact, since some tools refuse long labels: diffIDs, recipes and content identities are
+// base64 of the hash alone. A layer of one piece has neither recipe nor content identity: both
+// follow from its diffID. For example, with two layers:
 //
 //	{"<diffID>":{"p":["acme/a@1.0.0 5120"]},
 //	 "<diffID>":{"r":"<recipe>","p":["acme/b@1.0.0 3072 <content identity>","acme/c@1.0.0 1536 <content identity>"]}}
 //
-// The form before that, which is read too, said of layers what they were before
-// pieces shared the entry of their id directory (see [Neighbours]): what it says
-// of a layer in which some would is not believed, so that such a layer counts
-// as one that nothing is said of.
+// The previous, longer form is still read. It dates from when each piece in a layer had its own id
+// directory entry (see [Neighbours]); entries for layers with refs that share an id directory are
+// ignored.
 type RecipesLabel map[v1.Hash][]Facts
 
-// Add enters the layer with the diffID.
+// Add adds the layer with the diffID.
 func (l RecipesLabel) Add(diffID v1.Hash, pieces []Facts) { l[diffID] = slices.Clone(pieces) }
 
-// Facts returns the pieces of the layer with the diffID, or nil where the label
-// does not speak of it.
+// Facts returns the pieces of the layer with the diffID, or nil if the label has no entry for it.
 func (l RecipesLabel) Facts(diffID v1.Hash) []Facts { return slices.Clone(l[diffID]) }
 
-// layerRecord is what the label says of one layer.
+// layerRecord is the label's entry for one layer.
 type layerRecord struct {
 	Recipe string   `json:"r,omitempty"`
-	Pieces []string `json:"p,omitempty"` // ref, length and, of several, content identity
+	Pieces []string `json:"p,omitempty"` // ref, length and, if there are several, content identity
 }
 
-// longRecord is what its longer form said.
+// longRecord is an entry in the longer form.
 type longRecord struct {
 	Recipe string `json:"recipe"`
 	Pieces []struct {
@@ -54,7 +51,7 @@ type longRecord struct {
 	} `json:"pieces"`
 }
 
-// MarshalJSON writes the short form.
+// MarshalJSON returns the short form.
 func (l RecipesLabel) MarshalJSON() ([]byte, error) {
 	records := map[string]layerRecord{}
 	for diffID, pieces := range l {
@@ -85,10 +82,9 @@ func (l RecipesLabel) MarshalJSON() ([]byte, error) {
 	return json.Marshal(records)
 }
 
-// ParseRecipesLabel reads the value of [RecipesLabelKey], in either form. A
-// layer whose recipe is not that of its pieces, that holds one piece and differs
-// from it, or that has pieces that cannot be, is left out: what laminate did not
-// write is not believed.
+// ParseRecipesLabel parses the value of [RecipesLabelKey], in either form. It ignores inconsistent
+// entries, which laminate cannot have written: a recipe that does not match the pieces, or pieces
+// that no layer can hold.
 func ParseRecipesLabel(value string) (RecipesLabel, error) {
 	var records map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(value), &records); err != nil {
@@ -111,7 +107,7 @@ func ParseRecipesLabel(value string) (RecipesLabel, error) {
 	return l, nil
 }
 
-// readShort returns no pieces where it does not believe them.
+// readShort parses an entry in the short form; it returns no pieces for an inconsistent one.
 func readShort(key string, value json.RawMessage) (diffID v1.Hash, pieces []Facts, err error) {
 	var record layerRecord
 	if err := json.Unmarshal(value, &record); err != nil {
@@ -171,8 +167,8 @@ func readLong(key string, value json.RawMessage) (diffID v1.Hash, pieces []Facts
 	return diffID, pieces, nil
 }
 
-// canBe reports whether a layer can hold such pieces: each directory once, those
-// that share one for their id next to each other, and each of whole tar blocks.
+// canBe reports whether a layer can hold the pieces: no duplicate directories, pieces that share an
+// id directory next to each other, and lengths in whole tar blocks.
 func canBe(pieces []Facts) bool {
 	seen := map[string]bool{}
 	var refs []Ref
@@ -187,7 +183,7 @@ func canBe(pieces []Facts) bool {
 	return slices.Equal(refs, Neighbours(refs))
 }
 
-// shortHash writes a SHA-256 without its name, as base64.
+// shortHash encodes a SHA-256 as base64, without the algorithm.
 func shortHash(h v1.Hash) (string, error) {
 	b, err := hex.DecodeString(h.Hex)
 	if err != nil || h.Algorithm != "sha256" || len(b) != 32 {
@@ -196,7 +192,7 @@ func shortHash(h v1.Hash) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// longHash reads what shortHash writes.
+// longHash decodes the output of shortHash.
 func longHash(s string) (h v1.Hash, is bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(b)}, err == nil && len(b) == 32

@@ -60,7 +60,7 @@ var _ = Describe("the recipes label", func() {
 		l.Add(hash("c"), alone)
 		return l
 	}
-	// What sha256sum says of the two content identities, a line for each.
+	// The output of sha256sum for the two content identities, one per line.
 	const recipe = "sha256:573de7ae673ecb026633f12d5ab3e4f4d424405a2e0939119dd5c1a3c689f9fe"
 
 	It("is written short, key by key in one order", func() {
@@ -70,7 +70,7 @@ var _ = Describe("the recipes label", func() {
 		Expect(flatten.Recipe(pieces).String()).To(Equal(recipe))
 	})
 
-	It("has recipes that tell order and content, and nothing else", func() {
+	It("has recipes that depend on order and content, and nothing else", func() {
 		renamed := []flatten.Facts{{Ref: r("z@9"), ContentID: hash("1"), Length: 5}, {ContentID: hash("2")}}
 		Expect(flatten.Recipe(renamed)).To(Equal(flatten.Recipe(pieces)))
 		Expect(flatten.Recipe([]flatten.Facts{pieces[1], pieces[0]})).NotTo(Equal(flatten.Recipe(pieces)))
@@ -112,7 +112,7 @@ var _ = Describe("the recipes label", func() {
 		}),
 	)
 
-	DescribeTable("is not believed where it lies", func(value func(flatten.RecipesLabel) string, from, to string) {
+	DescribeTable("is ignored where it is inconsistent", func(value func(flatten.RecipesLabel) string, from, to string) {
 		lie := strings.Replace(value(label()), from, to, 1)
 		Expect(lie).NotTo(Equal(value(label())))
 		l, err := flatten.ParseRecipesLabel(lie)
@@ -121,10 +121,10 @@ var _ = Describe("the recipes label", func() {
 		Expect(l.Facts(hash("c"))).To(Equal(alone))
 	},
 		Entry("about a recipe", shortForm, `"r":"`+short(flatten.Recipe(pieces)), `"r":"`+short(hash("1"))),
-		Entry("with a recipe that is none", shortForm, `"r":"`, `"r":"A`),
+		Entry("with an invalid recipe", shortForm, `"r":"`, `"r":"A`),
 		Entry("without a recipe", shortForm, `"r":`, `"x":`),
 		Entry("about a content", shortForm, short(hash("1")), short(hash("3"))),
-		Entry("with a content that is none", shortForm, short(hash("1")), "AA"),
+		Entry("with an invalid content", shortForm, short(hash("1")), "AA"),
 		Entry("without a content", shortForm, " "+short(hash("1")), ""),
 		Entry("about a layer's name", shortForm, short(hash("a")), "x"),
 		Entry("with no length", shortForm, "1536", "0"),
@@ -140,7 +140,7 @@ var _ = Describe("the recipes label", func() {
 		Entry("by an empty layer", shortForm, `{"`+short(hash("a"))+`":{`, `{"`+short(hash("a"))+`":{},"`+strings.Repeat("x", 3)+`":{`),
 		Entry("about a recipe, in the long form", longForm, `"recipe":"sha256:`, `"recipe":"sha256:0`),
 		Entry("about a content, in the long form", longForm, hash("1").String(), hash("3").String()),
-		Entry("with a content that is none, in the long form", longForm, hash("1").String(), "sha256:1"),
+		Entry("with an invalid content, in the long form", longForm, hash("1").String(), "sha256:1"),
 		Entry("about a layer's name, in the long form", longForm, hash("a").String(), "x:x"),
 		Entry("with a length that no entries have, in the long form", longForm, "1536", "1537"),
 		Entry("with a ref that leads up, in the long form", longForm, `"x/a"`, `"../a"`),
@@ -166,7 +166,7 @@ var _ = Describe("the recipes label", func() {
 		Expect(flatten.ParseRecipesLabel(longForm(apart))).To(BeEmpty())
 	})
 
-	It("is not written for hashes that it has no form for", func() {
+	It("refuses other hash algorithms", func() {
 		_, err := json.Marshal(flatten.RecipesLabel{v1.Hash{Algorithm: "sha512", Hex: "00"}: alone})
 		Expect(err).To(MatchError(ContainSubstring("only sha256 is supported")))
 	})

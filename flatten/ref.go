@@ -16,7 +16,7 @@ type Ref struct {
 	Version string
 }
 
-// String gives id@version, or the id alone where there is no version.
+// String returns id@version, or the id alone if there is no version.
 func (r Ref) String() string {
 	if r.Version == "" {
 		return r.ID
@@ -29,7 +29,7 @@ func (r Ref) Compare(o Ref) int {
 	return cmp.Or(cmp.Compare(r.ID, o.ID), cmp.Compare(r.Version, o.Version))
 }
 
-// ParseRef reads id@version. Both parts must be there and be valid (see [Ref.Check]).
+// ParseRef parses id@version. Both parts are required and must be valid (see [Ref.Check]).
 func ParseRef(s string) (Ref, error) {
 	id, version, _ := strings.Cut(s, "@")
 	r := Ref{ID: id, Version: version}
@@ -39,12 +39,10 @@ func ParseRef(s string) (Ref, error) {
 	return r, nil
 }
 
-// Check reports what keeps the ref from naming a directory of its own below
-// /cnb/buildpacks: an empty part, a path separator in the version, a dot
-// component, a name that image layers take for a whiteout, or a character that
-// has no place in an id.
-// The spec allows letters, digits and "./-" in ids; more is seen in the wild
-// and allowed here where it is harmless.
+// Check returns an error if the ref cannot name a directory of its own below /cnb/buildpacks: an
+// empty part, a path separator in the version, a dot component, the name of a whiteout, or a
+// character that is invalid in an id. The spec allows letters, digits and "./-" in ids; Check also
+// allows harmless characters that published buildpacks use.
 func (r Ref) Check() error {
 	return errors.Join(
 		checkPart("id", r.ID, func(s string) bool { return !strings.HasPrefix(s, "/") && !strings.HasSuffix(s, "/") }),
@@ -62,35 +60,34 @@ func checkPart(what, s string, slashesFit func(string) bool) error {
 	case len(s) > 200:
 		return fmt.Errorf("%s is longer than 200 bytes", what)
 	case strings.ContainsFunc(s, bad) || !slashesFit(s) || path.Clean("/"+s) != "/"+s || strings.HasPrefix(s, ".wh."):
-		return fmt.Errorf("%s %q has characters that it cannot have; letters, digits and . - _ + fit", what, s)
+		return fmt.Errorf("invalid %s %q; use letters, digits and . - _ +", what, s)
 	}
 	return nil
 }
 
-// Kind tells buildpacks from image extensions.
+// Kind is the kind of a module: a buildpack or an image extension.
 type Kind string
 
-// The two kinds of module that the CNB spec knows.
+// The kinds of modules in the CNB spec.
 const (
 	Buildpack Kind = "buildpack"
 	Extension Kind = "extension"
 )
 
-// Root is the directory that holds every module of the kind:
-// /cnb/buildpacks or /cnb/extensions (distribution spec, "Artifact Format").
+// Root returns the directory that holds every module of the kind: /cnb/buildpacks or
+// /cnb/extensions (distribution spec, "Artifact Format").
 func (k Kind) Root() string { return "/cnb/" + string(k) + "s" }
 
-// Descriptor is the name of the file that describes a module of the kind:
-// buildpack.toml or extension.toml.
+// Descriptor returns the name of the kind's descriptor: buildpack.toml or extension.toml.
 func (k Kind) Descriptor() string { return string(k) + ".toml" }
 
-// IDDir is the directory that holds all versions of an id, "/" written as "_".
+// IDDir returns the directory that holds all versions of an id; "/" is escaped as "_".
 func (k Kind) IDDir(r Ref) string { return k.Root() + "/" + r.idDirName() }
 
 func (r Ref) idDirName() string { return strings.ReplaceAll(r.ID, "/", "_") }
 
-// SharesIDDir reports whether two refs have the same id directory: versions of
-// one id have, and ids such as acme/x and acme_x.
+// SharesIDDir reports whether two refs have the same id directory, as versions of one id do, and
+// ids such as acme/x and acme_x.
 func (r Ref) SharesIDDir(o Ref) bool { return r.idDirName() == o.idDirName() }
 
 // ShareIDDir reports whether any two of the refs have the same id directory.
@@ -105,12 +102,10 @@ func ShareIDDir(refs []Ref) bool {
 	return false
 }
 
-// Neighbours returns the refs in the order in which a layer holds them: as they
-// come, but those of one id directory next to each other, at the place of the
-// first. So the entry of that directory has to stand in the layer just once:
-// Docker and podman keep the tar headers of every layer (tar-split), and load
-// none that has a path twice, directories included (compare
-// https://github.com/buildpacks/pack/issues/2429).
+// Neighbours returns the refs in the order in which a layer holds them: unchanged, except that refs
+// which share an id directory follow the first of them. So a layer needs only one entry for that
+// directory: Docker and podman keep the tar headers of every layer (tar-split), and refuse layers
+// with duplicate paths, including directories (see https://github.com/buildpacks/pack/issues/2429).
 func Neighbours(refs []Ref) []Ref {
 	byDir := map[string][]Ref{}
 	for _, r := range refs {
@@ -124,5 +119,5 @@ func Neighbours(refs []Ref) []Ref {
 	return ordered
 }
 
-// Dir is the directory that holds the module's files.
+// Dir returns the directory that holds the module's files.
 func (k Kind) Dir(r Ref) string { return k.IDDir(r) + "/" + r.Version }

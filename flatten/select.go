@@ -12,10 +12,9 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// Select gives the refs that a pattern means: id@version, an id that is there
-// in one version, or a glob on the id, such as acme/* ("*" also matches
-// slashes) with or without a version. The result has the order of refs. A
-// pattern that no ref matches is an error that names what is near it.
+// Select returns the refs that match a pattern: id@version, an id that has a single version, or a
+// glob on the id, such as acme/* ("*" also matches slashes), with or without a version. The result
+// has the order of refs. A pattern without a match is an error that names similar refs.
 func Select(pattern string, refs []Ref) ([]Ref, error) {
 	id, version, hasVersion := strings.Cut(pattern, "@")
 	isGlob := strings.ContainsAny(pattern, "*?")
@@ -28,9 +27,9 @@ func Select(pattern string, refs []Ref) ([]Ref, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return nil, fmt.Errorf("unknown buildpack %q%s", clip(pattern), hint(pattern, refs))
+		return nil, fmt.Errorf("unknown buildpack %q%s", Clip(pattern), hint(pattern, refs))
 	case len(found) > 1 && !isGlob && !hasVersion:
-		return nil, fmt.Errorf("ambiguous buildpack %q: it is there in %d versions; name one of %s", pattern, len(found), Few(found))
+		return nil, fmt.Errorf("ambiguous buildpack %q: found %s; name one", pattern, Few(found))
 	}
 	return found, nil
 }
@@ -54,13 +53,13 @@ func selectAll(patterns []string, refs []Ref) ([]Ref, error) {
 func glob(pattern string) func(string) bool {
 	expr := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	re, err := regexp.Compile("^(?s:" + expr + ")$")
-	if err != nil { // no text, or without end: nothing is called so
+	if err != nil { // invalid UTF-8, or too long: matches nothing
 		return func(string) bool { return false }
 	}
 	return re.MatchString
 }
 
-// hint ends the error about a pattern that no ref matches with what to do.
+// hint returns the hint for a pattern without a match.
 func hint(pattern string, refs []Ref) string {
 	if strings.Contains(pattern, " ") {
 		return "; separate buildpacks with commas"
@@ -71,12 +70,12 @@ func hint(pattern string, refs []Ref) string {
 	}
 	near := NearMisses(pattern, names)
 	if len(near) == 0 {
-		return "; it is none of " + Few(refs)
+		return "; name one of " + Few(refs)
 	}
 	return "; did you mean " + AnyOf(near) + "?"
 }
 
-// AnyOf writes names as a choice: "a, b or c".
+// AnyOf joins names as alternatives: "a, b or c".
 func AnyOf(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
@@ -85,8 +84,8 @@ func AnyOf(names []string) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// clip shortens what a message repeats of the command line.
-func clip(s string) string {
+// Clip shortens input that a message quotes.
+func Clip(s string) string {
 	const most = 60
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
@@ -94,22 +93,22 @@ func clip(s string) string {
 	return s
 }
 
-// NearMisses returns up to three of the names that may have been meant by word,
-// the nearest first. It compares word with each of them once.
+// NearMisses returns up to three of the names that are similar to word, the most similar first. It
+// compares word with each of them once.
 func NearMisses(word string, names []string) []string {
 	like := func(name string) float64 {
 		return smetrics.JaroWinkler(strings.ToLower(word), strings.ToLower(name), 0.7, 4)
 	}
 	near := map[string]float64{}
 	for _, name := range names {
-		near[name] = max(like(name), like(path.Base(name))) // ids are often cited without their owner
+		near[name] = max(like(name), like(path.Base(name))) // ids are often written without their owner
 	}
 	close := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return near[n] < 0.8 })
 	slices.SortStableFunc(close, func(a, b string) int { return cmp.Or(cmp.Compare(near[b], near[a]), strings.Compare(a, b)) })
 	return close[:min(3, len(close))]
 }
 
-// JoinRefs writes refs one after the other, with sep between them.
+// JoinRefs joins refs with a separator.
 func JoinRefs(refs []Ref, sep string) string {
 	var s []string
 	for _, r := range refs {

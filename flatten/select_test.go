@@ -10,7 +10,7 @@ import (
 var _ = Describe("selecting", func() {
 	refs := rs("acme/node@2", "acme/go@1", "acme/node@1", "acme/node/sub@1", "acme.node@1", "paketo/java@1")
 
-	DescribeTable("finds what a pattern means, in the order of the refs", func(pattern string, want ...string) {
+	DescribeTable("finds the refs that match a pattern, in the order of the refs", func(pattern string, want ...string) {
 		Expect(flatten.Select(pattern, refs)).To(Equal(rs(want...)))
 	},
 		Entry("a ref", "acme/node@1", "acme/node@1"),
@@ -24,22 +24,22 @@ var _ = Describe("selecting", func() {
 		Entry("everything", "*", "acme/node@2", "acme/go@1", "acme/node@1", "acme/node/sub@1", "acme.node@1", "paketo/java@1"),
 	)
 
-	DescribeTable("says what is wrong, and what is near", func(pattern, message string) {
+	DescribeTable("reports unknown and ambiguous patterns, with similar refs", func(pattern, message string) {
 		found, err := flatten.Select(pattern, refs)
 		Expect(found).To(BeEmpty())
 		Expect(err).To(MatchError(message))
 	},
-		Entry("an id of two versions", "acme/node", `ambiguous buildpack "acme/node": it is there in 2 versions; name one of acme/node@2, acme/node@1`),
+		Entry("an id of two versions", "acme/node", `ambiguous buildpack "acme/node": found acme/node@2, acme/node@1; name one`),
 		Entry("a version that is not there", "acme/go@2", `unknown buildpack "acme/go@2"; did you mean acme/go@1, acme/node@2 or acme/node@1?`),
 		Entry("a typing error", "paketo/jvaa", `unknown buildpack "paketo/jvaa"; did you mean paketo/java@1?`),
 		Entry("capitals", "PAKETO/JAVA@1", `unknown buildpack "PAKETO/JAVA@1"; did you mean paketo/java@1?`),
-		Entry("nothing near", "zzz", `unknown buildpack "zzz"; it is none of acme/node@2, acme/go@1 and 4 more`),
-		Entry("a glob of nothing", "zzz*", `unknown buildpack "zzz*"; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("nothing near", "zzz", `unknown buildpack "zzz"; name one of acme/node@2, acme/go@1 and 4 more`),
+		Entry("a glob of nothing", "zzz*", `unknown buildpack "zzz*"; name one of acme/node@2, acme/go@1 and 4 more`),
 		Entry("an empty version", "acme/go@", `unknown buildpack "acme/go@"; did you mean acme/go@1, acme/node@1 or acme/node@2?`),
-		Entry("nothing", "", `unknown buildpack ""; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("nothing", "", `unknown buildpack ""; name one of acme/node@2, acme/go@1 and 4 more`),
 		Entry("a part of an id", "acme", `unknown buildpack "acme"; did you mean acme/go@1, acme.node@1 or acme/node@1?`),
-		Entry("what is no text", "\xff", `unknown buildpack "\xff"; it is none of acme/node@2, acme/go@1 and 4 more`),
-		Entry("what means something in a regular expression", "(acme", `unknown buildpack "(acme"; it is none of acme/node@2, acme/go@1 and 4 more`),
+		Entry("what is no text", "\xff", `unknown buildpack "\xff"; name one of acme/node@2, acme/go@1 and 4 more`),
+		Entry("what means something in a regular expression", "(acme", `unknown buildpack "(acme"; name one of acme/node@2, acme/go@1 and 4 more`),
 	)
 
 	DescribeTable("names near misses, the nearest first and no more than three", func(word string, names, want []string) {

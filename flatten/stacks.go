@@ -5,13 +5,12 @@ import (
 	"strings"
 )
 
-// AnyStack is the id of a stack that stands for all of them.
+// AnyStack is the stack id that matches all stacks.
 const AnyStack = "*"
 
-// CommonStacks gives the stacks that all of the modules support, with the
-// mixins that any of them needs there: what the buildpackage metadata label
-// says. Composites have no say. A component that names no stacks supports all.
-// It is empty where they have none in common, or where none of them has a say.
+// CommonStacks returns the stacks that all components support, with the union of their mixins, for
+// the buildpackage metadata label. It ignores composites. A component without stacks supports all.
+// The result is empty if there is no common stack, or no component.
 func CommonStacks(modules []Module) []Stack {
 	var common []Stack
 	for i, m := range slices.DeleteFunc(slices.Clone(modules), Module.IsComposite) {

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Target is a platform that a buildpack or an image is for (buildpack spec,
-// "Targets"): operating system, architecture, variant, and distributions.
+// Target is a platform of a buildpack or an image (buildpack spec, "Targets"): operating system,
+// architecture, variant, and distributions.
 type Target struct {
 	OS      string   `toml:"os" json:"os"`
 	Arch    string   `toml:"arch" json:"arch"`
@@ -22,21 +22,20 @@ type Distro struct {
 	Version string `toml:"version" json:"version,omitempty"`
 }
 
-// ParseTarget reads os/arch[/variant][:distro@version[;distro@version]...];
-// several versions of one distribution may also be chained, as in
-// linux/amd64:ubuntu@22.04@24.04.
+// ParseTarget parses os/arch[/variant][:distro@version[;distro@version]...]; several versions of
+// one distribution may also be chained, as in linux/amd64:ubuntu@22.04@24.04.
 func ParseTarget(s string) (Target, error) {
 	wrong := func(why string) (Target, error) {
-		return Target{}, fmt.Errorf("target %q: %s; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04", s, why)
+		return Target{}, fmt.Errorf("invalid target %q: %s; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04", s, why)
 	}
 	platform, distros, hasDistros := strings.Cut(s, ":")
 	parts := strings.Split(platform, "/")
 	if len(parts) > 3 || slices.Contains(parts, "") {
-		return wrong("it is not an operating system and an architecture")
+		return wrong("want an operating system and an architecture")
 	}
 	for _, p := range parts {
 		if strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != "" || p == "." || p == ".." {
-			return wrong(fmt.Sprintf("%q is no name", p))
+			return wrong(fmt.Sprintf("invalid name %q", p))
 		}
 	}
 	parts = append(parts, "", "")
@@ -48,16 +47,16 @@ func ParseTarget(s string) (Target, error) {
 		name, versions, ok := strings.Cut(d, "@")
 		switch {
 		case name == "":
-			return wrong("a distribution has no name")
+			return wrong("missing name of a distribution")
 		case strings.ContainsFunc(d, oddInName):
-			return wrong(fmt.Sprintf("distribution %q has characters that a name cannot have", d))
+			return wrong(fmt.Sprintf("invalid distribution %q", d))
 		}
 		if !ok {
-			return wrong(fmt.Sprintf("distribution %q has no version", name))
+			return wrong(fmt.Sprintf("missing version of distribution %q", name))
 		}
 		for v := range strings.SplitSeq(versions, "@") {
 			if v == "" || v == "." || v == ".." {
-				return wrong(fmt.Sprintf("distribution %q has no version", name))
+				return wrong(fmt.Sprintf("missing version of distribution %q", name))
 			}
 			t.Distros = append(t.Distros, Distro{Name: name, Version: v})
 		}
@@ -65,13 +64,13 @@ func ParseTarget(s string) (Target, error) {
 	return t, nil
 }
 
-// oddInName tells what would lead out of a folder for a distribution, or has
-// no place in a line of text.
+// oddInName reports whether a character must not be in a name: path separators, spaces and what
+// cannot be printed.
 func oddInName(r rune) bool {
 	return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
 }
 
-// String writes the target as ParseTarget reads it.
+// String formats the target as ParseTarget parses it.
 func (t Target) String() string {
 	s := strings.Join(slices.DeleteFunc([]string{t.OS, t.Arch, t.Variant}, func(p string) bool { return p == "" }), "/")
 	for i, d := range t.Distros {
@@ -80,10 +79,9 @@ func (t Target) String() string {
 	return s
 }
 
-// Folders gives the names of the folders that lead from a buildpack's root to
-// what it keeps for the target: os, arch, variant, distro@version. As many of
-// them are followed, from the first, as exist. A target of several
-// distributions has to be taken apart before (see [Target.PerDistro]).
+// Folders returns the path, below a buildpack's root, of the folder for the target: os, arch,
+// variant, distro@version. Readers follow it as far as it exists. Split a target of several
+// distributions first (see [Target.PerDistro]).
 func (t Target) Folders() []string {
 	folders := slices.DeleteFunc([]string{t.OS, t.Arch, t.Variant}, func(p string) bool { return p == "" })
 	for _, d := range t.Distros {
@@ -92,7 +90,7 @@ func (t Target) Folders() []string {
 	return folders
 }
 
-// PerDistro takes a target of several distributions apart: one target each.
+// PerDistro returns one target for each distribution.
 func (t Target) PerDistro() []Target {
 	if len(t.Distros) < 2 {
 		return []Target{t}

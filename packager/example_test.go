@@ -49,6 +49,6 @@ func ExamplePrepare() {
 	}
 	// Output:
 	// linux/amd64
-	// kept apart: [samples/ruby-bundler@0.0.1]
-	// everything together: [samples/my-programming-lang@0.0.1 samples/java-maven@0.0.1 samples/kotlin-gradle@0.0.1]
+	// excluded: [samples/ruby-bundler@0.0.1]
+	// all in one layer: [samples/my-programming-lang@0.0.1 samples/java-maven@0.0.1 samples/kotlin-gradle@0.0.1]
 }

@@ -269,8 +269,8 @@ var _ = Describe("labels of a source", func() {
 		Entry("no layers label", flatten.BuildpackLayersLabel, "", "it is not a buildpackage: no label io.buildpacks.buildpack.layers"),
 		Entry("layers label of no refs", flatten.BuildpackLayersLabel, "{}", "it is not a buildpackage: label io.buildpacks.buildpack.layers is empty"),
 		Entry("layers label that is no JSON", flatten.BuildpackLayersLabel, "{", "layers label: "),
-		Entry("an id that leads upwards", flatten.BuildpackLayersLabel, `{"..":{"1":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `id ".." has characters that it cannot have; letters, digits and . - _ + fit`),
-		Entry("a version that leads upwards", flatten.BuildpackLayersLabel, `{"a":{"../b":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `version "../b" has characters that it cannot have; letters, digits and . - _ + fit`),
+		Entry("an id that leads upwards", flatten.BuildpackLayersLabel, `{"..":{"1":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `invalid id ".."; use letters, digits and . - _ +`),
+		Entry("a version that leads upwards", flatten.BuildpackLayersLabel, `{"a":{"../b":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `invalid version "../b"; use letters, digits and . - _ +`),
 		Entry("no metadata label", flatten.BuildpackageMetadataLabel, "", "it is not a buildpackage, perhaps a builder: no label io.buildpacks.buildpackage.metadata"),
 		Entry("a root that is not there", flatten.BuildpackageMetadataLabel, `{"id":"acme/other","version":"1"}`, "label io.buildpacks.buildpackage.metadata speaks of acme/other@1"),
 	)

@@ -45,17 +45,17 @@ var _ = Describe("wrong input", func() {
 			b.Composite("acme/root@1", "acme/a@1", "acme/gone@1", "acme/a@2", "acme/nowhere")
 			return b.toml("acme_root@1", "acme_a@1")
 		}, text: `
-acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it
-acme_root@1/buildpack.toml:17: buildpack acme/a@2 is not there, only 1 of it
-acme_root@1/buildpack.toml:21: buildpack acme/nowhere is not there: no source provides it`}),
+acme_root@1/buildpack.toml:13: missing buildpack acme/gone@1; no source provides it
+acme_root@1/buildpack.toml:17: missing buildpack acme/a@2; found only 1
+acme_root@1/buildpack.toml:21: missing buildpack acme/nowhere; no source provides it`}),
 		Entry("at every depth", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Composite("acme/inner@1", "acme/a@1", "acme/gone@1")
 			b.Composite("acme/root@1", "acme/inner@1", "acme/lost@1")
 			return b.toml("acme_root@1", "acme_inner@1", "acme_a@1")
 		}, text: `
-acme_root@1/buildpack.toml:13: buildpack acme/lost@1 is not there: no source provides it
-acme_inner@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+acme_root@1/buildpack.toml:13: missing buildpack acme/lost@1; no source provides it
+acme_inner@1/buildpack.toml:13: missing buildpack acme/gone@1; no source provides it`}),
 		Entry("inside of a package", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Composite("acme/inner@1", "acme/a@1")
@@ -69,14 +69,14 @@ acme_inner@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source pr
 			b.Composite("acme/root@1", "acme/inner@1")
 			return b.toml("acme_root@1", "inner.cnb")
 		}, text: `
-inner.cnb: order of acme/inner@1: buildpack acme/a@2 is not there, only 1 of it`}),
+inner.cnb: order of acme/inner@1: missing buildpack acme/a@2; found only 1`}),
 		Entry("an entry without a version where several are there", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Component("acme/a@2")
 			b.Composite("acme/root@1", "acme/a@2", "acme/a")
 			return b.toml("acme_root@1", "acme_a@1", "acme_a@2")
 		}, text: `
-acme_root@1/buildpack.toml:13: buildpack acme/a is there in 2 versions (1, 2), and the entry names none`}),
+acme_root@1/buildpack.toml:13: buildpack acme/a is ambiguous: found 1, 2; name one`}),
 		Entry("circles", wrong{make: func(b *bench) string {
 			b.Composite("acme/a@1", "acme/b@1")
 			b.Composite("acme/b@1", "acme/c@1", "acme/b@1")
@@ -84,7 +84,7 @@ acme_root@1/buildpack.toml:13: buildpack acme/a is there in 2 versions (1, 2), a
 			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
 		}, text: `
-acme_c@1/buildpack.toml:9: order goes in a circle: acme/a@1 -> acme/b@1 -> acme/c@1 -> acme/a@1; other entries that close a cycle: 1`}),
+acme_c@1/buildpack.toml:9: cycle in order: acme/a@1 -> acme/b@1 -> acme/c@1 -> acme/a@1; other entries that close a cycle: 1`}),
 		Entry("dependencies that nobody uses", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Component("acme/b@1")
@@ -121,7 +121,7 @@ acme_b@1/buildpack.toml:7: buildpack acme/b@1 is for windows/amd64, linux/arm64,
 			b.Composite("acme/root@1", "acme/a@1", "acme/gone@1")
 			return b.toml("acme_root@1", "acme_a@1")
 		}, changes: []change{target("linux/amd64"), target("linux/s390x")}, text: `
-acme_root@1/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+acme_root@1/buildpack.toml:13: missing buildpack acme/gone@1; no source provides it`}),
 		Entry("sources for several architectures", wrong{make: func(b *bench) string {
 			b.keepCNB("a.cnb", b.build(b.toml(b.Component("acme/a@1")), target("linux/amd64")).Image)
 			b.keepCNB("b.cnb", b.build(b.toml(b.Component("acme/b@1")), target("linux/arm64")).Image)
@@ -196,7 +196,7 @@ package.toml:4: bad/buildpack.toml: buildpack.version is missing`}),
 			b.Composite("acme/root@1", "acme/inner@1")
 			return b.toml("acme_root@1", b.tgz("acme_inner@1"), "acme_a@1")
 		}, text: `
-acme_inner@1.tgz/buildpack.toml:13: buildpack acme/gone@1 is not there: no source provides it`}),
+acme_inner@1.tgz/buildpack.toml:13: missing buildpack acme/gone@1; no source provides it`}),
 		Entry("things of every kind", wrong{make: func(b *bench) string {
 			b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"linux\"\narch = \"arm64\"\n"})
 			b.Write("other/buildpack.toml", module{Ref: "acme/a@1"}.Descriptor("buildpack"))
@@ -290,7 +290,7 @@ var _ = Describe("doubtful input", func() {
 			`acme_b@1/buildpack.toml:6: unknown key "buildpack.flavour"`,
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/detect",
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/build",
-			"acme_root@1/buildpack.toml:9: entry acme/a names no version; acme/a@1 is taken, but lifecycles do not resolve such an entry",
+			"acme_root@1/buildpack.toml:9: entry acme/a has no version; using acme/a@1, but the lifecycle does not resolve such an entry",
 			"several buildpacks share a layer, as asked; the distribution spec has one layer for each in a buildpackage",
 		}))
 	})

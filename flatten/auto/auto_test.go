@@ -74,10 +74,10 @@ var _ = Describe("planning", func() {
 	})
 
 	It("leaves fixed layers as they are, and finds their places", func() {
-		fixed := flatten.LayerPlan{{Refs: rs("x@1 y@1"), Reason: "group 1"}, {Refs: rs("z@2"), Reason: "kept apart"}}
+		fixed := flatten.LayerPlan{{Refs: rs("x@1 y@1"), Reason: "group 1"}, {Refs: rs("z@2"), Reason: "excluded"}}
 		in := auto.Input{Modules: builder[:3], Budget: 4, Fixed: fixed, Previous: [][]flatten.Ref{rs("dist@1"), rs("y@1 x@1"), rs("mod@0")}}
 		Expect(written(mustPlan(in))).To(Equal([]string{
-			"dist@1 (alone, as in the previous image)", "x@1 y@1 (group 1)", "z@2 (kept apart)", "go@1 mod@1 (change with go@1)",
+			"dist@1 (alone, as in the previous image)", "x@1 y@1 (group 1)", "z@2 (excluded)", "go@1 mod@1 (change with go@1)",
 		}))
 	})
 

@@ -197,6 +197,6 @@ var _ = Describe("the normal form of any directory", func() {
 
 	It("is refused for a ref that has no directory", func() {
 		_, err := layer.NormalForm(flatten.Buildpack, flatten.Ref{ID: "..", Version: "1"}, "here", nil)
-		Expect(err).To(MatchError(ContainSubstring(`here: id ".." has characters`)))
+		Expect(err).To(MatchError(ContainSubstring(`here: invalid id ".."`)))
 	})
 })

@@ -45,7 +45,7 @@ var _ = Describe("a builder.toml", func() {
 		Entry("a version that is none", images+"[lifecycle]\nversion = '0.20'", `4: lifecycle.version "0.20" is no semantic version, such as 0.21.0`),
 		Entry("targets that are none", images+"[[targets]]\nos = 'windows'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'a/b/c'\n[[targets]]\narch = 'arm64'",
 			`? 3: target windows/amd64 skipped; laminate makes images for linux only`,
-			`6: target "linux/a/b/c": it is not an operating system and an architecture; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`,
+			`6: invalid target "linux/a/b/c": want an operating system and an architecture; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`,
 			`9: target "arm64": laminate makes images for linux only; write os = "linux"`),
 
 		Entry("targets for another system only", images+"[[targets]]\nos = 'windows'\narch = 'amd64'",

@@ -159,7 +159,7 @@ order = [
 			"3: buildpack.version is missing"),
 		Entry("empty and unfit", "api = '0.9'\n[buildpack]\nid = ''\nversion = '../1'",
 			"3: buildpack: id is missing",
-			`4: buildpack: version "../1" has characters that it cannot have; letters, digits and . - _ + fit`),
+			`4: buildpack: invalid version "../1"; use letters, digits and . - _ +`),
 		Entry("api after a table", "[buildpack]\nid = 'a'\nversion = '1'\napi = '0.9'",
 			`0: api is missing; write the Buildpack API version, as in api = "0.10", at the top`,
 			`? 4: unknown key "buildpack.api"; api belongs at the top of the file, before the first table`),
@@ -239,8 +239,8 @@ group = "x"
 			"5: a group of the order is empty; write its [[order.group]]",
 			"6: a group of the order is empty; write its [[order.group]]",
 			"9: order.group.id is missing",
-			`12: order.group: id "a@b" has characters that it cannot have; letters, digits and . - _ + fit`,
-			`13: order.group: version "1/2" has characters that it cannot have; letters, digits and . - _ + fit`,
+			`12: order.group: invalid id "a@b"; use letters, digits and . - _ +`,
+			`13: order.group: invalid version "1/2"; use letters, digits and . - _ +`,
 			"15: order.group: id is missing",
 			"18: order.group must be an array, not a string"),
 		Entry("targets that lead out of the buildpack", component+`[[targets]]
@@ -268,7 +268,7 @@ distros = [{name = "ubuntu"}, {version = "1"}]
 			`? 6: unknown key "buildpack.x`+strings.Repeat("é", 34)+`…"`),
 		Entry("what a terminal would obey", component+"\"\\u001b[31m\" = 1\n[[order]]\ngroup = [{id = \"\\u001b\"}]",
 			`? 5: unknown key "buildpack.\x1b[31m"`,
-			`7: order.group: id "\x1b" has characters that it cannot have; letters, digits and . - _ + fit`),
+			`7: order.group: invalid id "\x1b"; use letters, digits and . - _ +`),
 		Entry("what a terminal would obey, twice", "\"\\u001b\" = 1\n\"\\u001b\" = 1", "2: key \ufffd is already defined"),
 	)
 

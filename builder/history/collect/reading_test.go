@@ -234,9 +234,9 @@ var _ = Describe("a builder's image", func() {
 		Entry("with an order that cannot be read", label(flatten.OrderLabel, "7"), "label io.buildpacks.buildpack.order: json: cannot unmarshal number"),
 		Entry("with an order of what it has not", label(flatten.OrderLabel, `[{"group":[{"id":"x"}]}]`), "its order names x, of which it has 0"),
 		Entry("with system buildpacks that cannot be read", label(flatten.SystemLabel, "7"), "label io.buildpacks.buildpack.system: json: cannot unmarshal number"),
-		Entry("with a composite of what it has not", func(s *sample) { s.orders["acme/all@2"] += " acme/x@1" }, "composite acme/all@2: buildpack acme/x@1 is not there"),
-		Entry("whose orders go in a circle", func(s *sample) { s.orders["acme/a@2"] = "acme/all@2" }, "composite acme/a@2: order goes in a circle"),
-		Entry("whose orders go in a circle beside all others", func(s *sample) {
+		Entry("with a composite of what it has not", func(s *sample) { s.orders["acme/all@2"] += " acme/x@1" }, "composite acme/all@2: missing buildpack acme/x@1"),
+		Entry("whose orders have a cycle", func(s *sample) { s.orders["acme/a@2"] = "acme/all@2" }, "composite acme/a@2: cycle in order"),
+		Entry("whose orders have a cycle beside all others", func(s *sample) {
 			s.orders["x@1"], s.orders["y@1"] = "y@1", "x@1"
 			s.parts = append(s.parts, part{refs: "x@1 y@1", size: 30})
 		}, "release 1.1.0: layer 5: buildpack x@1 is in another layer too, or not in the release"),
@@ -246,7 +246,7 @@ var _ = Describe("a builder's image", func() {
 				many.WriteString(" x@" + time.Unix(int64(i), 0).UTC().Format("150405"))
 			}
 			s.parts = append(s.parts, part{refs: many.String(), size: 30_000})
-		}, "layers label: it names 2004 modules, more than the limit of 2000"),
+		}, "layers label: too many modules: 2004, the limit is 2000"),
 	)
 
 	It("is left out with the older one, where two releases contradict each other", func() {
