@@ -66,7 +66,7 @@ func (b *bench) built() []string {
 	return slices.DeleteFunc(slices.Clone(b.Log.Tasks), func(t string) bool { return !strings.HasPrefix(t, "building ") })
 }
 
-// likePack gives the builder as another tool would have made it of the same
+// likePack returns the builder as another tool would have made it of the same
 // buildpacks: no label of laminate's, layers by name, compressed otherwise.
 func likePack(img v1.Image) v1.Image {
 	GinkgoHelper()

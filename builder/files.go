@@ -76,7 +76,7 @@ func (c configuration) writeTo(tw *tar.Writer) error {
 	return nil
 }
 
-// files gives the files by their absolute names.
+// files returns the files by their absolute names.
 func (c configuration) files() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, content := range map[string]any{

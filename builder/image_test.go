@@ -213,7 +213,7 @@ var _ = Describe("a builder", func() {
 	})
 })
 
-// withoutDiffIDs gives the labels without what says where things lie. What the
+// withoutDiffIDs returns the labels without what says where things lie. What the
 // metadata lists keeps its order under every plan.
 func withoutDiffIDs(image interface {
 	RawConfigFile() ([]byte, error)

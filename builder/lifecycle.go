@@ -72,13 +72,13 @@ func readLifecycle(ctx context.Context, name string, open layer.Opener) (l *life
 	return l, l.describe(toml)
 }
 
-// isOfLifecycle tells whether an archive's entry is one of a lifecycle's.
+// isOfLifecycle reports whether an archive's entry is one of a lifecycle's.
 func isOfLifecycle(name string) bool {
 	dir, base := splitLifecycle(name)
 	return dir == "/" && base == "lifecycle.toml" || dir == "/lifecycle/"
 }
 
-// splitLifecycle gives directory and name of an entry. An image has below /cnb
+// splitLifecycle returns directory and name of an entry. An image has below /cnb
 // what an archive has at its root.
 func splitLifecycle(name string) (dir, base string) {
 	return path.Split(strings.TrimPrefix(path.Clean("/"+name), "/cnb"))
@@ -118,7 +118,7 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 				return nil, nil, err
 			}
 			if has(files, base) {
-				return nil, nil, fmt.Errorf("%s is there twice", h.Name)
+				return nil, nil, fmt.Errorf("duplicate path %s", h.Name)
 			}
 			files = append(files, f)
 		}
@@ -200,14 +200,14 @@ func machineIn(head []byte) elf.Machine {
 	return elf.Machine(uint16(high)<<8 | uint16(low))
 }
 
-// supports tells whether the lifecycle speaks the Buildpack API of a module,
+// supports reports whether the lifecycle speaks the Buildpack API of a module,
 // and whether that is deprecated.
 func (l *lifecycle) supports(m flatten.Module) (ok, deprecated bool) {
 	deprecated = slices.Contains(l.APIs.Buildpack.Deprecated, m.API)
 	return deprecated || slices.Contains(l.APIs.Buildpack.Supported, m.API), deprecated
 }
 
-// hasPlatform tells whether the lifecycle speaks a Platform API of at least
+// hasPlatform reports whether the lifecycle speaks a Platform API of at least
 // this version.
 func (l *lifecycle) hasPlatform(version string) bool {
 	return slices.ContainsFunc(slices.Concat(l.APIs.Platform.Deprecated, l.APIs.Platform.Supported), func(v string) bool {

@@ -63,7 +63,7 @@ var _ = Describe("a lifecycle", func() {
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/detector is a symbolic link out of its directory, to ../../bin/sh"),
 		Entry("decency: it has something twice", func() []entry {
 			return append(lifecycleFiles{}.entries(), file("lifecycle/detector", "x"))
-		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/detector is there twice"),
+		}, "builder.toml:8: lifecycle lifecycle.tgz: duplicate path lifecycle/detector"),
 		Entry("files: it has a device", func() []entry {
 			return append(lifecycleFiles{}.entries(), entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "lifecycle/fifo"}, Body: ""})
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/fifo is neither a file, a directory nor a link"),

@@ -112,7 +112,7 @@ func seenIn(img v1.Image) map[string]seen {
 	return files
 }
 
-// shows gives the content of what shows, by path.
+// shows returns the content of what shows, by path.
 func shows(img v1.Image) map[string]string {
 	GinkgoHelper()
 	content := map[string]string{}

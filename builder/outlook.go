@@ -22,7 +22,7 @@ type Outlook struct {
 	Besides []string
 }
 
-// Outlook tells what the builder means for those who have the previous image.
+// Outlook reports what the builder means for those who have the previous image.
 // Nothing is built for it.
 func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	var o Outlook
@@ -70,7 +70,7 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	return o, err
 }
 
-// lowest gives the diffIDs of what lies below the buildpacks: the layers of the
+// lowest returns the diffIDs of what lies below the buildpacks: the layers of the
 // build image, the lifecycle, and whiteouts, if there are any.
 func (j *Job) lowest(ctx context.Context) ([]v1.Hash, error) {
 	below := append([]v1.Hash{}, j.base.Config.RootFS.DiffIDs...)

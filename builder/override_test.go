@@ -77,7 +77,7 @@ var _ = Describe("a build image that is a builder", func() {
 				Expect(shared(img)).To(ContainElement("acme/c@1"))
 			})
 
-			It("gives orders what they name, with no source of it", func() {
+			It("returns orders what they name, with no source of it", func() {
 				before(flat(mode))
 				img := b.build(b.toml(order("acme/left"))).Image
 				Expect(seenIn(img)["/cnb/order.toml"].Body).To(ContainSubstring("version = '1'"))

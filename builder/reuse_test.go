@@ -25,7 +25,7 @@ import (
 	"laminate/packager/location"
 )
 
-// cached gives a run the bench's cache, as another process would open it.
+// cached returns a run the bench's cache, as another process would open it.
 func (b *bench) cached() change {
 	GinkgoHelper()
 	c, err := cache.Open(b.At("cache"), 0)

@@ -161,7 +161,7 @@ var _ = Describe("package", func() {
 		Entry(nil, `--label "a": it is written KEY=VALUE`, "x.cnb", "-l", "a"),
 		Entry(nil, "it is no image reference", "x", "--tag", "/x/y.cnb"),
 		Entry(nil, `--tag "localhost:5000/x": invalid reference`, "x", "--tag", "ann:secret@localhost:5000/x"),
-		Entry(nil, "it is gzip or zstd", "x.cnb", "--compression", "xz"),
+		Entry(nil, "use gzip or zstd", "x.cnb", "--compression", "xz"),
 		Entry(nil, `--on-conflict: invalid choice "newest"; it is first or last`, "x.cnb", "--on-conflict", "newest"),
 		Entry(nil, `invalid media types "OCI"; they are docker or oci`, "x.cnb", "--media-types", "OCI"),
 		Entry(nil, "images in the Docker daemon and in a docker-archive have no manifest", "x", "--media-types", "oci"),

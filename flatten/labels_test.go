@@ -50,7 +50,7 @@ var _ = Describe("the layers label", func() {
 		Expect(asJSON(flatten.LayersLabel{})).To(Equal("{}"))
 	})
 
-	It("gives back what went in, but for what it does not carry", func() {
+	It("returns what went in, but for what it does not carry", func() {
 		l := flatten.LayersLabel{}
 		l.Add(full, hash("a"))
 		l.Add(both, hash("b"))

@@ -254,7 +254,7 @@ var _ = Describe("an OCI layout of images for several platforms", func() {
 		b.keepLayout("both", images...)
 	})
 
-	It("gives the image for the target", func() {
+	It("returns the image for the target", func() {
 		for _, arch := range []string{"arm64", "amd64"} {
 			img := b.build(b.toml("oci:both"), target("linux/"+arch))
 			Expect(blobsOf(img.Image)).To(Equal([]string{digests[arch]}))
@@ -262,7 +262,7 @@ var _ = Describe("an OCI layout of images for several platforms", func() {
 		}
 	})
 
-	It("gives none where it has none for the target, or nobody says which", func() {
+	It("returns none where it has none for the target, or nobody says which", func() {
 		Expect(b.fails(b.toml("oci:both"), target("linux/s390x"))).To(MatchError("oci:both: it has no image for linux/s390x, but for linux/amd64, linux/arm64"))
 		Expect(b.fails(b.toml("oci:both"))).To(MatchError("oci:both: it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
 	})

@@ -62,7 +62,7 @@ var _ = Describe("the check of what was built", func() {
 		},
 		Entry("nothing of it", func(*bench) []byte { return nil }, "acme/a@1 has no files in the layer"),
 		Entry("another in its place", func(b *bench) []byte { return b.pieceOf(b.Component("acme/c@1")) }, "acme/a@1 has no files in the layer"),
-		Entry("its files twice", func(b *bench) []byte { p := b.pieceOf(b.Component("acme/a@1")); return append(p, p...) }, "is there twice"),
+		Entry("its files twice", func(b *bench) []byte { p := b.pieceOf(b.Component("acme/a@1")); return append(p, p...) }, "duplicate path"),
 		Entry("no id directory", func(b *bench) []byte { return b.pieceOf(b.Component("acme/a@1"))[512:] }, "does not begin with /cnb/buildpacks/acme_a"),
 		Entry("what is no archive", func(*bench) []byte { return bytes.Repeat([]byte("x"), 512) }, "invalid tar header"),
 		Entry("an archive's end in its midst", func(b *bench) []byte { return append(b.pieceOf(b.Component("acme/a@1")), make([]byte, 1024)...) }, "acme/b@1 has no files"),
@@ -84,11 +84,11 @@ var _ = Describe("the check of what was built", func() {
 		j := b.job()
 		j.SetPiece(ref, pieceFunc(func(_ context.Context, w io.Writer) error {
 			_, err := w.Write(make([]byte, 100))
-			return errors.Join(err, errors.New("acme_a@1: it changed while it was read"))
+			return errors.Join(err, errors.New("acme_a@1: it changed while being read"))
 		}))
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
-		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: it changed while it was read"))
+		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: it changed while being read"))
 		Expect(engine.IsBug(err)).To(BeFalse())
 	})
 
@@ -141,7 +141,7 @@ var _ = Describe("a source that changes", func() {
 		Expect(os.WriteFile(b.At("acme_a@1/lib/data"), []byte("shorter"), 0o644)).To(Succeed())
 		img, err := j.Build(context.Background())
 		Expect(img).To(BeNil())
-		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read"))
+		Expect(err).To(MatchError("buildpack acme/a@1: acme_a@1: lib/data: it changed while being read"))
 		Expect(engine.IsBug(err)).To(BeFalse())
 	})
 
@@ -150,7 +150,7 @@ var _ = Describe("a source that changes", func() {
 		j := b.job()
 		Expect(os.Remove(b.At("acme_a@1/lib/data"))).To(Succeed())
 		_, err := j.Build(context.Background())
-		Expect(err).To(MatchError(HavePrefix("buildpack acme/a@1: acme_a@1: lib/data: it changed while it was read: ")))
+		Expect(err).To(MatchError(HavePrefix("buildpack acme/a@1: acme_a@1: lib/data: it changed while being read: ")))
 	})
 
 	It("as a layout whose blob is another now gives no image", func() {

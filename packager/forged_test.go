@@ -55,7 +55,7 @@ var _ = Describe("laminate's own label, forged", func() {
 		Entry("a lifecycle beside the buildpacks", func(honest []byte) []byte {
 			extra := tarOf(entry{Header: tar.Header{Name: "/cnb/lifecycle/creator", Typeflag: tar.TypeReg, Mode: 0o4755}, Body: "#!/bin/sh"})
 			return append(extra[:1024:1024], honest...)
-		}, "/cnb/lifecycle/creator lies outside of /cnb/buildpacks"),
+		}, "/cnb/lifecycle/creator is outside of /cnb/buildpacks"),
 		Entry("another file in the place of one", func(honest []byte) []byte {
 			return bytes.Replace(honest, []byte("exit 0"), []byte("exit 1"), 1)
 		}, "holds other content"),

@@ -228,11 +228,11 @@ var _ = Describe("a layer that somebody else made", func() {
 			Expect(engine.IsBug(err)).To(BeFalse())
 		},
 		Entry("a whiteout", func(es []entry) []entry { return append(es, file(dir+"/1/.wh.lib", "")) },
-			dir+"/1/.wh.lib is a whiteout: the layer changes one below it and does not stand alone"),
+			dir+"/1/.wh.lib is a whiteout: the layer depends on layers below it"),
 		Entry("a file outside", func(es []entry) []entry { return append(es, file("/etc/passwd", "root")) },
-			"/etc/passwd lies outside of /cnb/buildpacks"),
+			"/etc/passwd is outside of /cnb/buildpacks"),
 		Entry("a file above", func(es []entry) []entry { return append(es, file("/cnb/order.toml", "")) },
-			"/cnb/order.toml lies outside of /cnb/buildpacks"),
+			"/cnb/order.toml is outside of /cnb/buildpacks"),
 		Entry("a path that leads upwards", func(es []entry) []entry { return append(es, file(dir+"/1/../../../../etc/passwd", "")) },
 			fmt.Sprintf("path %q leads out of its buildpack", dir+"/1/../../../../etc/passwd")),
 		Entry("a device", func(es []entry) []entry {
@@ -245,7 +245,7 @@ var _ = Describe("a layer that somebody else made", func() {
 			return append(es, entry{Header: tar.Header{Typeflag: tar.TypeLink, Name: dir + "/1/shadow", Linkname: "/etc/shadow"}})
 		}, dir+"/1/shadow is a hard link out of its buildpack, to /etc/shadow"),
 		Entry("a file twice", func(es []entry) []entry { return append(es, file(dir+"/1/buildpack.toml", "")) },
-			dir+"/1/buildpack.toml is there twice"),
+			"duplicate path "+dir+"/1/buildpack.toml"),
 		Entry("nothing at all", func([]entry) []entry { return nil }, "acme/a@1 has no files in the layer"),
 		Entry("only another buildpack", func([]entry) []entry { return []entry{file("/cnb/buildpacks/acme_b/1/x", "")} },
 			"acme/a@1 has no files in the layer"),

@@ -19,7 +19,7 @@ import (
 	"laminate/packager/cache"
 )
 
-// cached gives a run the cache in a directory of the bench, as another process
+// cached returns a run the cache in a directory of the bench, as another process
 // would open it.
 func (b *bench) cached(name string) change {
 	GinkgoHelper()
@@ -132,7 +132,7 @@ var _ = Describe("a cache", func() {
 		Expect(b.Log.Notes).To(Equal([]string{"reused acme/root@1 and 3 more"}))
 	})
 
-	It("gives what did not change, so that just the rest is read", func() {
+	It("returns what did not change, so that just the rest is read", func() {
 		b := newBench()
 		r := newCountingRegistry()
 		left, alone := recompressed(b.pair(flatten.None).Image, gzip9), b.lone("acme/alone@1", gzip9)
@@ -174,7 +174,7 @@ var _ = Describe("a cache", func() {
 		b.build(b.toml("buildpack"), compressed(layer.Zstd), b.cached("cache"))
 		b.Write("extension.toml", "[extension]\nuri = \"extension\"\n")
 		for _, c := range []change{compressed(layer.Zstd), both(compressed(layer.Zstd), b.cached("cache"))} {
-			Expect(b.fails(b.At("extension.toml"), c)).To(MatchError(ContainSubstring("lies outside of /cnb/extensions")))
+			Expect(b.fails(b.At("extension.toml"), c)).To(MatchError(ContainSubstring("is outside of /cnb/extensions")))
 		}
 	})
 
@@ -224,7 +224,7 @@ var _ = Describe("a cache", func() {
 		jobs, err := b.prepare(b.toml("acme_root@1", push(lying, r.host+"/acme/left:1")), b.cached("cache"))
 		Expect(err).NotTo(HaveOccurred())
 		_, err = jobs[0].Build(GinkgoT().Context())
-		Expect(err).To(MatchError(ContainSubstring("lies outside of /cnb/buildpacks")))
+		Expect(err).To(MatchError(ContainSubstring("is outside of /cnb/buildpacks")))
 	})
 })
 

@@ -39,7 +39,7 @@ func facts(e entry) string {
 		e.ModTime.UTC(), e.Linkname, sha256.Sum256([]byte(e.Body)))
 }
 
-// filesOf gives what the layers of an image hold together, by path. No path
+// filesOf returns what the layers of an image hold together, by path. No path
 // may stand twice, but for directories in several layers.
 func filesOf(img v1.Image) map[string]string {
 	GinkgoHelper()
@@ -118,7 +118,7 @@ func moduleDir(name string) string {
 	return ""
 }
 
-// labelsButDiffIDs gives all that the CNB labels say, but for where things lie.
+// labelsButDiffIDs returns all that the CNB labels say, but for where things lie.
 func labelsButDiffIDs(img v1.Image) string {
 	GinkgoHelper()
 	label := layersLabelOf(img)

@@ -276,7 +276,7 @@ var _ = Describe("runs with one cache", Ordered, func() {
 })
 
 var _ = Describe("a registry out of which pieces are copied", func() {
-	It("gives no other image where it breaks off or gives other bytes, nor is one kept", func() {
+	It("returns no other image where it breaks off or gives other bytes, nor is one kept", func() {
 		b := newBench()
 		r := fixtures.CountedRegistry(GinkgoT())
 		theirs := b.lone("acme/a@1", gzip9)

@@ -27,7 +27,7 @@ type wish struct {
 	change
 }
 
-// wishes gives two of all the ways. What they choose at random they choose once.
+// wishes returns two of all the ways. What they choose at random they choose once.
 func (t *orderTree) grouping() []wish {
 	grouped, apart := t.some(), t.some()
 	all := []wish{
@@ -61,7 +61,7 @@ var _ = Describe("any tree of orders", func() {
 		})
 	})
 
-	It("gives the same bytes in whatever order its parts are named, on any number of cores", func() {
+	It("returns the same bytes in whatever order its parts are named, on any number of cores", func() {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 		each(6, func(t *orderTree) {
 			for _, w := range t.grouping() {

@@ -76,7 +76,7 @@ func (t *orderTree) fill(dir string) {
 	}
 }
 
-// file gives the package.toml, with the dependencies in any order.
+// file returns the package.toml, with the dependencies in any order.
 func (t *orderTree) file() string {
 	GinkgoHelper()
 	root := len(t.dirs) - 1

@@ -93,7 +93,7 @@ var _ = Describe("the image that is replaced", func() {
 		layers, err := honest.Layers()
 		Expect(err).NotTo(HaveOccurred())
 		b.keepLayout("previous", withConfig(relabelled(honest, layersLabelOf(honest), append([]v1.Layer{evil()}, layers[1:]...)...), configOf(honest)))
-		Expect(b.fails(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), previous(b))).To(MatchError(ContainSubstring("lies outside of /cnb/buildpacks")))
+		Expect(b.fails(b.toml("acme_left@1", "acme_a@1", "acme_b@1"), previous(b))).To(MatchError(ContainSubstring("is outside of /cnb/buildpacks")))
 	})
 
 	It("is found out where its label has the right recipe of a wrong layer, whatever refs it names", func() {
@@ -114,7 +114,7 @@ var _ = Describe("the image that is replaced", func() {
 				Expect(err).NotTo(HaveOccurred())
 				Expect(digestOf(img.Image)).To(Equal(digestOf(honest.Image)))
 			} else {
-				Expect(err).To(MatchError(ContainSubstring("lies outside of /cnb/buildpacks")))
+				Expect(err).To(MatchError(ContainSubstring("is outside of /cnb/buildpacks")))
 			}
 			Expect(os.RemoveAll(b.At("previous"))).To(Succeed())
 		}

@@ -41,7 +41,7 @@ func newCountingRegistry() *countingRegistry {
 	return c
 }
 
-// layerReads gives how often each layer of the image was read since the last call.
+// layerReads returns how often each layer of the image was read since the last call.
 func (c *countingRegistry) layerReads(img v1.Image) []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

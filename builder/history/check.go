@@ -99,7 +99,7 @@ func (c *check) refs(where string, refs []flatten.Ref) {
 			c.report("%s: %q: %w", where, r, err)
 		}
 		if seen[r] {
-			c.report("%s: %s stands there twice", where, r)
+			c.report("%s: duplicate entry %s", where, r)
 		}
 		seen[r] = true
 	}
@@ -116,7 +116,7 @@ func (c *check) releases() {
 			where = fmt.Sprintf("release %d", i+1)
 			c.report("%s: version is missing", where)
 		case seen[release.Version]:
-			c.report("%s: it is there twice", where)
+			c.report("%s: duplicate release", where)
 		}
 		seen[release.Version] = true
 		c.refs(where, release.Buildpacks)
@@ -175,7 +175,7 @@ func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	}
 }
 
-// sorted gives the keys of a map in order.
+// sorted returns the keys of a map in order.
 func sorted[V any](m map[flatten.Ref]V) []flatten.Ref {
 	refs := make([]flatten.Ref, 0, len(m))
 	for r := range m {

@@ -41,7 +41,7 @@ type Layer struct {
 	Refs   []flatten.Ref // the buildpacks that it holds, if any
 }
 
-// Size gives a ref's compressed bytes: those of its version, or else of its id.
+// Size returns a ref's compressed bytes: those of its version, or else of its id.
 func (f *File) Size(r flatten.Ref) (bytes int64, known bool) {
 	if bytes, known = f.Sizes[r]; known {
 		return bytes, true
@@ -50,7 +50,7 @@ func (f *File) Size(r flatten.Ref) (bytes int64, known bool) {
 	return bytes, known
 }
 
-// Expansions gives what each release holds, with owner sets, in the order of
+// Expansions returns what each release holds, with owner sets, in the order of
 // the releases. Orders count as one group each: a history has no more of them.
 func (f *File) Expansions() []flatten.Expansion {
 	ms := f.Modules()

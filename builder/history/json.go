@@ -56,7 +56,7 @@ func (o *once[V]) UnmarshalJSON(data []byte) error {
 		}
 		key, _ := t.(string)
 		if _, twice := (*o)[key]; twice {
-			return fmt.Errorf("key %q stands there twice", key)
+			return fmt.Errorf("duplicate key %q", key)
 		}
 		var v V
 		if err := d.Decode(&v); err != nil {
@@ -109,7 +109,7 @@ func ignore(err error) error {
 	return err
 }
 
-// file gives the document's values their types.
+// file returns the document's values their types.
 func (d document) file() *File {
 	f := &File{Builder: d.Builder, Notes: d.Notes, Sizes: map[flatten.Ref]int64{}, Composites: map[flatten.Ref][]flatten.Ref{}}
 	for name, bytes := range d.Sizes {

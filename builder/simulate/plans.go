@@ -105,7 +105,7 @@ func byFirstOwner(r *replay, e flatten.Expansion, ref flatten.Ref) string {
 	return e.TopLevel[first].String()
 }
 
-// leads tells whether a ref is reached from another. Owner sets do not tell it
+// leads reports whether a ref is reached from another. Owner sets do not tell it
 // of top-level components, which own themselves alone.
 func (r *replay) leads(from, to flatten.Ref) bool {
 	return from == to || slices.ContainsFunc(r.modules[from].Order.Entries(), func(e flatten.Entry) bool { return r.leads(e.Ref(), to) })

@@ -44,7 +44,7 @@ type Row struct {
 	// MeanBytesPrefix is what they pull for the next one where only the
 	// longest identical prefix is reused, as by Docker's graph driver.
 	MeanBytesPrefix int64 `json:"meanBytesPrefix"`
-	// Budgeted tells whether another budget would give another plan.
+	// Budgeted reports whether another budget would give another plan.
 	Budgeted bool `json:"-"`
 }
 

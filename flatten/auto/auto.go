@@ -8,42 +8,39 @@ import (
 	"laminate/flatten"
 )
 
-// Input is all that a plan depends on.
+// Input is everything that a plan depends on.
 type Input struct {
-	// Modules are what the layers have to hold. New layers hold them in this
-	// order (see [flatten.Neighbours]); nothing else depends on it.
+	// Modules are the modules to plan. Their order matters only for the order of refs within new
+	// layers (see [flatten.Neighbours]).
 	Modules []Module
-	// Budget is how many layers there may be, with the fixed ones: 1 at least.
+	// Budget is the most layers, including the fixed ones; at least 1.
 	Budget int
-	// Previous are the layers of the image that this one replaces, lowest
-	// first, each with its refs; who planned them does not matter. A zero ref
-	// stands for content that the new image does not have. Without Previous,
-	// everything counts as new.
+	// Previous are the refs of each layer of the image to replace, lowest first, however they were
+	// planned. A zero ref stands for content that the new image does not have. Without Previous,
+	// everything is new.
 	Previous [][]flatten.Ref
-	// Fixed are layers that somebody else has decided on. The plan has them as
-	// they are, none of their refs is in Modules, and only their places are
-	// found here.
+	// Fixed are layers that are already planned, of groups and exclusions. Plan only chooses their
+	// positions. None of their refs is in Modules.
 	Fixed flatten.LayerPlan
-	// History is what earlier releases had; nil where only Previous is known.
+	// History is the history of earlier releases; nil if only Previous is known.
 	History *History
 }
 
-// Module is a buildpack to be put in a layer.
+// Module is a buildpack to plan.
 type Module struct {
 	Ref flatten.Ref
-	// Size is what it adds to a layer, in bytes. Which bytes does not matter,
-	// if all sizes count the same ones; uncompressed is what labels tell.
+	// Size is how many bytes it adds to a layer. All sizes must be of one kind; labels have
+	// uncompressed sizes.
 	Size int64
-	// Owners are its owner set (see [flatten.Expansion]), in any order. What
-	// has none, the root of a package, changes with every release.
+	// Owners is its owner set (see [flatten.Expansion]), in any order. A module without owners, the
+	// root of a package, changes with every release.
 	Owners []flatten.Ref
 }
 
-// sizeLimit keeps sums of sizes exact.
+// sizeLimit keeps sums of sizes exact in float64.
 const sizeLimit = 1 << 46
 
-// Modules gives the modules of an expansion. A ref without a size counts as
-// empty.
+// Modules returns the modules of an expansion. A missing size counts as 0.
 func Modules(e flatten.Expansion, sizes map[flatten.Ref]int64) []Module {
 	ms := make([]Module, len(e.Refs))
 	for i, r := range e.Refs {
@@ -52,13 +49,12 @@ func Modules(e flatten.Expansion, sizes map[flatten.Ref]int64) []Module {
 	return ms
 }
 
-// Plan decides on the layers. The same input gives the same plan on every
-// machine, and planning again what is planned already changes nothing.
+// Plan plans the layers. It is deterministic on every machine, and idempotent: planning again with
+// its result as Previous changes nothing.
 //
-// Layers that the previous image has stay in their order, those that are new
-// lie above, the likeliest to change again on top. Where the budget has room
-// for a layer each, each module gets one. Equal choices fall to the refs that
-// come first by id and version.
+// Layers of the previous image keep their order. New ones follow above, the likeliest to change on
+// top. If the budget allows, each module gets a layer of its own. Ties are broken by id and
+// version.
 func Plan(in Input) (flatten.LayerPlan, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -75,13 +71,13 @@ func Plan(in Input) (flatten.LayerPlan, error) {
 	return s.layers(s.regroup(kept, changed, budget)), nil
 }
 
-// check reports input of which no plan can be made.
+// check reports invalid input.
 func (in Input) check() error {
 	var errs []error
 	if in.Budget < 1 {
-		errs = append(errs, fmt.Errorf("budget of %d layers: it takes 1 at least", in.Budget))
+		errs = append(errs, fmt.Errorf("budget of %d layers: the minimum is 1", in.Budget))
 	} else if need := min(len(in.Modules), 1) + len(in.Fixed); need > in.Budget {
-		errs = append(errs, fmt.Errorf("budget of %d layers: it takes %d at least, since %d are fixed", in.Budget, need, len(in.Fixed)))
+		errs = append(errs, fmt.Errorf("budget of %d layers: the minimum is %d, since %d are fixed", in.Budget, need, len(in.Fixed)))
 	}
 	seen := map[flatten.Ref]bool{}
 	for _, l := range in.Fixed {
@@ -91,21 +87,21 @@ func (in Input) check() error {
 	}
 	for _, m := range in.Modules {
 		if seen[m.Ref] {
-			errs = append(errs, fmt.Errorf("buildpack %s is to be planned twice", m.Ref))
+			errs = append(errs, fmt.Errorf("duplicate buildpack %s", m.Ref))
 		}
 		seen[m.Ref] = true
 		if m.Size < 0 || m.Size > sizeLimit {
-			errs = append(errs, fmt.Errorf("buildpack %s: size %d is not from 0 to %d", m.Ref, m.Size, int64(sizeLimit)))
+			errs = append(errs, fmt.Errorf("buildpack %s: invalid size %d; the range is 0 to %d", m.Ref, m.Size, int64(sizeLimit)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// state is a plan in the making. Modules go by their index in modules.
+// state is the state of planning. Modules are identified by their index in modules.
 type state struct {
 	in      Input
-	modules []Module // by ref: that breaks ties
-	place   []int    // where a module stands in in.Modules
+	modules []Module // sorted by ref, to break ties
+	place   []int    // index of each module in in.Modules
 	model   *model
 	alone   []float64 // the rate of each module in a layer of its own
 }
@@ -126,9 +122,8 @@ func newState(in Input) *state {
 	return s
 }
 
-// split tells previous layers that hold what they held from modules that are
-// new or have lost a neighbour. A ref that stands in two layers belongs to the
-// lower one.
+// split returns the previous layers whose content is unchanged, and the modules that are new or in
+// a layer that changed. A ref in two layers belongs to the lower one.
 func (s *state) split() (kept []group, changed []int) {
 	index := map[flatten.Ref]int{}
 	for i, m := range s.modules {

@@ -109,11 +109,11 @@ var _ = Describe("planning", func() {
 		_, err := auto.Plan(in)
 		Expect(err).To(MatchError(want))
 	},
-		Entry("no layer", auto.Input{Modules: builder}, "budget of 0 layers: it takes 1 at least"),
-		Entry("no layer beside the fixed ones", auto.Input{Modules: builder, Budget: 1, Fixed: flatten.LayerPlan{{Refs: rs("x@1")}}}, "budget of 1 layers: it takes 2 at least, since 1 are fixed"),
-		Entry("a ref twice", auto.Input{Modules: []auto.Module{builder[0], builder[0]}, Budget: 1}, "buildpack go@1 is to be planned twice"),
-		Entry("a fixed ref again", auto.Input{Modules: builder[:1], Budget: 2, Fixed: flatten.LayerPlan{{Refs: rs("go@1")}}}, "buildpack go@1 is to be planned twice"),
-		Entry("less than nothing", auto.Input{Modules: []auto.Module{{Ref: r("a@1"), Size: -1}}, Budget: 1}, "buildpack a@1: size -1 is not from 0 to 70368744177664"),
+		Entry("no layer", auto.Input{Modules: builder}, "budget of 0 layers: the minimum is 1"),
+		Entry("no layer beside the fixed ones", auto.Input{Modules: builder, Budget: 1, Fixed: flatten.LayerPlan{{Refs: rs("x@1")}}}, "budget of 1 layers: the minimum is 2, since 1 are fixed"),
+		Entry("a ref twice", auto.Input{Modules: []auto.Module{builder[0], builder[0]}, Budget: 1}, "duplicate buildpack go@1"),
+		Entry("a fixed ref again", auto.Input{Modules: builder[:1], Budget: 2, Fixed: flatten.LayerPlan{{Refs: rs("go@1")}}}, "duplicate buildpack go@1"),
+		Entry("less than nothing", auto.Input{Modules: []auto.Module{{Ref: r("a@1"), Size: -1}}, Budget: 1}, "buildpack a@1: invalid size -1; the range is 0 to 70368744177664"),
 	)
 
 	It("is fast: 500 buildpacks into 40 layers", func() {

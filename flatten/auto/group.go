@@ -5,25 +5,25 @@ import (
 	"slices"
 )
 
-// group is a layer in the making.
+// group is a candidate for a layer.
 type group struct {
 	members []int
 	size    float64
 	shares  []share // by cell
 	changed calendar
-	// chance is how likely a release changes the group, and
-	// rate how many bytes are pulled again at a release for that, on average.
+	// chance is the chance that a release changes the group; rate is the expected number of bytes
+	// pulled again per release.
 	chance, rate float64
-	// previous is the layer of the previous image that this is; -1 for none.
+	// previous is the index of the same layer in the previous image, or -1.
 	previous int
-	// fee is what is pulled now if the group does not stay as it is.
+	// fee is how many bytes are pulled now if the group changes.
 	fee float64
 }
 
-// share is what a group has of one cell.
+// share is a group's members in one cell.
 type share struct {
 	cell      int
-	n         [classes]uint16 // members by class
+	n         [classes]uint16 // number of members by class
 	unchanged float64
 }
 
@@ -46,7 +46,7 @@ func (m *model) group(members []int) group {
 	return g
 }
 
-// joined is the chance that a release changes two groups as one.
+// joined returns the chance that a release changes the union of two groups.
 func (m *model) joined(a, b *group) float64 {
 	unchanged := 1.0
 	i, j := 0, 0
@@ -80,7 +80,7 @@ func (m *model) joined(a, b *group) float64 {
 	return m.chance(unchanged, &changed)
 }
 
-// join makes two groups one.
+// join returns the union of two groups.
 func (m *model) join(a, b *group) group {
 	g := group{members: slices.Concat(a.members, b.members), size: a.size + b.size, chance: m.joined(a, b), changed: a.changed.or(&b.changed), previous: -1}
 	g.rate = g.size * g.chance
@@ -107,13 +107,12 @@ func (m *model) join(a, b *group) group {
 	return g
 }
 
-// merge joins groups, always the two whose joining costs least, until there
-// are no more than most. Of equal pairs the first goes first: groups count
-// from the first, and a joined one takes the place of its first part.
+// merge joins groups, always the cheapest pair, until there are at most most. Ties go to the first
+// pair; a joined group takes the place of its first part.
 func (m *model) merge(groups []group, most int) []group {
 	gs := slices.Clone(groups)
-	cost := make([]float64, len(gs)) // of joining each with the best of those behind it
-	mate := make([]int, len(gs))     // which that is; -1 for none
+	cost := make([]float64, len(gs)) // of joining each with its best mate behind it
+	mate := make([]int, len(gs))     // index of that mate, or -1
 	gone := make([]bool, len(gs))
 	price := func(i, j int) float64 {
 		return float64(horizon*(float64((gs[i].size+gs[j].size)*m.joined(&gs[i], &gs[j]))-gs[i].rate-gs[j].rate)) + gs[i].fee + gs[j].fee

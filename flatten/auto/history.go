@@ -6,35 +6,33 @@ import (
 	"laminate/flatten"
 )
 
-// History is which ids changed in which of the releases that were seen, so
-// that what changed together before is likely to do so again. The zero value
-// has seen nothing.
+// History records which ids changed in which releases: ids that changed together before are likely
+// to do so again. The zero value is an empty history.
 type History struct {
 	last     []Module
 	releases int
 	changed  map[string]*calendar
 }
 
-// calendar has a bit for each of the last releases, the last one lowest in the
-// first word: set where something changed.
+// calendar has a bit for each of the last releases, set if there was a change. The lowest bit of
+// the first word is the last release.
 type calendar [calendarWords]uint64
 
 const (
-	// calendarWords of 64 releases are remembered.
+	// calendarWords is how many words of 64 releases a calendar has.
 	calendarWords = 6
-	// older is how much the releases of a word count, beside those of the word
-	// before it.
+	// older is the weight of the releases of a word, relative to the word before it.
 	older = 0.5
-	// doubt is how many releases count as if each module had changed in them
-	// as often as an owner does, so that few releases say little.
+	// doubt is the weight of the prior, in releases in which each module changes as often as an
+	// owner does, so that short histories have little influence.
 	doubt = 10
-	// belief is the part that a history has in the chance that a layer
-	// changes; the model has the rest.
+	// belief is the weight of the history in the chance that a layer changes; the model has the
+	// rest.
 	belief = 0.5
 )
 
-// Add tells what the next release has, or had: what Plan is asked to plan now
-// may be the last.
+// Add adds the modules of the next release, in the order of releases. The last one may be the
+// release to plan.
 func (h *History) Add(release []Module) {
 	if h.changed == nil {
 		h.changed = map[string]*calendar{}
@@ -60,7 +58,7 @@ func (h *History) Add(release []Module) {
 	h.last = release
 }
 
-// turn makes room for one release more.
+// turn makes room for one more release.
 func (c *calendar) turn() {
 	for i := len(c) - 1; i > 0; i-- {
 		c[i] = c[i]<<1 | c[i-1]>>63
@@ -68,7 +66,7 @@ func (c *calendar) turn() {
 	c[0] <<= 1
 }
 
-// or is where one of two things changed.
+// or returns the releases with a change in either calendar.
 func (c *calendar) or(o *calendar) calendar {
 	both := *c
 	for i := range both {
@@ -77,7 +75,7 @@ func (c *calendar) or(o *calendar) calendar {
 	return both
 }
 
-// calendarOf is that of an id; it is empty where nothing is known.
+// calendarOf returns the calendar of an id; it is empty if the id is unknown.
 func (h *History) calendarOf(id string) calendar {
 	if h == nil || h.changed[id] == nil {
 		return calendar{}
@@ -85,7 +83,7 @@ func (h *History) calendarOf(id string) calendar {
 	return *h.changed[id]
 }
 
-// chance is how often what the calendar is of has changed.
+// chance returns the estimated chance of a change per release.
 func (h *History) chance(c *calendar) float64 {
 	changes, all, weight := doubt*ownerChanges, float64(doubt), 1.0
 	for i, word := range c {

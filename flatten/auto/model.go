@@ -6,50 +6,50 @@ import (
 	"laminate/flatten"
 )
 
-// The parameters. docs/layer-plan.md tells how they were chosen, and how
-// little most of them matter.
+// The parameters. docs/layer-plan.md describes how they were chosen, and how little most of them
+// matter.
 const (
-	// ownerChanges is the chance that a composite changes in a release, and
-	// eachOwner what every owner more leaves of the chance that all do.
+	// ownerChanges is the chance that a composite changes in a release. For each further owner, the
+	// chance that all of them change is multiplied by eachOwner.
 	ownerChanges = 0.15
 	eachOwner    = 0.6
-	// A sweep takes what it reaches with the chance swept.
+	// swept is the chance that a sweep changes a ref that it reaches.
 	swept = 0.9
-	// reachNew is the chance that a sweep reaches what is new in this release.
-	// For the rest it goes by the place of its layer in the previous image,
-	// from reachLow for the lowest to reachHigh for the highest.
+	// reachNew is the chance that a sweep reaches a ref that is new in this release. For others it
+	// depends on the position of their layer in the previous image, from reachLow for the lowest to
+	// reachHigh for the highest.
 	reachNew  = 0.6
 	reachLow  = 0.1
 	reachHigh = 0.5
-	// inTransit is what remains of it for an id in several versions.
+	// inTransit is the factor on it for an id with several versions.
 	inTransit = 0.75
-	// stray is how likely a ref changes where no sweep reaches it, as a part
-	// of the chance that one does.
+	// stray is the chance that a ref changes without a sweep, relative to the chance that a sweep
+	// reaches it.
 	stray = 0.5
-	// horizon is for how many releases a layer that is opened pays: what is
-	// pulled now is weighed against the bytes of so many releases to come.
+	// horizon is the number of future releases whose bytes are weighed against the bytes that
+	// regrouping a layer costs now.
 	horizon = 10
 )
 
-// classes is into how many steps reach is divided: 1, 0.9 down to 0.1.
+// classes is the number of steps of reach: 1, 0.9 down to 0.1.
 const classes = 10
 
 func reachOf(class int) float64 { return float64(classes-class) / classes }
 
-// model tells how likely layers change.
+// model estimates the chance that layers change.
 type model struct {
 	sizes []float64
 	cell  []int // of each module
 	class []int // of each module
-	// changes is, for each cell, the chance that all of its owners change.
+	// changes is the chance, for each cell, that all of its owners change.
 	changes []float64
-	// depth is the chance that a sweep reaches down to a class and no further.
+	// depth is the chance that a sweep reaches exactly down to a class.
 	depth [classes]float64
-	// spared is the chance that a sweep spares n of n that it reaches, and
-	// still, by class, that n it does not reach stay by themselves.
+	// spared is the chance that a sweep changes none of n refs that it reaches; still is the
+	// chance, by class, that n refs that it does not reach stay unchanged.
 	spared []float64
 	still  [classes][]float64
-	// history and calendars are of use where there is a history.
+	// history and calendars are set if there is a history.
 	history   *History
 	calendars []calendar // of each module
 }
@@ -70,8 +70,7 @@ func newModel(modules []Module, previous [][]flatten.Ref, h *History) *model {
 	return m
 }
 
-// powers are base to the power of 0 to n. (math.Pow is not the same on all
-// machines.)
+// powers returns base to the power of 0 to n. (math.Pow differs between machines.)
 func powers(base float64, n int) []float64 {
 	p := make([]float64, n+1)
 	p[0] = 1
@@ -81,7 +80,7 @@ func powers(base float64, n int) []float64 {
 	return p
 }
 
-// assign puts the modules in cells and classes.
+// assign assigns cells and classes to the modules.
 func (m *model) assign(modules []Module, reach []float64) {
 	cells := map[string]int{}
 	versions := map[string]int{}
@@ -90,7 +89,7 @@ func (m *model) assign(modules []Module, reach []float64) {
 	}
 	for i, module := range modules {
 		owners, chance := slices.SortedFunc(slices.Values(module.Owners), flatten.Ref.Compare), ownerChanges
-		if len(owners) == 0 { // the root of a package, of which each release is another
+		if len(owners) == 0 { // the root of a package, which changes with every release
 			owners, chance = []flatten.Ref{module.Ref}, 1
 		}
 		for range len(owners) - 1 {
@@ -116,7 +115,7 @@ func (m *model) assign(modules []Module, reach []float64) {
 	}
 }
 
-// reaches gives the chance of each module that a sweep reaches it.
+// reaches returns the chance, for each module, that a sweep reaches it.
 func reaches(modules []Module, previous [][]flatten.Ref) []float64 {
 	at := map[flatten.Ref]float64{}
 	for i, refs := range previous {
@@ -134,8 +133,8 @@ func reaches(modules []Module, previous [][]flatten.Ref) []float64 {
 	return reach
 }
 
-// chance is how likely a release changes a layer that is left alone with the
-// given chance as the model sees it, and has that calendar.
+// chance returns the chance that a release changes a layer, from the model's chance that it stays
+// unchanged and from its calendar.
 func (m *model) chance(unchanged float64, c *calendar) float64 {
 	if m.history == nil {
 		return 1 - unchanged
@@ -143,16 +142,16 @@ func (m *model) chance(unchanged float64, c *calendar) float64 {
 	return float64((1-belief)*(1-unchanged)) + float64(belief*m.history.chance(c))
 }
 
-// unchanged is the chance that a release leaves alone all members of a layer
-// that are of one cell, so many of each class. Conversions keep processors
-// from fusing multiplications with additions, which would round differently.
+// unchanged returns the chance that a release changes none of a layer's members in one cell, given
+// their number by class. The conversions prevent fused multiply-add, which rounds differently on
+// some machines.
 func (m *model) unchanged(cell int, n *[classes]uint16) float64 {
-	var beyond [classes + 1]float64 // the classes from this one on stay by themselves
+	var beyond [classes + 1]float64 // the chance that the classes from this one on stay unchanged
 	beyond[classes] = 1
 	for c := classes - 1; c >= 0; c-- {
 		beyond[c] = beyond[c+1] * m.still[c][n[c]]
 	}
-	reached, all := 0, 0.0 // a sweep reaches class 0 for certain
+	reached, all := 0, 0.0 // a sweep always reaches class 0
 	for c := range classes {
 		reached += int(n[c])
 		all += float64(m.depth[c] * m.spared[reached] * beyond[c+1])

@@ -8,16 +8,15 @@ import (
 	"laminate/flatten"
 )
 
-// placed is a layer with what decides on its place.
+// placed is a layer and its sort keys.
 type placed struct {
 	flatten.PlannedLayer
-	previous int // its place in the previous image; -1 for none
+	previous int // its index in the previous image, or -1
 	chance   float64
 }
 
-// layers puts the groups and the fixed layers in order: those of the previous
-// image as they lay there; then fixed ones that are new; then the others, by
-// how likely they change, and where that is equal, by their first ref.
+// layers sorts the groups and the fixed layers: first those of the previous image, in its order;
+// then new fixed ones; then the others, by their chance to change, then by their first ref.
 func (s *state) layers(groups []group) flatten.LayerPlan {
 	was := map[string]int{}
 	for i, refs := range s.in.Previous {
@@ -64,7 +63,7 @@ func boolean(b bool) int {
 	return 0
 }
 
-// key is the same for refs in any order.
+// key returns a string that does not depend on the order of the refs.
 func key(refs []flatten.Ref) string {
 	return flatten.JoinRefs(slices.SortedFunc(slices.Values(refs), flatten.Ref.Compare), "\n")
 }
@@ -76,7 +75,7 @@ func place(was map[string]int, refs []flatten.Ref) int {
 	return -1
 }
 
-// reason says why the members of a group are together.
+// reason returns why the members of a group share a layer.
 func (s *state) reason(g group) string {
 	if len(g.members) == 1 {
 		return "alone"

@@ -143,7 +143,7 @@ var _ = Describe("any plan", func() {
 	})
 })
 
-// rename gives a module another version, where others name it as an owner too.
+// rename returns a module another version, where others name it as an owner too.
 func rename(ms []auto.Module, old, renewed flatten.Ref) {
 	for i, m := range ms {
 		if m.Ref == old {

@@ -7,21 +7,21 @@ import (
 	"laminate/flatten"
 )
 
-// candidates is how many kept layers are tried thoroughly each time one may be
-// opened. Trying all of them gains nothing.
+// candidates is how many kept layers are evaluated fully each time one may be opened. Trying all of
+// them gains nothing.
 const candidates = 8
 
-// proposal is a plan that is weighed: kept layers that are opened, and what
-// becomes of their modules and of those that changed.
+// proposal is a candidate plan: the kept layers to open (regroup), and the groups of their modules
+// and of the changed ones.
 type proposal struct {
-	open   []bool // of the kept layers
+	open   []bool // by index of the kept layer
 	groups []group
-	cost   float64 // bytes now, and those of the releases within the horizon
+	cost   float64 // bytes now, and in the releases within the horizon
 }
 
-// regroup plans the layers of what changed, beside those that are kept. Kept
-// layers are opened where the budget forces it; and where it pays, one by one,
-// if several components are new: for one alone nothing else moves.
+// regroup plans the layers of the changed modules, beside the kept layers. It opens kept layers if
+// the budget requires it; and one by one if that pays off and several components are new: a single
+// new one moves nothing else.
 func (s *state) regroup(kept []group, changed []int, budget int) []group {
 	open := make([]bool, len(kept))
 	if len(kept) >= budget {
@@ -40,8 +40,8 @@ func (s *state) regroup(kept []group, changed []int, budget int) []group {
 	return result
 }
 
-// forced chooses what to open when there is no room: what is joined on the way
-// from kept layers and changed modules down to the budget.
+// forced returns the layers to open for lack of room: those that are joined when kept layers and
+// changed modules are merged down to the budget.
 func (s *state) forced(kept []group, changed []int, budget int) []bool {
 	open := make([]bool, len(kept))
 	for i := range open {
@@ -59,7 +59,7 @@ func (s *state) forced(kept []group, changed []int, budget int) []bool {
 	return open
 }
 
-// propose groups what changed and what is opened into what the budget leaves.
+// propose groups the changed modules and the opened layers within the rest of the budget.
 func (s *state) propose(kept []group, changed []int, open []bool, budget int) proposal {
 	members := slices.Clone(changed)
 	for i, g := range kept {
@@ -71,7 +71,7 @@ func (s *state) propose(kept []group, changed []int, open []bool, budget int) pr
 	return s.settle(kept, open, s.singles(members), budget)
 }
 
-// settle merges groups into what the kept layers leave of the budget.
+// settle merges groups until they fit beside the kept layers.
 func (s *state) settle(kept []group, open []bool, groups []group, budget int) proposal {
 	var now, later float64
 	for i, g := range kept {
@@ -87,9 +87,8 @@ func (s *state) settle(kept []group, open []bool, groups []group, budget int) pr
 	return p
 }
 
-// improve opens one kept layer after the other, always the one that pays best.
-// Grouping all that is open anew takes its time, so it is tried only with the
-// candidates that do best when their members just join the groups there are.
+// improve opens kept layers one by one, always the one that gains most. Full regrouping is slow, so
+// it is tried only for the candidates that are best when their members just join existing groups.
 func (s *state) improve(best proposal, kept []group, changed []int, budget int) proposal {
 	for {
 		var tries []proposal
@@ -115,8 +114,8 @@ func (s *state) improve(best proposal, kept []group, changed []int, budget int) 
 	}
 }
 
-// mostGain is more than what opening the layer can gain: all that its members
-// and those of the groups cost more than they would alone.
+// mostGain returns an upper bound of the gain of opening a layer: the cost of its members and of
+// the groups beyond their cost in layers of their own.
 func (s *state) mostGain(p proposal, opened group) float64 {
 	more := opened.rate + rates(p.groups)
 	for _, g := range append(slices.Clone(p.groups), opened) {
@@ -127,8 +126,8 @@ func (s *state) mostGain(p proposal, opened group) float64 {
 	return horizon * more
 }
 
-// fresh counts the changed components that the previous image does not have.
-// What owns itself, as a composite does, changes beside its components.
+// fresh counts the changed components that the previous image does not have. It ignores modules
+// that own themselves, as composites do: they change along with their components.
 func (s *state) fresh(changed []int) (n int) {
 	old := map[flatten.Ref]bool{}
 	for _, refs := range s.in.Previous {

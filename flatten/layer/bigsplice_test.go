@@ -82,7 +82,7 @@ func (b bigPiece) member() layer.Member {
 	}}}
 }
 
-// heapPeak tells how much larger the heap was at most while something was done
+// heapPeak reports how much larger the heap was at most while something was done
 // on two cores, in bytes. Little of it is garbage.
 func heapPeak(do func()) (peak int64) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))

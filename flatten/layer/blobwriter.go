@@ -11,8 +11,7 @@ import (
 	"laminate/flatten"
 )
 
-// blobWriter makes the blob of a layer out of streams. It takes what they give
-// to everybody who wants it: one pass.
+// blobWriter joins streams into the blob of a layer. It hashes, checks and writes them in one pass.
 type blobWriter struct {
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
@@ -28,7 +27,7 @@ type blobWriter struct {
 	progress func(int64)
 }
 
-// newBlobWriter starts to write. Who started it calls end.
+// newBlobWriter starts writing to out. The caller must call end.
 func newBlobWriter(ctx context.Context, out io.Writer, o BuildOptions, c *check) *blobWriter {
 	w := &blobWriter{
 		compression: o.compression(), press: newPress(o.compression()),
@@ -38,15 +37,15 @@ func newBlobWriter(ctx context.Context, out io.Writer, o BuildOptions, c *check)
 	return w
 }
 
-// begin starts a stream, which end ends.
+// begin starts a stream; end stops it.
 func (w *blobWriter) begin(produce func(*stream) error) *stream {
 	s := newStream(w.ctx, w.press, produce)
 	w.begun = append(w.begun, s)
 	return s
 }
 
-// end stops what is under way, and gives diffID, digest and size of what was
-// written; they count if nothing went wrong.
+// end stops all streams, and returns diffID, digest and size of the blob. They are valid only if
+// err is nil and nothing failed before.
 func (w *blobWriter) end(err error) (diffID, digest v1.Hash, size int64) {
 	w.cancel(err)
 	for _, s := range w.begun {
@@ -56,12 +55,12 @@ func (w *blobWriter) end(err error) (diffID, digest v1.Hash, size int64) {
 	return sum(w.diffID), sum(w.digest), w.size
 }
 
-// ahead is how many members are made ready before it is their turn.
+// ahead is how many members are prepared before it is their turn.
 const ahead = 2
 
-// members writes all of a layer that holds modules.
+// members writes a layer of modules, including the trailer.
 func (w *blobWriter) members(kind flatten.Kind, members []Member) (written []passed, err error) {
-	var shared *idEntry // of the member that others follow
+	var shared *idEntry // of the first member of a shared id directory
 	for i, m := range members {
 		for next := len(w.begun); next < len(members) && next <= i+ahead; next++ {
 			w.begin(func(s *stream) error { return s.member(kind, members[next]) })
@@ -83,17 +82,17 @@ func (w *blobWriter) members(kind flatten.Kind, members []Member) (written []pas
 	return written, w.trailer()
 }
 
-// passed is what went into a layer, and how: to be compared with what is found
-// there, and with nobody else's, so that its sum need not be cryptographic.
+// passed describes what was written for one member, to be compared with what the check reads back.
+// The sum never leaves the process, so it need not be cryptographic.
 type passed struct {
 	ref            flatten.Ref
 	length, packed int64
 	sum            uint64
 }
 
-// take writes all of a stream. Shared is the entry of the id directory where
-// several members share one: the first of them brings it, and what the others
-// lack of it is summed up with them, since their readers add it as well.
+// take writes a whole stream. Shared is the entry of an id directory that several members share:
+// the first of them contains it. It is added to the sums of the others, since readers of the layer
+// put it in front of them.
 func (w *blobWriter) take(s *stream, shared *idEntry) (passed, error) {
 	var p passed
 	h := newQuick()
@@ -106,7 +105,7 @@ func (w *blobWriter) take(s *stream, shared *idEntry) (passed, error) {
 			return p, err
 		}
 		if shared != nil {
-			_, _ = shared.take(next.tar) // what is wrong with the first member, the check tells
+			_, _ = shared.take(next.tar) // the check reports errors in the first member
 		}
 		h.Write(next.tar)
 		p.length += int64(len(next.tar))
@@ -120,8 +119,7 @@ func (w *blobWriter) take(s *stream, shared *idEntry) (passed, error) {
 	return p, s.err
 }
 
-// segment writes both sides of a segment: the tar at once, the compressed
-// bytes when they are there.
+// segment writes the tar of a segment at once, and its compressed bytes when they are ready.
 func (w *blobWriter) segment(s *segment) (packed int64, err error) {
 	w.diffID.Write(s.tar)
 	if w.check != nil {
@@ -142,7 +140,7 @@ func (w *blobWriter) segment(s *segment) (packed int64, err error) {
 	return int64(n), err
 }
 
-// trailer ends the archive, in a member or frame of its own.
+// trailer writes the end of the archive, in a member or frame of its own.
 func (w *blobWriter) trailer() error {
 	s := newSegment(append(newChunk(), trailer[:]...))
 	s.ready <- newEncoder(w.compression)(s)

@@ -15,42 +15,41 @@ import (
 	"laminate/flatten"
 )
 
-// Member is a piece and whose it is.
+// Member is a piece and its ref.
 type Member struct {
 	Ref   flatten.Ref
 	Piece Piece
-	// Splice, where it is set, is the same piece as somebody compressed it.
+	// Splice, if set, is a compressed copy of the same piece.
 	Splice *Splice
-	anew   bool // the piece is not asked for its compressed form
-	// follows is set by Build: the piece shares the id directory of the member
-	// before it. It is stored without the entry of that directory, and so is
-	// always compressed anew. Where its own entry was another (another mode,
-	// say), that of the first member counts for all, and its content identity
-	// is that of what the layer gives back.
+	anew   bool // do not splice
+	// follows is set by Build: the piece shares the id directory of the member before it. It is
+	// stored without the entry of that directory, and therefore always compressed again. If the
+	// entries differ (in mode, say), that of the first member counts for all, and the content
+	// identity is that of the piece as the layer is split again.
 	follows bool
 }
 
-// splicer is a piece that may know of its compressed form when it is asked.
+// splicer is a piece that may have a compressed copy.
 type splicer interface {
-	splice(ctx context.Context) (*Splice, error) // nil if there is none
+	splice(ctx context.Context) (*Splice, error) // nil if it has none
 }
 
-// BuildOptions say how a layer is built.
+// BuildOptions are the options of [Build] and [BuildTar].
 type BuildOptions struct {
 	Kind        flatten.Kind
 	Compression Compression // Uncompressed means Gzip: layers are always compressed
-	// Path is the file that is written; it must not exist.
+	// Path is the file to write; it must not exist.
 	Path string
-	// Progress is told of uncompressed bytes as they go by; nil is fine.
+	// Progress, if set, is called with the number of uncompressed bytes written since the last
+	// call.
 	Progress func(n int64)
 }
 
-// Build writes the layer that holds the members in order, reading each piece
-// once, and checks while it does so that the layer holds what it should: it is
-// split again as its readers will, and each piece must come out as it went in.
-// What can be spliced is; how a member comes into the layer depends on nothing
-// but what is said of this one, and on whether it shares the id directory of the
-// member before it. A file that could not be completed is removed.
+// Build writes the layer that holds the members in order, reading each piece once. While writing,
+// it splits the layer as its readers do, and compares each piece with its input; a difference is a
+// [BugError]. It splices the members that it can. How a member is written depends only on that
+// member, and on whether it shares the id directory of the member before it. On error, Build
+// removes the file.
 func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error) {
 	members = slices.Clone(members)
 	for i := range members {
@@ -66,8 +65,8 @@ func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error
 	}
 }
 
-// BuildTar writes a layer of other things than modules: the entries that write
-// gives it, and the archive's end. Of the options Kind does not count.
+// BuildTar writes a layer that does not hold modules: the entries that write writes, and the end of
+// the archive. It ignores o.Kind.
 func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) error, o BuildOptions) (*Built, error) {
 	return create(o, func(b *Built, f io.Writer) error {
 		w := newBlobWriter(ctx, f, o, nil)
@@ -80,7 +79,7 @@ func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) erro
 	})
 }
 
-// DiffIDOf gives the diffID of the layer that [BuildTar] would write.
+// DiffIDOf returns the diffID of the layer that [BuildTar] would write.
 func DiffIDOf(ctx context.Context, write func(context.Context, *tar.Writer) error) (v1.Hash, error) {
 	h := sha256.New()
 	tw := tar.NewWriter(h)
@@ -95,7 +94,7 @@ func (o BuildOptions) compression() Compression {
 	return o.Compression
 }
 
-// create makes the file of a layer, and removes it if it could not be completed.
+// create creates the file of a layer, and removes it on error.
 func create(o BuildOptions, write func(*Built, io.Writer) error) (*Built, error) {
 	f, err := os.OpenFile(o.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -120,8 +119,8 @@ func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o Buil
 	return unspliced(err, w.begun, members, b.Pieces)
 }
 
-// unspliced takes the blame off the pieces where some of them were spliced, and
-// something is wrong with what came of it.
+// unspliced attributes a failed check to the spliced pieces, if there are any, so that the layer is
+// built again without them.
 func unspliced(err error, begun []*stream, members []Member, pieces []flatten.Facts) error {
 	isCopied := func(s *stream) bool { return s.copied != nil }
 	if errors.As(err, new(*BugError)) && slices.ContainsFunc(begun, isCopied) {
@@ -135,7 +134,7 @@ func unspliced(err error, begun []*stream, members []Member, pieces []flatten.Fa
 	return err
 }
 
-// member makes the tar of a member, and compresses it or takes it compressed.
+// member produces the tar of a member and its compressed form, spliced or compressed again.
 func (s *stream) member(kind flatten.Kind, m Member) error {
 	if m.follows {
 		entry := &idEntry{dir: kind.IDDir(m.Ref)}
@@ -159,7 +158,7 @@ func (s *stream) member(kind flatten.Kind, m Member) error {
 		if sent || !errors.As(err, new(*unsplicedError)) {
 			return err
 		}
-		s.tar = s.tar[:0] // nobody has seen it
+		s.tar = s.tar[:0] // it was not sent yet
 	}
 	if err := m.Piece.WriteEntries(s.ctx, s); err != nil {
 		return fmt.Errorf("buildpack %s: %w", m.Ref, err)
@@ -167,10 +166,10 @@ func (s *stream) member(kind flatten.Kind, m Member) error {
 	return nil
 }
 
-// A BugError says that a layer does not hold what it was built of. It is a
-// bug in laminate, whatever the input.
+// A BugError reports that a layer does not hold what it was built from. It is always a bug in
+// laminate, never in the input.
 type BugError struct {
-	Refs   []flatten.Ref // of the layer
+	Refs   []flatten.Ref // all refs of the layer
 	Detail string
 }
 

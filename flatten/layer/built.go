@@ -12,13 +12,12 @@ import (
 	"laminate/flatten"
 )
 
-// Built is a layer that [Build] wrote. It is a [v1.Layer] as long as its file
-// is there.
+// Built is a layer that [Build] wrote. It is a valid [v1.Layer] as long as its file exists.
 type Built struct {
-	// Pieces are what the layer holds, in order.
+	// Pieces are the pieces of the layer, in order.
 	Pieces []flatten.Facts
-	// Packed are the lengths of the pieces in the blob, in bytes: each is whole
-	// members or frames there, one after the other from its beginning.
+	// Packed are the lengths of the pieces in the blob, in bytes. Each piece is a sequence of whole
+	// members or frames; the first begins at offset 0.
 	Packed []int64
 
 	path        string
@@ -28,7 +27,7 @@ type Built struct {
 	size        int64
 }
 
-// Record is what is known of a layer that was built, for who keeps its file.
+// Record is the metadata of a built layer, for callers that keep its file.
 type Record struct {
 	DiffID      v1.Hash
 	Digest      v1.Hash
@@ -38,40 +37,39 @@ type Record struct {
 	Packed      []int64
 }
 
-// Record gives all but the file.
+// Record returns the layer's metadata.
 func (b *Built) Record() Record {
 	return Record{b.diffID, b.digest, b.size, b.compression, b.Pieces, b.Packed}
 }
 
-// Open gives the layer whose blob is in a file, which must be that of which the
-// record was made.
+// Open returns the layer whose blob is the file at path. The record must describe that file.
 func (r Record) Open(path string) *Built {
 	return &Built{Pieces: r.Pieces, Packed: r.Packed, path: path, compression: r.Compression, diffID: r.DiffID, digest: r.Digest, size: r.Size}
 }
 
-// Path is the file of the blob.
+// Path returns the path of the blob.
 func (b *Built) Path() string { return b.path }
 
-// Digest is that of the compressed blob.
+// Digest returns the digest of the compressed blob.
 func (b *Built) Digest() (v1.Hash, error) { return b.digest, nil }
 
-// DiffID is the digest of the uncompressed tar.
+// DiffID returns the digest of the uncompressed tar.
 func (b *Built) DiffID() (v1.Hash, error) { return b.diffID, nil }
 
-// Size is that of the compressed blob, in bytes.
+// Size returns the size of the compressed blob, in bytes.
 func (b *Built) Size() (int64, error) { return b.size, nil }
 
-// MediaType is Docker's for gzip, which is what platforms expect, and OCI's for
-// zstd, for which Docker has none.
+// MediaType returns Docker's media type for gzip, as platforms expect, and OCI's for zstd, for
+// which Docker has none.
 func (b *Built) MediaType() (types.MediaType, error) { return b.compression.MediaType(), nil }
 
-// Compressed reads the blob.
+// Compressed opens the blob.
 func (b *Built) Compressed() (io.ReadCloser, error) { return os.Open(b.path) }
 
-// Uncompressed reads the tar.
+// Uncompressed opens the tar.
 func (b *Built) Uncompressed() (io.ReadCloser, error) { return OpenFile(b.path, b.compression) }
 
-// OpenFile reads the tar in a file that is compressed so. Who opened it closes it.
+// OpenFile opens the tar in a compressed file. The caller must close it.
 func OpenFile(path string, c Compression) (io.ReadCloser, error) {
 	blob, err := os.Open(path)
 	if err != nil {
@@ -84,7 +82,7 @@ func OpenFile(path string, c Compression) (io.ReadCloser, error) {
 	return &both{Reader: tar, closers: []io.Closer{tar, blob}}, nil
 }
 
-// Open reads the tar, as an [Opener] does.
+// Open opens the tar; it is an [Opener].
 func (b *Built) Open(context.Context) (io.ReadCloser, error) { return b.Uncompressed() }
 
 type both struct {
@@ -100,8 +98,7 @@ func (b *both) Close() error {
 	return errors.Join(errs...)
 }
 
-// MediaType gives the media type of a layer that is compressed so: Docker's,
-// but for zstd.
+// MediaType returns the media type of a layer with the compression: Docker's, except for zstd.
 func (c Compression) MediaType() types.MediaType {
 	switch c {
 	case Zstd:

@@ -10,7 +10,7 @@ import (
 	"laminate/flatten"
 )
 
-// check reads a layer again while it is written.
+// check reads a layer back while it is written.
 type check struct {
 	pipe   *io.PipeWriter
 	result chan error
@@ -33,7 +33,7 @@ func startCheck(ctx context.Context, kind flatten.Kind, members []Member) *check
 		c.refs = append(c.refs, m.Ref)
 	}
 	go func() {
-		// The reader stays open, so that who writes is told the reason.
+		// The reader stays open, so that the writer gets the error.
 		open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(r), nil }
 		err := c.found.read(ctx, kind, c.refs, open)
 		r.CloseWithError(err)
@@ -44,8 +44,8 @@ func startCheck(ctx context.Context, kind flatten.Kind, members []Member) *check
 
 func (c *check) Write(p []byte) (int, error) { return c.pipe.Write(p) }
 
-// end gives the pieces that were found in the layer, or what the writing came
-// to: its own error, or what the check found.
+// end returns the pieces that were read back, or the error of writing, or a [BugError] if the two
+// differ.
 func (c *check) end(err error, written []passed) ([]flatten.Facts, error) {
 	c.pipe.CloseWithError(err)
 	found := <-c.result
@@ -58,12 +58,13 @@ func (c *check) end(err error, written []passed) ([]flatten.Facts, error) {
 	case c.found.nonCanonical != "":
 		return nil, bug(c.found.nonCanonical)
 	case !c.is(written):
-		return nil, bug(fmt.Sprintf("it holds %v where %v went in", c.found.order, c.refs))
+		return nil, bug(fmt.Sprintf("it holds %v, expected %v", c.found.order, c.refs))
 	}
 	return c.found.facts(), nil
 }
 
-// is tells whether what was found is what went in, in the order in which it did.
+// is reports whether the pieces that were read back equal those that were written, in the same
+// order.
 func (c *check) is(written []passed) bool {
 	if len(written) != len(c.found.order) {
 		return false

@@ -8,7 +8,7 @@ import (
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// copyContext is io.Copy in strides that a cancelled context ends.
+// copyContext is io.Copy with a context.
 func copyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)

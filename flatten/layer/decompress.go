@@ -10,14 +10,13 @@ import (
 	"laminate/flatten/layer/inflate"
 )
 
-// maxZstdWindow is the largest window of a zstd frame that is read, which is
-// what the zstd command reads without further flags. As much memory is needed to
-// read such a frame, if its content is as long.
+// maxZstdWindow is the largest accepted window of a zstd frame, the default limit of the zstd
+// command. Reading a frame takes up to that much memory.
 const maxZstdWindow = 128 << 20
 
-// Decompress reads a blob of the compression. The caller closes what it returns,
-// and the blob. Bytes after the end of a gzip stream are an error, zeros too: the
-// gzip readers of container engines refuse them.
+// Decompress decompresses a blob. The caller must close the returned reader, and the blob. Bytes
+// after the end of a gzip stream are an error, even zeros: the gzip readers of container engines
+// refuse them.
 func (c Compression) Decompress(blob io.Reader) (io.ReadCloser, error) {
 	switch c {
 	case Gzip:
@@ -32,12 +31,11 @@ func (c Compression) Decompress(blob io.Reader) (io.ReadCloser, error) {
 	case Uncompressed:
 		return io.NopCloser(blob), nil
 	}
-	return nil, fmt.Errorf("compression %q is not known", string(c))
+	return nil, fmt.Errorf("unknown compression %q", string(c))
 }
 
-// DecompressArchive reads an archive as [Compression.Decompress] reads a blob,
-// but that zeros may follow the end of a gzip stream, which is how tar pads what
-// it writes to tapes and block devices.
+// DecompressArchive is like [Compression.Decompress], but accepts zeros after the end of a gzip
+// stream, which tar writes as padding for tapes and block devices.
 func (c Compression) DecompressArchive(archive io.Reader) (io.ReadCloser, error) {
 	r, err := c.Decompress(archive)
 	if err != nil || c != Gzip {
@@ -63,7 +61,7 @@ func (z *zstdReader) Read(p []byte) (int, error) {
 	return n, windowError(err)
 }
 
-// windowError says what to do about a window that is too large.
+// windowError adds a hint to the error about a window that is too large.
 func windowError(err error) error {
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return fmt.Errorf("unsupported zstd window of more than %d MiB; compress with zstd --long=27 or less: %w", maxZstdWindow>>20, err)

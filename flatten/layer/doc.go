@@ -18,27 +18,23 @@
 //   - Set-id bits and extended attributes are dropped, sockets are skipped,
 //     devices and fifos are errors.
 //
-// For a directory this gives the diffID that pack gives.
+// For a directory, the result has the same diffID as with pack.
 //
-// Content that comes from a layer keeps its entries as they are, byte by byte;
-// only names that are not absolute are made so, and what is the second entry of
-// a directory is left out.
+// Content that comes from a layer keeps its entries byte by byte, except that relative names are
+// made absolute, and duplicate entries of a directory are dropped.
 //
-// No path stands twice in a layer, directories included: Docker and podman keep
-// the headers of every layer (tar-split), and load none that has a path twice.
-// So pieces that share an id directory, versions of one id or of ids such as
-// acme/x and acme_x, stand next to each other, and only the first of them has
-// the entry of that directory. The others are stored without it, and get it back
-// when the layer is split: platforms do the same. A piece as such is always
-// whole: its length and its content identity count the entry. Where a piece had
-// another entry there than the first (another mode or time, which a foreign
-// layer may have), that of the first is what all share.
+// A layer has no duplicate paths, including directories: Docker and podman keep the headers of
+// every layer (tar-split), and refuse to load one with a duplicate path. So pieces that share an id
+// directory (versions of one id, or of ids such as acme/x and acme_x) are next to each other, and
+// only the first of them has the entry of that directory. The others are stored without it, and get
+// it back when the layer is split, as platforms do. The length and the content identity of a piece
+// always include the entry. If the entries differ (in mode or time, as in layers of other tools),
+// all pieces get the first.
 //
-// Compressed, a layer is a sequence of gzip members or zstd frames, none of
-// which crosses the border of a piece, and one more for the archive's end. What
-// is compressed here is cut into members of a fixed size, so that all cores
-// compress and the bytes do not depend on how many there are. A piece that was
-// compressed before, by whomever, is spliced: its members are copied, or what
-// can be kept of them (see [Splice] and package inflate). A piece that is stored
-// without the entry of its id directory is neither spliced nor spliced from.
+// Compressed, a layer is a sequence of gzip members or zstd frames, none of which crosses the
+// border of a piece, and one more for the archive's end. Laminate compresses members of a fixed
+// size, so that it can use all cores and the bytes do not depend on their number. A piece that was
+// compressed before, by any tool, is spliced: its members are copied, as far as possible (see
+// [Splice] and package inflate). A piece that is stored without the entry of its id directory is
+// neither spliced nor a source of splices.
 package layer

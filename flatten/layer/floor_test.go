@@ -138,7 +138,7 @@ var floors = sync.OnceValues(func() (map[string]time.Duration, error) {
 // need is how often a part is needed for each byte of content.
 type need map[string]float64
 
-// floor gives the shortest time in which benchSize bytes can be done: the
+// floor returns the shortest time in which benchSize bytes can be done: the
 // parts, with nothing between them, evenly spread over all cores.
 func (n need) floor(b *testing.B) time.Duration {
 	took, err := floors()
@@ -152,7 +152,7 @@ func (n need) floor(b *testing.B) time.Duration {
 	return time.Duration(sum / float64(runtime.GOMAXPROCS(0)))
 }
 
-// distance tells how many times as long as its floor a benchmark took that is
+// distance reports how many times as long as its floor a benchmark took that is
 // over.
 func distance(b *testing.B, floor time.Duration) {
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(floor), "x-floor")

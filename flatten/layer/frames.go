@@ -11,34 +11,33 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Frames are taken whole, so they must not be large: what laminate writes has
-// frames of chunkSize.
+// Frames are held in memory, so they must not be large. Laminate writes frames of chunkSize.
 const (
 	maxFramePacked  = 4 << 20
 	maxFrameContent = 16 << 20
-	// maxHeldFrames is how much content may be read beyond what is kept, each
-	// frame counted as if it had perFrame more: some have no more than a byte.
-	// Who keeps up with reading by 4 MiB holds no more than one frame besides.
+	// maxHeldFrames limits the content that was read and not kept yet, with perFrame added for each
+	// frame, since frames may be as short as a byte. A caller that is at most 4 MiB behind holds no
+	// more than one frame besides.
 	maxHeldFrames = maxFrameContent + 8<<20
 	perFrame      = 256
 )
 
 var (
-	errLargeFrame = errors.New("it has frames that are too large to be taken whole")
-	errHeldFrames = errors.New("more follows than can be held")
+	errLargeFrame = errors.New("frames are too large")
+	errHeldFrames = errors.New("too many frames to hold")
 )
 
-// frameCutter is a [cutter] for zstd (RFC 8878), which cuts between frames,
-// and compresses anew what it keeps of a frame in the middle of which it cuts.
+// frameCutter is a [cutter] for zstd (RFC 8878). It cuts between frames; if a cut is inside a
+// frame, it compresses the first part of that frame again.
 type frameCutter struct {
 	in     *bufio.Reader
 	dec    *zstd.Decoder
-	frames []frame // those that were read and not kept yet
-	spare  []frame // whose buffers can be used again
+	frames []frame // read and not kept yet
+	spare  []frame // buffers to reuse
 	unread []byte  // of the last frame
-	kept   int64   // where the content of the first of frames begins
-	held   int     // how much content frames have, and perFrame for each
-	packed []byte  // what Keep and End give
+	kept   int64   // offset of the content of frames[0]
+	held   int     // length of the content of frames, plus perFrame each
+	packed []byte  // returned by Keep and End
 }
 
 type frame struct{ packed, content []byte }
@@ -99,7 +98,7 @@ func (c *frameCutter) next() (frame, error) {
 		block := f.packed[len(f.packed)-3:]
 		head := binary.LittleEndian.Uint32([]byte{block[0], block[1], block[2], 0})
 		size := int(head >> 3)
-		if head>>1&3 == 1 { // one byte that is repeated
+		if head>>1&3 == 1 { // RLE block: one byte
 			size = 1
 		}
 		last = head&1 == 1
@@ -177,7 +176,7 @@ func (c *frameCutter) End(n int64) ([]byte, error) {
 		return packed, err
 	}
 	if len(c.frames) == 0 || n < c.kept || n-c.kept > chunkSize {
-		return nil, fmt.Errorf("it cannot be cut after %d bytes", n)
+		return nil, fmt.Errorf("cannot cut after %d bytes", n)
 	}
 	s := newSegment(append(newChunk(), c.frames[0].content[:n-c.kept]...))
 	defer s.release()

@@ -15,26 +15,24 @@ import (
 	"laminate/flatten"
 )
 
-// Opener opens the uncompressed tar of a layer, anew at each call. Who calls
-// it closes the stream.
+// Opener opens the uncompressed tar of a layer, from its beginning at each call. The caller must
+// close it.
 type Opener func(ctx context.Context) (io.ReadCloser, error)
 
-// Report is what [Inspect] finds.
+// Report is the result of [Inspect].
 type Report struct {
-	// Pieces are those of the refs asked for, in the order in which the layer
-	// holds them.
+	// Pieces are the pieces of the requested refs, in the order of the layer.
 	Pieces []flatten.Facts
-	// NonCanonical is empty where the layer holds just these pieces in the shape in
-	// which laminate writes them, so that it can be used as it is. Otherwise
-	// it is the first reason why not.
+	// NonCanonical is empty if the layer holds exactly these pieces in the form in which laminate
+	// writes them, so that it can be used as it is. Otherwise it is the first difference.
 	NonCanonical string
-	// Duplicate is the first path that stands in the layer twice, "" where there is
-	// none. Docker and podman load no image with such a layer.
+	// Duplicate is the first path with two entries, or "". Docker and podman refuse to load an
+	// image with such a layer.
 	Duplicate string
 }
 
-// Inspect reads a layer that holds the refs, perhaps among others. It is an
-// error if one of them is missing or the layer holds what no buildpack can.
+// Inspect reads a layer that holds the refs, and possibly others. It fails if one of them is
+// missing, or if the layer holds entries that a buildpack cannot have.
 func Inspect(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Opener) (Report, error) {
 	var i inspection
 	if err := i.read(ctx, kind, refs, open); err != nil {
@@ -43,7 +41,7 @@ func Inspect(ctx context.Context, kind flatten.Kind, refs []flatten.Ref, open Op
 	return Report{Pieces: i.facts(), NonCanonical: i.nonCanonical, Duplicate: i.duplicate}, nil
 }
 
-// inspection is what is found in a layer.
+// inspection collects what is found in a layer.
 type inspection struct {
 	order   []flatten.Ref
 	tallies map[flatten.Ref]*tally
@@ -62,7 +60,7 @@ func (i *inspection) read(ctx context.Context, kind flatten.Kind, refs []flatten
 	return err
 }
 
-// facts ends the inspection.
+// facts ends the inspection and returns its pieces.
 func (i *inspection) facts() []flatten.Facts {
 	var pieces []flatten.Facts
 	for _, r := range i.order {
@@ -95,8 +93,7 @@ func (t *tally) Write(p []byte) (int, error) {
 	return t.hash.Write(p)
 }
 
-// facts ends the tally: the trailer belongs to the content identity, not to
-// the length.
+// facts ends the tally. The content identity includes the trailer; the length does not.
 func (t *tally) facts(r flatten.Ref) flatten.Facts {
 	t.hash.Write(trailer[:])
 	return flatten.Facts{Ref: r, ContentID: sum(t.hash), Length: t.length}
@@ -108,8 +105,8 @@ func sum(h hash.Hash) v1.Hash {
 
 var trailer [trailerSize]byte
 
-// FromLayer gives the piece of a ref that has the layer to itself. The layer is
-// read whenever the piece is.
+// FromLayer returns the piece of a ref that does not share its layer. Each reading of the piece
+// reads the layer.
 func FromLayer(kind flatten.Kind, ref flatten.Ref, source string, open Opener) Piece {
 	return &lone{kind: kind, ref: ref, source: source, open: open}
 }

@@ -99,11 +99,11 @@ func staysBelow(t *testing.T, piece string, r flatten.Ref) {
 		case !strings.ContainsRune("0125", rune(h.Typeflag)):
 			t.Fatalf("%q is of type %q", h.Name, h.Typeflag)
 		case seen[name] != 0 && (seen[name] != tar.TypeDir || h.Typeflag != tar.TypeDir):
-			t.Fatalf("%q is there twice", h.Name)
+			t.Fatalf("duplicate path %q", h.Name)
 		}
 		for parent := filepath.Dir(name); parent != "/"; parent = filepath.Dir(parent) {
 			if what := seen[parent]; what != 0 && what != tar.TypeDir {
-				t.Fatalf("%q lies below %q", h.Name, parent)
+				t.Fatalf("%q is below %q", h.Name, parent)
 			}
 		}
 		seen[name] = h.Typeflag

@@ -7,8 +7,8 @@ import (
 	"path"
 )
 
-// absolute gives the header bytes of an entry with the name, and the name of
-// the file that it links to, made absolute. Where they are, it is head.
+// absolute returns the header bytes of an entry with its name and the target of a hard link made
+// absolute. It returns head if they are.
 func (s *scanner) absolute(h *tar.Header, head []byte, name string) ([]byte, error) {
 	link := h.Linkname
 	if h.Typeflag == tar.TypeLink {
@@ -17,16 +17,16 @@ func (s *scanner) absolute(h *tar.Header, head []byte, name string) ([]byte, err
 	isPlain := h.Name == name || h.Name == name+"/" && h.Typeflag == tar.TypeDir
 	switch {
 	case !isPlain:
-		s.mess("%s is no absolute name", h.Name)
+		s.flaw("%s is not an absolute name", h.Name)
 	case link != h.Linkname:
-		s.mess("%s is no absolute name", h.Linkname)
+		s.flaw("%s is not an absolute name", h.Linkname)
 	default:
 		return head, nil
 	}
 	absolute := *h
 	absolute.Name, absolute.Linkname = name, link
 	if h.Format == tar.FormatUSTAR {
-		absolute.Format = tar.FormatUnknown // the name may have grown too long for it
+		absolute.Format = tar.FormatUnknown // the longer name may need another format
 	}
 	return encodeHeader(&absolute)
 }

@@ -10,11 +10,10 @@ import (
 	"laminate/flatten"
 )
 
-// Every piece begins with the entry of its id directory, but a layer has no
-// path twice: Docker and podman keep the headers of every layer (tar-split),
-// and load none that has. So of pieces that share an id directory, and stand
-// next to each other in a layer, only the first has the entry there; the others
-// are stored without it, and get it back when the layer is split.
+// Every piece begins with the entry of its id directory, but a layer must not have duplicate paths:
+// Docker and podman keep the headers of every layer (tar-split), and refuse such layers. So of the
+// pieces that share an id directory, which are next to each other in a layer, only the first has
+// the entry there; the others are stored without it, and get it back when the layer is split.
 
 // follows reports whether the piece at i comes after one with which it shares
 // the id directory.
@@ -22,15 +21,15 @@ func follows(pieces []flatten.Facts, i int) bool {
 	return i > 0 && i < len(pieces) && pieces[i].Ref.SharesIDDir(pieces[i-1].Ref)
 }
 
-// idEntry takes the entry of the id directory off the front of a piece.
+// idEntry removes the entry of the id directory from the front of a piece.
 type idEntry struct {
 	dir   string
-	head  []byte // what was read of it; once whole, no more than the entry
+	head  []byte // what was read of the entry so far
 	whole bool
 	err   error
 }
 
-// take takes what belongs to the entry, and returns the rest of p.
+// take consumes the part of p that belongs to the entry, and returns the rest.
 func (e *idEntry) take(p []byte) (rest []byte, err error) {
 	if e.whole {
 		return p, nil
@@ -60,7 +59,7 @@ func (e *idEntry) read(p []byte) (rest []byte, err error) {
 	return rest, nil
 }
 
-// writeWithout writes a piece to w but for the entry of its id directory.
+// writeWithout writes a piece to w, without the entry of its id directory.
 func (e *idEntry) writeWithout(w io.Writer, writeEntries func(io.Writer) error) error {
 	err := writeEntries(writerFunc(func(p []byte) (int, error) {
 		rest, err := e.take(p)
@@ -73,7 +72,7 @@ func (e *idEntry) writeWithout(w io.Writer, writeEntries func(io.Writer) error) 
 		return len(p), nil
 	}))
 	if err == nil && !e.whole {
-		err = fmt.Errorf("it has no entry for %s", e.dir)
+		err = fmt.Errorf("missing entry for %s", e.dir)
 	}
 	return err
 }

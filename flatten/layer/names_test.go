@@ -51,15 +51,15 @@ var _ = Describe("many files", Serial, func() {
 		})
 		Expect(used).To(BeNumerically("<", 512<<20))
 	},
-		Entry("with directories that nobody listed", 110_000, func(i int) layer.File { return regular(deep(i, 10, 5), "", 0) },
-			"it has more than 1000000 files and directories"),
-		Entry("with long names of directories that nobody listed", 400, func(i int) layer.File { return regular(deep(i, 256, 12), "", 0) },
-			"the names of its files and directories have more than 64 MiB"),
+		Entry("with directories that are not listed", 110_000, func(i int) layer.File { return regular(deep(i, 10, 5), "", 0) },
+			"too many files and directories; the limit is 1000000"),
+		Entry("with long names of directories that are not listed", 400, func(i int) layer.File { return regular(deep(i, 256, 12), "", 0) },
+			"names of files and directories are longer than 64 MiB in total"),
 		Entry("with long names", 20_000, func(i int) layer.File { return regular(deep(i, 1, 3500), "", 0) },
-			"the names of its files and directories have more than 64 MiB"),
+			"names of files and directories are longer than 64 MiB in total"),
 		Entry("with long links", 20_000, func(i int) layer.File {
 			return layer.File{Path: fmt.Sprint(i), Mode: fs.ModeSymlink, Link: strings.Repeat("x", 4000)}
-		}, "the names of its files and directories have more than 64 MiB"),
+		}, "names of files and directories are longer than 64 MiB in total"),
 	)
 
 	It("may lie as deep as is allowed", func() {

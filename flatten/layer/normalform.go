@@ -28,18 +28,16 @@ type File struct {
 	Size int64
 	// Link is the target of a symbolic link, verbatim.
 	Link string
-	// Same is what hard links have in common: files of equal, non-empty Same
-	// are one file under several names.
+	// Same identifies hard links: files with equal, non-empty Same are one file under several
+	// names.
 	Same string
-	// Open opens a regular file. The stream gives Size bytes or an error; who
-	// opened it closes it.
+	// Open opens a regular file. The stream must have Size bytes. The caller must close it.
 	Open func() (io.ReadCloser, error)
 }
 
-// NormalForm gives the piece that holds the files in normal form. Files may
-// come in any order; directories that are missing are added, sockets are left
-// out. All that is wrong with the list is reported at once; source names where
-// it comes from.
+// NormalForm returns the piece that holds the files in normal form. Files may be in any order;
+// missing directories are added, sockets are skipped. It reports all errors in the list at once,
+// with source as their prefix.
 func NormalForm(kind flatten.Kind, ref flatten.Ref, source string, files []File) (Piece, error) {
 	if err := ref.Check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", source, err)
@@ -51,30 +49,30 @@ func NormalForm(kind flatten.Kind, ref flatten.Ref, source string, files []File)
 	return &tree{source: source, idDir: kind.IDDir(ref), dir: kind.Dir(ref), files: files}, nil
 }
 
-// What one module may have, with the directories that its list leaves out: so
-// that a short list cannot become a huge layer, nor fill the memory.
+// Limits of one module, including the directories that its list leaves out, so that a short list
+// cannot become a huge layer or fill the memory.
 const (
 	maxDepth   = 256       // components of a path
 	maxEntries = 1_000_000 // files, directories and links
-	maxNames   = 64 << 20  // bytes of all paths, and of what symbolic links lead to
+	maxNames   = 64 << 20  // bytes of all paths and symbolic link targets
 )
 
-// maxProblems bounds how much is told of one list that is wrong.
+// maxProblems is how many errors of one list are reported.
 const maxProblems = 20
 
-// tooMany reports where n entries with so many bytes of names are too many.
+// tooMany returns an error if n entries with so many bytes of names exceed the limits.
 func tooMany(n, names int) error {
 	switch {
 	case n > maxEntries:
-		return fmt.Errorf("it has more than %d files and directories", maxEntries)
+		return fmt.Errorf("too many files and directories; the limit is %d", maxEntries)
 	case names > maxNames:
-		return fmt.Errorf("the names of its files and directories have more than %d MiB", maxNames>>20)
+		return fmt.Errorf("names of files and directories are longer than %d MiB in total", maxNames>>20)
 	}
 	return nil
 }
 
-// arrange sorts the files, adds missing parents, drops sockets, and reports
-// everything that normal form has no place for.
+// arrange sorts the files, adds missing parents, drops sockets, and reports everything that normal
+// form cannot represent.
 func arrange(files []File) ([]File, error) {
 	var errs []error
 	names := 0
@@ -89,7 +87,7 @@ func arrange(files []File) ([]File, error) {
 			continue
 		}
 		if _, twice := byPath[f.Path]; twice {
-			errs = append(errs, fmt.Errorf("%s is there twice", f.Path))
+			errs = append(errs, fmt.Errorf("duplicate path %s", f.Path))
 			continue
 		}
 		byPath[f.Path] = f.Mode
@@ -103,7 +101,7 @@ func arrange(files []File) ([]File, error) {
 		for dir := path.Dir(kept[i].Path); dir != "."; dir = path.Dir(dir) {
 			mode, known := byPath[dir]
 			if known && !mode.IsDir() {
-				errs = append(errs, fmt.Errorf("%s lies below %s, which is no directory", kept[i].Path, dir))
+				errs = append(errs, fmt.Errorf("%s is below %s, which is not a directory", kept[i].Path, dir))
 			}
 			if known {
 				break
@@ -127,7 +125,7 @@ func checkFile(f File) error {
 	clean := f.Path != "" && f.Path != "." && path.Clean("/"+f.Path) == "/"+f.Path
 	switch {
 	case !clean || strings.ContainsRune(f.Path, 0):
-		return fmt.Errorf("path %q leads out of the buildpack or is not plain", f.Path)
+		return fmt.Errorf("path %q is outside of the buildpack or not clean", f.Path)
 	case len(f.Path) > maxFilePath:
 		return fmt.Errorf("path %.40q... is longer than %d bytes", f.Path, maxFilePath)
 	case strings.Count(f.Path, "/") >= maxDepth:
@@ -135,7 +133,7 @@ func checkFile(f File) error {
 	case isWhiteout(f.Path):
 		return fmt.Errorf("%s is the name of a whiteout, which an image layer cannot hold as a file", f.Path)
 	case f.Mode&fs.ModeSymlink != 0 && (f.Link == "" || len(f.Link) > maxPath || strings.ContainsRune(f.Link, 0)):
-		return fmt.Errorf("%s is a symbolic link to %.40q, which no link can lead to", f.Path, f.Link)
+		return fmt.Errorf("%s is a symbolic link with the invalid target %.40q", f.Path, f.Link)
 	case f.Mode&(fs.ModeDevice|fs.ModeCharDevice) != 0:
 		return fmt.Errorf("%s is a device, which a buildpack cannot hold", f.Path)
 	case f.Mode&fs.ModeNamedPipe != 0:
@@ -148,8 +146,8 @@ func checkFile(f File) error {
 	return nil
 }
 
-// comparePaths orders paths as a walk meets them: names are compared within
-// their directory, so that everything below "bin" comes before "bin-x".
+// comparePaths compares paths by component, in the order of a walk: everything below "bin" sorts
+// before "bin-x".
 func comparePaths(a, b string) int {
 	for a != "" && b != "" {
 		var x, y string
@@ -170,8 +168,7 @@ func isExecutable(f File) bool {
 	return f.Mode&0o111 != 0
 }
 
-// header gives the entry of a path in normal form, as for a file that nobody
-// may execute.
+// header returns the entry of a path in normal form; a regular file is not executable.
 func header(name string, mode fs.FileMode) *tar.Header {
 	h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, ModTime: Epoch}
 	switch {
@@ -183,8 +180,8 @@ func header(name string, mode fs.FileMode) *tar.Header {
 	return h
 }
 
-// tree is a piece in normal form whose files are opened as they are written.
-// Their headers are made then, too: a million of them would fill the memory.
+// tree is a piece in normal form. It opens files, and makes their headers, only when it writes
+// them: a million headers would fill the memory.
 type tree struct {
 	source     string
 	idDir, dir string
@@ -217,8 +214,8 @@ func (t *tree) WriteEntries(ctx context.Context, w io.Writer) error {
 	return tw.Flush() // pads the last entry; the trailer belongs to the layer
 }
 
-// length is that of what WriteEntries writes. A header that cannot be written
-// counts for nothing: who writes it tells of it.
+// length returns the length of what WriteEntries writes. It ignores headers that cannot be encoded;
+// WriteEntries reports them.
 func (t *tree) length() int64 {
 	var n counter
 	n.w = io.Discard
@@ -235,8 +232,8 @@ func (t *tree) length() int64 {
 	return n.n
 }
 
-// headerOf gives the header of a file; first are the names under which files
-// of several were written.
+// headerOf returns the header of a file; first has the names under which hard links were written
+// first.
 func (t *tree) headerOf(f File, first map[string]string) *tar.Header {
 	h := header(t.dir+"/"+f.Path, f.Mode)
 	switch {
@@ -264,9 +261,9 @@ func (f File) copyTo(ctx context.Context, w io.Writer) error {
 	n, err := copyContext(ctx, w, r)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong):
-		err = fmt.Errorf("grew beyond %d bytes while it was read", f.Size)
+		err = fmt.Errorf("grew beyond %d bytes while being read", f.Size)
 	case err == nil && n != f.Size:
-		err = fmt.Errorf("has %d bytes where %d were listed: it changed while it was read", n, f.Size)
+		err = fmt.Errorf("has %d bytes, expected %d: it changed while being read", n, f.Size)
 	}
 	return errors.Join(err, r.Close())
 }

@@ -91,7 +91,7 @@ func grow(rnd *rand.Rand, dir string, depth int) {
 	}
 }
 
-// list gives the files of a directory in any order, without most of the
+// list returns the files of a directory in any order, without most of the
 // directories that have something in them.
 func list(rnd *rand.Rand, root string) []layer.File {
 	GinkgoHelper()
@@ -176,20 +176,20 @@ var _ = Describe("the normal form of any directory", func() {
 		_, err := layer.NormalForm(flatten.Buildpack, a1, "here", []layer.File{f})
 		Expect(err).To(MatchError("here: " + message))
 	},
-		Entry("nothing", regular("", "", 0), `path "" leads out of the buildpack or is not plain`),
-		Entry("the root itself", layer.File{Path: ".", Mode: fs.ModeDir}, `path "." leads out of the buildpack or is not plain`),
-		Entry("an absolute path", regular("/etc/passwd", "", 0), `path "/etc/passwd" leads out of the buildpack or is not plain`),
-		Entry("a path that leads up", regular("a/../../b", "", 0), `path "a/../../b" leads out of the buildpack or is not plain`),
-		Entry("a path that leads up and back", regular("a/../b", "", 0), `path "a/../b" leads out of the buildpack or is not plain`),
-		Entry("a slash behind", layer.File{Path: "a/", Mode: fs.ModeDir}, `path "a/" leads out of the buildpack or is not plain`),
-		Entry("two slashes", regular("a//b", "", 0), `path "a//b" leads out of the buildpack or is not plain`),
-		Entry("a NUL", regular("a\x00b", "", 0), `path "a\x00b" leads out of the buildpack or is not plain`),
+		Entry("nothing", regular("", "", 0), `path "" is outside of the buildpack or not clean`),
+		Entry("the root itself", layer.File{Path: ".", Mode: fs.ModeDir}, `path "." is outside of the buildpack or not clean`),
+		Entry("an absolute path", regular("/etc/passwd", "", 0), `path "/etc/passwd" is outside of the buildpack or not clean`),
+		Entry("a path that leads up", regular("a/../../b", "", 0), `path "a/../../b" is outside of the buildpack or not clean`),
+		Entry("a path that leads up and back", regular("a/../b", "", 0), `path "a/../b" is outside of the buildpack or not clean`),
+		Entry("a slash behind", layer.File{Path: "a/", Mode: fs.ModeDir}, `path "a/" is outside of the buildpack or not clean`),
+		Entry("two slashes", regular("a//b", "", 0), `path "a//b" is outside of the buildpack or not clean`),
+		Entry("a NUL", regular("a\x00b", "", 0), `path "a\x00b" is outside of the buildpack or not clean`),
 		Entry("a whiteout", regular("a/.wh.b", "", 0), "a/.wh.b is the name of a whiteout, which an image layer cannot hold as a file"),
-		Entry("what lies below a whiteout", regular(".wh.a/b", "", 0), ".wh.a/b is the name of a whiteout, which an image layer cannot hold as a file"),
+		Entry("what is below a whiteout", regular(".wh.a/b", "", 0), ".wh.a/b is the name of a whiteout, which an image layer cannot hold as a file"),
 		Entry("a long path", regular(strings.Repeat("a/", 1800)+"b", "", 0), `path "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/"... is longer than 3595 bytes`),
 		Entry("a deep path", regular(strings.Repeat("a/", 256)+"b", "", 0), `path "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/"... has more than 256 components`),
-		Entry("a link to nothing", layer.File{Path: "l", Mode: fs.ModeSymlink}, `l is a symbolic link to "", which no link can lead to`),
-		Entry("a link to a NUL", layer.File{Path: "l", Mode: fs.ModeSymlink, Link: "a\x00"}, `l is a symbolic link to "a\x00", which no link can lead to`),
+		Entry("a link to nothing", layer.File{Path: "l", Mode: fs.ModeSymlink}, `l is a symbolic link with the invalid target ""`),
+		Entry("a link to a NUL", layer.File{Path: "l", Mode: fs.ModeSymlink, Link: "a\x00"}, `l is a symbolic link with the invalid target "a\x00"`),
 		Entry("a character device", layer.File{Path: "d", Mode: fs.ModeDevice | fs.ModeCharDevice}, "d is a device, which a buildpack cannot hold"),
 		Entry("what is of no type", layer.File{Path: "i", Mode: fs.ModeIrregular}, "i is neither a file, a directory nor a symbolic link"),
 		Entry("a negative size", layer.File{Path: "f", Size: -1}, "f has a negative size"),

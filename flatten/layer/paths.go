@@ -13,7 +13,7 @@ const maxPath = 4095
 // maxFilePath leaves room in maxPath for the directory of any ref.
 const maxFilePath = maxPath - 500
 
-// cleanName makes a name absolute and refuses those that lead upwards.
+// cleanName returns the name as a clean absolute path. It refuses names with "..".
 func cleanName(name string) (string, error) {
 	if len(name) > maxPath {
 		return "", fmt.Errorf("path %.40q... is longer than %d bytes", name, maxPath)
@@ -26,21 +26,20 @@ func cleanName(name string) (string, error) {
 	return path.Clean("/" + name), nil
 }
 
-// isWhiteout tells whether one of a path's components hides what layers below
-// have there (OCI image spec, "Whiteouts").
+// isWhiteout reports whether a component of the path is a whiteout (OCI image spec, "Whiteouts").
 func isWhiteout(name string) bool {
 	return strings.HasPrefix(name, ".wh.") || strings.Contains(name, "/.wh.")
 }
 
-// paths are those of a layer so far, and what each is. They are kept as
-// digests, so that long names take no more memory than short.
+// paths are the paths of a layer so far, and their kinds. The keys are digests, so that long names
+// need no more memory than short ones.
 type paths map[[16]byte]pathKind
 
 type pathKind byte
 
 const (
-	aFile     pathKind = iota + 1 // or a link: no directory
-	impliedBy                     // a directory without an entry, so far, by what lies in it
+	aFile     pathKind = iota + 1 // or a link
+	impliedBy                     // a directory without an entry of its own so far
 	directory                     // with an entry
 )
 
@@ -49,10 +48,10 @@ func digestOf(name string) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// hasFile reports whether the path is there and no directory.
+// hasFile reports whether the path exists and is not a directory.
 func (p paths) hasFile(name string) bool { return p[digestOf(name)] == aFile }
 
-// addDir enters the entry of a directory, and reports whether it is the second.
+// addDir adds the entry of a directory, and reports whether it is a duplicate.
 func (p paths) addDir(name string) (again bool) {
 	key := digestOf(name)
 	again = p[key] == directory
@@ -60,9 +59,9 @@ func (p paths) addDir(name string) (again bool) {
 	return again
 }
 
-// add enters an entry at or below dir, and the directories between. It is an
-// error if the path is there, unless both are directories, or if it lies below
-// what is none. Again reports that it is a directory with an entry before.
+// add adds an entry at or below dir, and the directories between. It fails if the path exists,
+// unless both are directories, or if a parent is not a directory. Again reports that the directory
+// already had an entry.
 func (p paths) add(name, dir string, isDir bool) (again bool, err error) {
 	key, is := digestOf(name), aFile
 	if isDir {
@@ -70,7 +69,7 @@ func (p paths) add(name, dir string, isDir bool) (again bool, err error) {
 	}
 	was := p[key]
 	if was == aFile || was != 0 && !isDir {
-		return false, fmt.Errorf("%s is there twice", name)
+		return false, fmt.Errorf("duplicate path %s", name)
 	}
 	p[key] = is
 	for below := name; below != dir; {
@@ -80,7 +79,7 @@ func (p paths) add(name, dir string, isDir bool) (again bool, err error) {
 		case impliedBy, directory:
 			return was == directory, nil
 		case aFile:
-			return false, fmt.Errorf("%s lies below %s, which is no directory", name, parent)
+			return false, fmt.Errorf("%s is below %s, which is not a directory", name, parent)
 		}
 		p[key], below = impliedBy, parent
 	}

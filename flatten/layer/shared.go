@@ -13,23 +13,21 @@ import (
 	"laminate/flatten"
 )
 
-// Shared is a layer in which several pieces lie together. It is read once,
-// when the first of them is, and split into a file in WorkDir, which stays
-// there until WorkDir goes.
+// Shared is a layer with several pieces. It is read once, together with the first of them, and
+// split into a file in WorkDir. The owner of WorkDir removes the file.
 type Shared struct {
 	Kind   flatten.Kind
 	Refs   []flatten.Ref
 	Source string // for messages
-	// WorkDir takes the pieces.
+	// WorkDir is where the pieces are written.
 	WorkDir string
 	// Open opens the tar.
 	Open Opener
-	// Blob opens the blob, Compression is its compression, and Facts are what
-	// is said of its pieces, in their order. If that is true, and no member or
-	// frame crosses the border of a piece, pieces can be taken as they are
-	// compressed. It is no harm if it is not, or nothing is said.
+	// Blob opens the blob, Compression is its compression, and Facts are the claimed facts of its
+	// pieces, in order. If they are correct, and no member or frame crosses the border of a piece,
+	// pieces can be spliced. All are optional, and need not be correct.
 	Blob        Opener
-	Within      func(content, packed int64) error // as a [Splice] has it
+	Within      func(content, packed int64) error // see [Splice]
 	Compression Compression
 	Facts       []flatten.Facts
 
@@ -37,13 +35,13 @@ type Shared struct {
 	parts map[flatten.Ref]part
 }
 
-// part is where a piece was put when the layer was split.
+// part is a piece of a layer that was split.
 type part struct {
 	open   func() (io.ReadCloser, error) // its tar
-	splice *Splice                       // nil where it was compressed otherwise
+	splice *Splice                       // nil if it cannot be spliced
 }
 
-// Piece gives one of the pieces.
+// Piece returns the piece of a ref.
 func (s *Shared) Piece(r flatten.Ref) Piece { return &sharedPiece{s, r} }
 
 type sharedPiece struct {
@@ -80,8 +78,8 @@ func (p *sharedPiece) splice(ctx context.Context) (*Splice, error) {
 	return at.splice, nil
 }
 
-// part splits the layer unless that was done. What went wrong is not
-// remembered: a cancelled reader must not spoil the layer for the next.
+// part splits the layer on first use. It does not remember errors: a cancelled reader must not
+// spoil the layer for the next.
 func (s *Shared) part(ctx context.Context, r flatten.Ref) (part, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +104,7 @@ func (s *Shared) part(ctx context.Context, r flatten.Ref) (part, error) {
 	return parts[r], nil
 }
 
-// splitTar splits what the layer unpacks to, into a spool.
+// splitTar splits the uncompressed tar into a spool.
 func (s *Shared) splitTar(ctx context.Context) (map[flatten.Ref]part, error) {
 	spool, err := NewSpool(s.WorkDir)
 	if err != nil {
@@ -137,7 +135,7 @@ func (s *Shared) splitTar(ctx context.Context) (map[flatten.Ref]part, error) {
 	return parts, nil
 }
 
-// splitBlob splits the blob, if all that is said of it is true.
+// splitBlob splits the compressed blob. It fails if Facts are not correct.
 func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err error) {
 	if s.WorkDir == "" {
 		return nil, errNoSpool
@@ -169,7 +167,7 @@ func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err
 	case found.nonCanonical != "":
 		return nil, errors.New(found.nonCanonical)
 	case !slices.Equal(found.facts(), s.Facts) || len(b.ends) != len(s.Facts):
-		return nil, errors.New("it holds other pieces than are said")
+		return nil, errors.New("pieces differ from the label")
 	}
 	parts = map[flatten.Ref]part{}
 	begin := int64(0)
@@ -183,7 +181,7 @@ func (s *Shared) splitBlob(ctx context.Context) (parts map[flatten.Ref]part, err
 	return parts, nil
 }
 
-// packed gives a piece that lies compressed in a file.
+// packed returns the part for a compressed piece in a file.
 func (s *Shared) packed(file string, p flatten.Facts, offset, length int64) part {
 	open := func() (io.ReadCloser, error) {
 		f, err := os.Open(file)
@@ -208,8 +206,7 @@ func (s *Shared) packed(file string, p flatten.Facts, offset, length int64) part
 	}
 }
 
-// behind returns a part that begins with an entry that it lacks where it lies.
-// So it cannot be copied as it is compressed.
+// behind returns the part with an entry put in front. It can no longer be spliced.
 func (p part) behind(entry []byte) part {
 	return part{open: func() (io.ReadCloser, error) {
 		rest, err := p.open()
@@ -220,18 +217,18 @@ func (p part) behind(entry []byte) part {
 	}}
 }
 
-// borders reads the tar out of a cutter, and writes the pieces, compressed.
+// borders reads the tar from a cutter, and writes the compressed pieces to out.
 type borders struct {
 	from  cutter
 	kind  flatten.Kind
 	facts []flatten.Facts
 	out   io.Writer
 	read  int64   // of the tar
-	next  int64   // where the current piece ends in the tar
+	next  int64   // end of the current piece in the tar
 	wrote int64   // of the compressed pieces
-	ends  []int64 // of the pieces there
-	// shared is the entry of the id directory that the last piece began with
-	// which others may follow, and lacks is it for each piece that lacks it.
+	ends  []int64 // of the pieces in out
+	// shared is the entry of the current id directory. lacks has, for each piece that is stored
+	// without that entry, the entry.
 	shared idEntry
 	lacks  [][]byte
 }
@@ -245,13 +242,13 @@ func (b *borders) turn() error {
 		b.lacks = append(b.lacks, nil)
 	} else {
 		if !b.shared.whole {
-			return errors.New("it holds other pieces than are said")
+			return errors.New("pieces differ from the label")
 		}
 		b.lacks = append(b.lacks, b.shared.head)
 		length -= int64(len(b.shared.head))
 	}
 	if length <= 0 {
-		return errors.New("it holds shorter pieces than are said")
+		return errors.New("pieces are shorter than in the label")
 	}
 	b.next += length
 	return nil
@@ -269,7 +266,7 @@ func (b *borders) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p[:min(int64(len(p)), b.next-b.read)])
 	b.read += int64(n)
 	if follows(b.facts, len(b.ends)+1) {
-		_, _ = b.shared.take(p[:n]) // what is wrong with it is found by who reads this
+		_, _ = b.shared.take(p[:n]) // the reader of the tar reports errors in it
 	}
 	keep := b.from.Keep
 	if b.read == b.next {

@@ -13,55 +13,54 @@ import (
 	"laminate/flatten/layer/inflate"
 )
 
-// Splice is a piece that was compressed before, by whomever: where it goes
-// into a layer of the same compression, it is copied as it is.
+// Splice is a compressed copy of a piece, made by any tool. It is copied unchanged into layers of
+// the same compression.
 type Splice struct {
-	// ContentID is the piece's content identity: what comes out must be it.
+	// ContentID is the piece's content identity, which is verified.
 	ContentID v1.Hash
-	// Length of the piece, 0 where it is not known: then the tar is read for it.
+	// Length is the length of the piece, or 0 if it is unknown: then it is found by reading the
+	// tar.
 	Length int64
 	// Compression of the blob.
 	Compression Compression
-	// Open opens the blob: its content begins with the piece; what follows
-	// that, an archive's end at the least, is left out.
+	// Open opens the blob. Its content begins with the piece; the rest, which is at least the end
+	// of the archive, is ignored.
 	Open Opener
-	// Within, where it is set, is asked after every read whether so much content
-	// out of so many compressed bytes is bearable; its error ends the copying.
+	// Within, if set, is called after every read with the content and compressed bytes so far, to
+	// limit them; its error ends the copying.
 	Within func(content, packed int64) error
-	// Fallback is what is tried where this cannot be copied; nil is the piece itself.
+	// Fallback is tried if this cannot be copied; nil means the piece itself.
 	Fallback *Splice
 }
 
-// A cutter reads a compressed stream, and gives the compressed form of what it
-// begins with, without compressing it again.
+// A cutter reads the content of a compressed stream, and returns the compressed form of its
+// beginning without compressing it again.
 type cutter interface {
 	io.Reader
-	// Keep gives compressed bytes that are certain when n bytes of what was
-	// read are to be kept at the least. They are good until the next call.
+	// Keep returns the further compressed bytes that are final once at least n bytes of the content
+	// are kept. They are valid until the next call.
 	Keep(n int64) ([]byte, error)
-	// Split is Keep, and an error unless a member or frame ends at n.
+	// Split is like Keep, and fails unless a member or frame ends at n.
 	Split(n int64) ([]byte, error)
-	// End gives the rest, where just n bytes are kept.
+	// End returns the rest, with exactly n bytes kept.
 	End(n int64) ([]byte, error)
 }
 
-// unsplicedError says that a piece could not be taken as it was compressed. It
-// says nothing against the piece: who makes its tar anew will know.
+// unsplicedError reports that a piece could not be spliced. The piece itself may be fine.
 type unsplicedError struct {
 	ref    flatten.Ref
-	splice *Splice // nil where it is not known which of them it was
+	splice *Splice // nil if the splice is unknown
 	err    error
 }
 
 func (e *unsplicedError) Error() string {
-	return fmt.Sprintf("buildpack %s cannot be copied as it is compressed: %v", e.ref, e.err)
+	return fmt.Sprintf("buildpack %s cannot be spliced: %v", e.ref, e.err)
 }
 func (e *unsplicedError) Unwrap() error { return e.err }
 
-// avoid changes the members so that what has failed is not tried again, and
-// all others come as they did. Where nobody knows what it was, no length is
-// believed any more: then each is looked at by itself, and what is wrong with
-// it is told of it. If that was done, nothing is spliced.
+// avoid changes the members so that the failed splice is not tried again, and all others are
+// written as before. If it is unknown which splice failed, avoid drops all lengths, so that each
+// piece is scanned and its own error found. If that was done before, it disables splicing.
 func (e *unsplicedError) avoid(members []Member) {
 	measured := false
 	for _, m := range members {
@@ -90,10 +89,9 @@ func (s *Splice) unmeasured() *Splice {
 	return &u
 }
 
-// splice takes a member's piece as it is compressed, and tells whether any of
-// it is on its way. A blob that cannot be read, or is not what it should be, is
-// another error than one that cannot be copied from: what is copied must
-// depend on the blob alone.
+// splice copies the compressed piece of a member, and reports whether any of it was sent. A blob
+// that is unreadable or corrupt is a different error from one that cannot be spliced: which pieces
+// are spliced must depend on the content of the blob alone.
 func (s *stream) splice(kind flatten.Kind, ref flatten.Ref, from *Splice) (sent bool, err error) {
 	opened, err := from.Open(s.ctx)
 	if err != nil {
@@ -106,7 +104,7 @@ func (s *stream) splice(kind flatten.Kind, ref flatten.Ref, from *Splice) (sent 
 		return t.copy(kind, ref, from)
 	})
 	if err != nil && !errors.Is(err, errLargeFrame) && blob.err == nil {
-		_, _ = copyContext(s.ctx, io.Discard, blob) // to its end, where it is checked
+		_, _ = copyContext(s.ctx, io.Discard, blob) // to the end, where it is verified
 	}
 	closed := opened.Close()
 	switch {
@@ -122,7 +120,7 @@ func (s *stream) splice(kind flatten.Kind, ref flatten.Ref, from *Splice) (sent 
 	return t.sent, &unsplicedError{ref, from, err}
 }
 
-// splicing is the tar of a piece as it comes out of a cutter.
+// splicing receives the tar of a piece from a cutter.
 type splicing struct {
 	*stream
 	from cutter
@@ -146,8 +144,7 @@ func (t *splicing) copy(kind flatten.Kind, ref flatten.Ref, from *Splice) (err e
 	return t.emit(rest)
 }
 
-// copyLength takes so many bytes, and reads the stream to its end, where it is
-// checked.
+// copyLength copies length bytes, and reads the stream to its end, where it is verified.
 func (t *splicing) copyLength(length int64) error {
 	if n, err := copyContext(t.ctx, t, io.LimitReader(t.from, length)); err != nil || n < length {
 		return errors.Join(err, io.ErrUnexpectedEOF)
@@ -156,8 +153,7 @@ func (t *splicing) copyLength(length int64) error {
 	return err
 }
 
-// copyScanned takes what belongs to the piece, which must be where it can be
-// copied from: at the beginning, and whole.
+// copyScanned copies the piece, which must be whole and at the beginning of the stream.
 func (t *splicing) copyScanned(kind flatten.Kind, ref flatten.Ref) error {
 	found, err := scan(t.ctx, t.from, kind, []flatten.Ref{ref}, true, func(flatten.Ref, bool) (io.Writer, error) { return t, nil })
 	if err == nil && found.nonCanonical != "" {
@@ -166,7 +162,7 @@ func (t *splicing) copyScanned(kind flatten.Kind, ref flatten.Ref) error {
 	return err
 }
 
-// Write takes bytes of the tar.
+// Write appends to the tar.
 func (t *splicing) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
@@ -186,7 +182,7 @@ func (t *splicing) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// emit sends the current chunk, with compressed bytes that are certain by now.
+// emit sends the current chunk, with the compressed bytes that are final by now.
 func (t *splicing) emit(packed []byte) error {
 	next := t.next()
 	next.packed.Write(packed)
@@ -195,7 +191,7 @@ func (t *splicing) emit(packed []byte) error {
 	return t.send(t.ahead, next)
 }
 
-// bounded is a cutter whose content must be bearable.
+// bounded is a cutter that checks Within.
 type bounded struct {
 	cutter
 	packed  *remembering
@@ -214,7 +210,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// remembering counts what it reads, and keeps the error.
+// remembering counts the bytes that it reads, and keeps the error.
 type remembering struct {
 	r   io.Reader
 	n   int64
@@ -230,17 +226,17 @@ func (r *remembering) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cutters are those for gzip between two blobs: their buffers are large.
+// cutters pools gzip cutters: their buffers are large.
 var cutters = sync.Pool{New: func() any { return &inflate.Cutter{} }}
 
-// withCutter does something with a cutter for a blob of the compression.
+// withCutter calls do with a cutter for a blob.
 func withCutter(c Compression, blob io.Reader, do func(cutter) error) error {
 	switch c {
 	case Gzip:
 		cut := cutters.Get().(*inflate.Cutter)
 		cut.Reset(blob)
 		defer func() {
-			cut.Reset(nil) // it must not hold on to the blob
+			cut.Reset(nil) // do not retain the blob
 			cutters.Put(cut)
 		}()
 		return do(cut)
@@ -251,5 +247,5 @@ func withCutter(c Compression, blob io.Reader, do func(cutter) error) error {
 		}
 		return do(cut)
 	}
-	return fmt.Errorf("there is nothing to splice: it is compressed with %q", string(c))
+	return fmt.Errorf("unsupported compression %q for splicing", string(c))
 }

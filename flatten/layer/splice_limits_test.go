@@ -74,7 +74,7 @@ func zstdFrame(p []byte) []byte {
 	return z.EncodeAll(p, nil)
 }
 
-// relative gives a tar with relative names, as many tools write them.
+// relative returns a tar with relative names, as many tools write them.
 func relative(content []byte) []byte {
 	GinkgoHelper()
 	var b bytes.Buffer

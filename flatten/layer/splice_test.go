@@ -33,7 +33,7 @@ func (*neverRead) WriteEntries(context.Context, io.Writer) error {
 	return errors.New("the piece was made anew")
 }
 
-// spliced gives the member as the blob of a layer that it has to itself holds it.
+// spliced returns the member as the blob of a layer that it has to itself holds it.
 func spliced(m layer.Member, c layer.Compression, blob []byte, id v1.Hash, length int64) layer.Member {
 	return layer.Member{Ref: m.Ref, Piece: unread, Splice: &layer.Splice{ContentID: id, Length: length, Compression: c, Open: opens(blob)}}
 }
@@ -127,19 +127,19 @@ var _ = Describe("a piece that was compressed before", func() {
 		Expect(build(layer.Gzip, others, s).Record()).To(Equal(build(layer.Gzip, others, m).Record()))
 	}
 
-	DescribeTable("is made anew where it cannot be copied", falls,
+	DescribeTable("is made again where it cannot be copied", falls,
 		Entry("it is something else", func(s *layer.Splice) { s.ContentID.Hex = "00" + s.ContentID.Hex[2:] }),
 		Entry("its length is another", func(s *layer.Splice) { s.Length = 512 }),
 		Entry("it is longer than there is", func(s *layer.Splice) { s.Length = 1 << 30 }),
 		Entry("it is compressed otherwise", func(s *layer.Splice) { s.Compression = layer.Zstd }),
 		Entry("it is not compressed", func(s *layer.Splice) { s.Compression = layer.Uncompressed }),
-		Entry("it is no gzip", func(s *layer.Splice) { s.Open = opens([]byte("no gzip, by no means")) }),
+		Entry("it is not gzip", func(s *layer.Splice) { s.Open = opens([]byte("no gzip, by no means")) }),
 		Entry("it ends early", func(s *layer.Splice) {
 			r, _ := s.Open(context.Background())
 			b, _ := io.ReadAll(r)
 			s.Open = opens(b[:len(b)/2])
 		}),
-		Entry("it is no tar", func(s *layer.Splice) { s.Open = opens(stdGzip([]byte(verse(10_000)), 1)) }),
+		Entry("it is not a tar", func(s *layer.Splice) { s.Open = opens(stdGzip([]byte(verse(10_000)), 1)) }),
 		Entry("it is another piece", func(s *layer.Splice) { s.Open = opens(blobOf(build(layer.Gzip, sample(b1)))) }),
 		Entry("it is not in the form that pieces have in layers", func(s *layer.Splice) {
 			s.Open = opens(stdGzip(cat(dir("/cnb"), dir(bp), dir(bp+"/x_a"), dir(bp+"/x_a/1"), file(bp+"/x_a/1/f", "f"), end), 6))
@@ -338,7 +338,7 @@ func FuzzSplice(f *testing.F) {
 	})
 }
 
-var _ = Describe("a shared layer of which is said what it holds", func() {
+var _ = Describe("a shared layer with a label", func() {
 	members := func() []layer.Member {
 		return []layer.Member{of(a1, noise("f", 2<<20, 1), regular("g", verse(1<<20), 0o755)), sample(c1), of(b1, regular("h", verse(100_000), 0))}
 	}
@@ -351,7 +351,7 @@ var _ = Describe("a shared layer of which is said what it holds", func() {
 	}
 	noTar := func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it was unpacked") }
 
-	DescribeTable("gives its pieces as they are compressed, in any selection and order", func(c layer.Compression) {
+	DescribeTable("returns its pieces as they are compressed, in any selection and order", func(c layer.Compression) {
 		whole := build(c, members()...)
 		s := shared(c, blobOf(whole), whole.Pieces, noTar)
 		other := layer.Zstd
@@ -389,6 +389,6 @@ var _ = Describe("a shared layer of which is said what it holds", func() {
 		Entry("other content is said", func(s *layer.Shared, _ *layer.Built) { s.Facts[1].ContentID = s.Facts[0].ContentID }),
 		Entry("another order is said", func(s *layer.Shared, _ *layer.Built) { slices.Reverse(s.Facts) }),
 		Entry("the blob ends early", func(s *layer.Shared, whole *layer.Built) { b := blobOf(whole); s.Blob = opens(b[:len(b)/2]) }),
-		Entry("the blob is no gzip", func(s *layer.Shared, _ *layer.Built) { s.Blob = opens([]byte("no gzip at all")) }),
+		Entry("the blob is not gzip", func(s *layer.Shared, _ *layer.Built) { s.Blob = opens([]byte("not gzip")) }),
 	)
 })

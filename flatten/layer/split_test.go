@@ -124,7 +124,7 @@ var _ = Describe("pieces", func() {
 		Expect(err).To(MatchError(os.ErrNotExist))
 	})
 
-	It("stop where nobody takes them any more", func() {
+	It("stop when their reader stops", func() {
 		full := errors.New("full")
 		b := build(layer.Gzip, sample(a1))
 		for _, p := range []layer.Piece{
@@ -144,7 +144,7 @@ var _ = Describe("pieces", func() {
 })
 
 var _ = Describe("a spool", func() {
-	It("gives back every stream, in any order, by many at once", func() {
+	It("returns every stream, in any order, by many at once", func() {
 		s, err := layer.NewSpool(GinkgoT().TempDir())
 		Expect(err).NotTo(HaveOccurred())
 		rnd := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 5))
@@ -187,11 +187,11 @@ var _ = Describe("a spool", func() {
 		tmp := GinkgoT().TempDir()
 		GinkgoT().Setenv("TMPDIR", tmp)
 		_, err := layer.NewSpool("")
-		Expect(err).To(MatchError(ContainSubstring("no work directory")))
+		Expect(err).To(MatchError(ContainSubstring("missing work directory")))
 		b := build(layer.Gzip, sample(a1), sample(b1))
 		p := fromShared(flatten.Buildpack, []flatten.Ref{a1, b1}, "acme.cnb", "", b.Open)
 		err = p[b1].WriteEntries(context.Background(), io.Discard)
-		Expect(err).To(MatchError("acme.cnb: there is no work directory to unpack it into"))
+		Expect(err).To(MatchError("acme.cnb: missing work directory to unpack into"))
 		Expect(os.ReadDir(tmp)).NotTo(ContainElement(HaveField("Name()", HavePrefix("spool-"))))
 	})
 
@@ -210,7 +210,7 @@ var _ = Describe("a spool", func() {
 	})
 })
 
-// fromShared gives the pieces of a layer of which nothing is said.
+// fromShared returns the pieces of a layer of which nothing is said.
 func fromShared(kind flatten.Kind, refs []flatten.Ref, source, workDir string, open layer.Opener) map[flatten.Ref]layer.Piece {
 	s := &layer.Shared{Kind: kind, Refs: refs, Source: source, WorkDir: workDir, Open: open}
 	pieces := map[flatten.Ref]layer.Piece{}

@@ -9,15 +9,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// spoolWindow is how far back a spool's compressor looks. Most streams are
-// short, and every one begins anew: a window of the usual megabytes would be
-// made and cleared once for each.
+// spoolWindow is the window size of a spool's compressor. Most streams are short, and each starts
+// with a new window: a default one of megabytes would be cleared for each.
 const spoolWindow = 128 << 10
 
-// Spool is a file of streams that are written one after the other, and read in
-// any order once all are there. It keeps them compressed, so that it takes
-// about the disk that the output takes. It is left behind when it is closed:
-// the directory that it is in has an owner who removes it.
+// Spool is a file of streams that are written one after the other, and read in any order once all
+// are written. They are compressed, so that a spool needs about as much disk space as the output.
+// Closing it does not remove the file; the owner of its directory does.
 type Spool struct {
 	file *os.File
 	enc  *zstd.Encoder
@@ -25,7 +23,7 @@ type Spool struct {
 	from int64
 }
 
-// Stretch is where a stream lies in a [Spool].
+// Stretch is the place of a stream in a [Spool].
 type Stretch struct{ offset, length int64 }
 
 type counter struct {
@@ -39,11 +37,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-var errNoSpool = errors.New("there is no work directory to unpack it into")
+var errNoSpool = errors.New("missing work directory to unpack into")
 
-// NewSpool makes a spool in dir, which must be named: nobody would remove what
-// is left in the system's. Who made it closes it, after the last stream was
-// written and before the first is read.
+// NewSpool creates a spool in dir, which must not be empty: nothing cleans up the system's
+// temporary directory. The caller must close the spool after the last stream was written and before
+// the first is read.
 func NewSpool(dir string) (*Spool, error) {
 	if dir == "" {
 		return nil, errNoSpool
@@ -64,7 +62,7 @@ func NewSpool(dir string) (*Spool, error) {
 // Write adds to the current stream.
 func (s *Spool) Write(p []byte) (int, error) { return s.enc.Write(p) }
 
-// End ends the current stream and tells where it lies.
+// End ends the current stream and returns its place.
 func (s *Spool) End() (Stretch, error) {
 	err := s.enc.Close()
 	at := Stretch{s.from, s.at.n - s.from}
@@ -73,11 +71,10 @@ func (s *Spool) End() (Stretch, error) {
 	return at, err
 }
 
-// Close ends the writing.
+// Close ends writing.
 func (s *Spool) Close() error { return s.file.Close() }
 
-// Open reads the stream in a stretch. Who opened it closes it, once, and reads
-// no more of it then.
+// Open opens the stream in a stretch. The caller must close it, exactly once.
 func (s *Spool) Open(at Stretch) (io.ReadCloser, error) {
 	if at.length == 0 {
 		return io.NopCloser(eof{}), nil
@@ -91,7 +88,7 @@ func (s *Spool) Open(at Stretch) (io.ReadCloser, error) {
 	if dec, ok := unspoolers.Get().(*zstd.Decoder); ok {
 		r.dec, err = dec, dec.Reset(from)
 	} else {
-		// One that does not work ahead has no goroutines: it may be forgotten.
+		// Without concurrency, a decoder has no goroutines and need not be closed.
 		r.dec, err = zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 	}
 	if err != nil {
@@ -104,11 +101,11 @@ type eof struct{}
 
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
-// unspoolers are decoders between two streams.
+// unspoolers pools decoders.
 var unspoolers sync.Pool
 
 type spooled struct {
-	dec  *zstd.Decoder // nil once it is closed
+	dec  *zstd.Decoder // nil once closed
 	file *os.File
 }
 
@@ -123,13 +120,13 @@ func (s *spooled) Close() error {
 	if s.dec == nil {
 		return os.ErrClosed
 	}
-	err := s.dec.Reset(nil) // it must not hold on to the file
+	err := s.dec.Reset(nil) // do not retain the file
 	unspoolers.Put(s.dec)
 	s.dec = nil
 	return errors.Join(err, s.file.Close())
 }
 
-// openAll reads streams one after the other.
+// openAll opens streams as one, in order.
 func (s *Spool) openAll(all []Stretch) (io.ReadCloser, error) {
 	joined := &both{}
 	var readers []io.Reader

@@ -23,7 +23,7 @@ func openFiles() int {
 	return n
 }
 
-// allocated tells how many bytes were allocated while something was done.
+// allocated reports how many bytes were allocated while something was done.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -92,7 +92,7 @@ var _ = Describe("a spool of many short streams", Serial, func() {
 		Expect(openFiles()).To(Equal(before), "closed")
 	})
 
-	It("gives a stream whole after one that was not read to its end", func() {
+	It("returns a stream whole after one that was not read to its end", func() {
 		s, all := fill()
 		for range 3 {
 			r, err := s.Open(all[7])

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// segment is a stretch of a layer on its way.
+// segment is a part of a layer that is being written.
 type segment struct {
-	tar    []byte       // the next bytes of the tar; they lie in one of chunks
+	tar    []byte       // the next bytes of the tar, in a chunk of the pool
 	packed bytes.Buffer // the next bytes of the blob
-	ready  chan error   // told once, when packed is there
+	ready  chan error   // receives one value, once packed is complete
 }
 
 var (
@@ -26,30 +26,30 @@ func newSegment(tar []byte) *segment {
 	s := segments.Get().(*segment)
 	s.tar = tar
 	s.packed.Reset()
-	s.packed.Grow(chunkSize / 2) // mostly enough
+	s.packed.Grow(chunkSize / 2) // usually enough
 	return s
 }
 
-// release gives the segment back, once both of its sides have been written.
+// release returns the segment to the pool, once tar and packed have been written.
 func (s *segment) release() {
 	putChunk(s.tar)
 	s.tar = nil
 	segments.Put(s)
 }
 
-// stream is something on its way into a layer, made in a goroutine of its own
-// and ahead of its turn, as far as there is room.
+// stream is a part of a layer that is produced by a goroutine of its own, ahead of its turn up to
+// lookahead segments.
 type stream struct {
 	ctx   context.Context
 	press *press
-	tar   []byte // the chunk that is being filled
+	tar   []byte // the current chunk
 	ahead chan *segment
-	// These are only read after ahead is closed.
-	err    error   // why there is no more
-	copied *Splice // what it was copied from, or nil
+	// The following may only be read after ahead is closed.
+	err    error   // why the stream ended
+	copied *Splice // the splice that was copied, or nil
 }
 
-// newStream starts to make what produce writes. It ends when produce does.
+// newStream starts a stream of what produce writes. It ends when produce returns.
 func newStream(ctx context.Context, p *press, produce func(*stream) error) *stream {
 	s := &stream{ctx: ctx, press: p, tar: newChunk(), ahead: make(chan *segment, max(lookahead, 2*workers()))}
 	go func() {
@@ -62,10 +62,10 @@ func newStream(ctx context.Context, p *press, produce func(*stream) error) *stre
 	return s
 }
 
-// lookahead is how many segments a stream may be ahead of its turn.
+// lookahead is how many segments a stream may be ahead of the writer.
 const lookahead = 4
 
-// Write adds to the tar. Every chunk of it is compressed by itself.
+// Write appends to the tar. Every chunk is compressed separately.
 func (s *stream) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
@@ -81,7 +81,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// cut ends the current chunk: what is written next begins another.
+// cut ends the current chunk; the next Write starts another.
 func (s *stream) cut() error {
 	if len(s.tar) == 0 {
 		return nil
@@ -93,7 +93,7 @@ func (s *stream) cut() error {
 	return s.send(s.ahead, next)
 }
 
-// next gives the current chunk as a segment, and begins another.
+// next returns the current chunk as a segment, and starts another.
 func (s *stream) next() *segment {
 	next := newSegment(s.tar)
 	s.tar = newChunk()
@@ -112,7 +112,7 @@ func (s *stream) send(to chan<- *segment, next *segment) error {
 	}
 }
 
-// drain takes what is left of a stream that nobody wants any more.
+// drain discards the rest of a stream.
 func (s *stream) drain() {
 	for range s.ahead {
 	}

@@ -6,14 +6,13 @@ import (
 	"io"
 )
 
-// tape records what the tar reader reads: the bytes of a header in head, those
-// of a content, with the padding after it, in w.
+// tape records what the tar reader reads: headers in head; contents, including their padding, in w.
 type tape struct {
 	r       io.Reader
 	head    bytes.Buffer
 	w       io.Writer
 	content int64 // bytes of content so far
-	padding int64 // bytes of padding that come before the next header
+	padding int64 // bytes of padding before the next header
 	inHead  bool
 	werr    error // the first error of w
 }
@@ -35,7 +34,7 @@ func (t *tape) Read(p []byte) (int, error) {
 		t.head.Write(b[pad:])
 		b = b[:pad]
 		if t.head.Len() > maxHead {
-			return n, fmt.Errorf("a header is longer than %d bytes", maxHead)
+			return n, fmt.Errorf("header is longer than %d bytes", maxHead)
 		}
 	} else {
 		t.content += int64(n)

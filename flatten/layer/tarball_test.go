@@ -21,7 +21,7 @@ import (
 // other is the time of entries that laminate did not write.
 var other = time.Unix(1_500_000_000, 0)
 
-// entry gives the bytes of one entry as the standard library writes it.
+// entry returns the bytes of one entry as the standard library writes it.
 func entry(h tar.Header, content string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -118,7 +118,7 @@ func together(pieces ...string) []byte {
 	return append(joined, end...)
 }
 
-// idEntryOf gives the name of a piece's id directory, and the entry of it.
+// idEntryOf returns the name of a piece's id directory, and the entry of it.
 func idEntryOf(piece string) (name, entry string) {
 	r := strings.NewReader(piece)
 	h, err := tar.NewReader(r).Next()
@@ -166,8 +166,8 @@ func taken(tarball []byte, refs ...flatten.Ref) ([]string, layer.Report, error) 
 	return pieces, report, nil
 }
 
-// tree gives what an archive unpacks to, a line for each path; what stands
-// there twice counts once, with its last entry.
+// tree returns what an archive unpacks to, a line for each path; a path listed twice counts
+// once, with its last entry.
 func tree(tarball []byte) map[string]string {
 	GinkgoHelper()
 	paths := map[string]string{}

@@ -26,7 +26,7 @@ func (c *Cache) Adopt(key, file string, digest v1.Hash, size int64, value any) {
 	c.put(key, value, &ref)
 }
 
-// link gives the file its name in the cache besides its own.
+// link returns the file its name in the cache besides its own.
 func (c *Cache) link(file string, ref blobRef) bool {
 	temp, err := c.unfinished(func(temp string) error { return os.Link(file, filepath.Join(c.dir, temp)) })
 	if err != nil {

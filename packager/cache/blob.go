@@ -41,7 +41,7 @@ func (b *Blob) Close() error {
 	return b.file.Close()
 }
 
-// Link gives the blob a name in a directory, where it outlives the cache and
+// Link returns the blob a name in a directory, where it outlives the cache and
 // the Blob: a hard link, or a copy where there can be none. The directory is
 // for work and not an output: only the user can read the file, and who changes
 // it spoils the cache.

@@ -129,7 +129,7 @@ func (c *Cache) failFile(err error) {
 
 func (c *Cache) failed() bool { return c.fault.Load() != nil }
 
-// Get gives what is kept under a key. The record is decoded into value, a
+// Get returns what is kept under a key. The record is decoded into value, a
 // pointer, or nil where nobody wants it; value means nothing if there is no
 // entry. The blob, nil if the entry has none, was read and verified whole, and
 // belongs to the caller.

@@ -24,7 +24,7 @@ var _ = Describe("a cache", func() {
 		c = open(dir, 0)
 	})
 
-	It("gives back what was kept, to this run and the next", func() {
+	It("returns what was kept, to this run and the next", func() {
 		c.Put("layer a", record{"a", 1})
 		keep(c, "piece b", "content of b", record{"b", 2})
 		for range 2 {
@@ -49,7 +49,7 @@ var _ = Describe("a cache", func() {
 		}
 	})
 
-	It("gives the last of what was kept under one key, and one blob to many keys", func() {
+	It("returns the last of what was kept under one key, and one blob to many keys", func() {
 		keep(c, "piece a", "one", record{Count: 1})
 		keep(c, "piece a", "two", record{Count: 2})
 		keep(c, "piece b", "two", record{Count: 3})
@@ -153,7 +153,7 @@ var _ = Describe("a cache", func() {
 		}
 	})
 
-	It("gives nothing when it is told to stop, and removes nothing then", func(spec SpecContext) {
+	It("returns nothing when it is told to stop, and removes nothing then", func(spec SpecContext) {
 		keep(c, "piece a", "content", record{})
 		stopped, stop := stoppedContext(spec)
 		defer stop()

@@ -13,7 +13,7 @@ import (
 )
 
 var _ = Describe("a spoiled cache", func() {
-	It("gives nothing wrong, whatever bit is flipped and wherever a file is cut off", func() {
+	It("returns nothing wrong, whatever bit is flipped and wherever a file is cut off", func() {
 		dir := GinkgoT().TempDir()
 		c := open(dir, 0)
 		for _, below := range []string{"entries", "blobs"} {

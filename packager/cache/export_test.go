@@ -1,6 +1,6 @@
 package cache
 
-// Has tells whether there is an entry, without reading its blob, which may
+// Has reports whether there is an entry, without reading its blob, which may
 // turn out to be spoiled.
 func (c *Cache) Has(key string) bool {
 	if c == nil {

@@ -44,7 +44,7 @@ func keep(c *cache.Cache, key, content string, r record) {
 	w.Commit(r)
 }
 
-// got gives the blob that is kept under a key, and its record.
+// got returns the blob that is kept under a key, and its record.
 func got(c *cache.Cache, key string) (string, record, bool) {
 	GinkgoHelper()
 	var r record

@@ -38,7 +38,7 @@ func chmod(name string, mode fs.FileMode) {
 	Expect(os.Chmod(name, mode)).To(Succeed())
 }
 
-// chown gives a file to another user, or to a group where the user is 0.
+// chown returns a file to another user, or to a group where the user is 0.
 func chown(name string, uid, gid int) {
 	GinkgoHelper()
 	if os.Geteuid() != 0 {

@@ -44,13 +44,13 @@ var _ = Describe("a cache on a file system that takes nothing", func() {
 		return dir
 	}
 
-	It("gives what it has when the disk is full, and leaves nothing unfinished", func() {
+	It("returns what it has when the disk is full, and leaves nothing unfinished", func() {
 		dir := mount()
 		check(dir, "no space left on device")
 		Expect(files(dir, "tmp")).To(BeEmpty())
 	})
 
-	It("gives what it has where it can only be read", func() {
+	It("returns what it has where it can only be read", func() {
 		dir := mount()
 		Expect(syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")).To(Succeed())
 		check(dir, "read-only file system")

@@ -73,7 +73,7 @@ func (c *Cache) scratchName() (string, error) {
 	return path.Join(temps, c.scratch.Name), nil
 }
 
-// forgetScratch gives up a scratch directory that was removed, unless another
+// forgetScratch returns up a scratch directory that was removed, unless another
 // writer of this run has done so and has a new one already.
 func (c *Cache) forgetScratch(dir string) {
 	c.mu.Lock()

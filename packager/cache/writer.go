@@ -114,7 +114,7 @@ func (c *Cache) temporary() (f *os.File, name string, err error) {
 // errGone is the error of a file that somebody removed before it was finished.
 var errGone = errors.New("gone")
 
-// place gives a finished file its name.
+// place returns a finished file its name.
 func (c *Cache) place(temp, name string) error {
 	c.dropLinks(path.Dir(name))
 	err := c.within(path.Dir(name), func() error { return c.root.Rename(temp, name) })

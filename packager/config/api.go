@@ -11,14 +11,14 @@ import (
 // knownAPIs are the Buildpack API versions that the CNB spec has released.
 var knownAPIs = []string{"0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"}
 
-// KnownAPI tells whether version, written major.minor, is a Buildpack API that
+// KnownAPI reports whether version, written major.minor, is a Buildpack API that
 // laminate knows.
 func KnownAPI(version string) bool { return slices.Contains(knownAPIs, version) }
 
 // apiForm is major.minor or major (buildpack spec, "Buildpack API Version").
 var apiForm = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))?$`)
 
-// canonicalAPI gives the version as labels hold it, always with a minor.
+// canonicalAPI returns the version as labels hold it, always with a minor.
 func canonicalAPI(version string) (string, error) {
 	major, minor, hasMinor := strings.Cut(version, ".")
 	if !hasMinor {

@@ -52,7 +52,7 @@ type SystemList struct {
 	Buildpacks []flatten.Entry `toml:"buildpacks,omitempty" json:"buildpacks,omitempty"`
 }
 
-// Empty tells whether there are no system buildpacks.
+// Empty reports whether there are no system buildpacks.
 func (s System) Empty() bool { return len(s.Pre.Buildpacks)+len(s.Post.Buildpacks) == 0 }
 
 // RunImage is a run image and its mirrors (platform spec, "run.toml").
@@ -251,7 +251,7 @@ func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 	return problems
 }
 
-// WithoutBuildpacks gives the configuration of the buildpackless builder: no
+// WithoutBuildpacks returns the configuration of the buildpackless builder: no
 // buildpacks, no extensions, no orders and no system buildpacks.
 func (c Builder) WithoutBuildpacks() Builder {
 	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, System{}

@@ -88,13 +88,13 @@ func (d Doc) syntax(err error) Problem {
 	return p
 }
 
-// Has tells whether something stands at the path, which is made of the names
+// Has reports whether something stands at the path, which is made of the names
 // of keys and the indexes of array elements: Has("order", 0, "group").
 func (d Doc) Has(path ...any) bool {
 	return d.kind(path...) != unstable.Invalid
 }
 
-// Position gives the line and column of what stands at the path (see
+// Position returns the line and column of what stands at the path (see
 // [Doc.Has]), or else of the nearest thing around it; 0, 0 where that is the
 // file itself.
 func (d Doc) Position(path ...any) (line, column int) {
@@ -102,7 +102,7 @@ func (d Doc) Position(path ...any) (line, column int) {
 	return d.place(n)
 }
 
-// Problem gives an error in what stands at the path (see [Doc.Position]).
+// Problem returns an error in what stands at the path (see [Doc.Position]).
 func (d Doc) Problem(message string, path ...any) Problem {
 	line, column := d.Position(path...)
 	return Problem{File: d.file, Line: line, Column: column, Message: message}
@@ -115,7 +115,7 @@ func (d Doc) Warning(message string, path ...any) Problem {
 	return p
 }
 
-// kind tells what stands at the path: Invalid where nothing does. A value of
+// kind reports what stands at the path: Invalid where nothing does. A value of
 // the wrong kind has been reported by Decode, and is in need of no other check.
 func (d Doc) kind(path ...any) unstable.Kind {
 	n, rest := d.find(path)

@@ -36,7 +36,7 @@ var _ = Describe("Parse", func() {
 		}
 	})
 
-	It("gives an empty document where it cannot read", func() {
+	It("returns an empty document where it cannot read", func() {
 		d, problems := Parse("x", []byte("a = "))
 		Expect(problems.Err()).To(MatchError("x:1: expected value, not end of input"))
 		Expect(d.Has("a")).To(BeFalse())

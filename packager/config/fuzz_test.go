@@ -129,7 +129,7 @@ func mustKnowEntries(t *testing.T, m Module) {
 	}
 }
 
-// execEnvTables tells whether exec-env was written as tables, which is the one
+// execEnvTables reports whether exec-env was written as tables, which is the one
 // thing that go-toml cannot decode into the descriptor.
 func (m Module) execEnvTables() bool {
 	n, rest := m.find([]any{string(m.Kind), "exec-env"})

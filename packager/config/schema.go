@@ -23,7 +23,7 @@ func newSchema(root reflect.Type) schema {
 	return schema{root: root, byType: make(map[reflect.Type][]field), places: make(map[string][]string)}
 }
 
-// fields gives the fields of t, a struct, with those of the structs that it embeds.
+// fields returns the fields of t, a struct, with those of the structs that it embeds.
 func (s schema) fields(t reflect.Type) []field {
 	fields, ok := s.byType[t]
 	if !ok {
@@ -88,7 +88,7 @@ func (s schema) locate(t reflect.Type, path string) {
 	}
 }
 
-// nearest gives the candidate that is the fewest typing mistakes away from
+// nearest returns the candidate that is the fewest typing mistakes away from
 // word, the first of several; none where that would be another word.
 func nearest(word string, candidates []string) string {
 	best, least := "", max(1, len(word)/3)+1

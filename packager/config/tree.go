@@ -40,7 +40,7 @@ func (r *treeReader) set(table *node, keyValue *unstable.Node) {
 	r.fill(n, keyValue.Value())
 }
 
-// fill gives n the value, with all that is in it.
+// fill returns n the value, with all that is in it.
 func (r *treeReader) fill(n *node, value *unstable.Node) {
 	n.kind = value.Kind
 	switch value.Kind {

@@ -96,7 +96,7 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 	return layers, nil
 }
 
-// orderIn gives the refs of a layer, in its order where that is known.
+// orderIn returns the refs of a layer, in its order where that is known.
 func orderIn(l *image.Layer) []flatten.Ref {
 	if refs := refsOf(l.Facts); sameRefs(refs, l.Refs) {
 		return refs
@@ -108,7 +108,7 @@ func orderIn(l *image.Layer) []flatten.Ref {
 // say anything, and sums have to stay sums.
 const sizeLimit = 1 << 46
 
-// sizes tells how long the pieces are, unpacked: as labels say; of directories
+// sizes reports how long the pieces are, unpacked: as labels say; of directories
 // and archives, as they would be; of layers of which nothing is said a guess.
 func (k *Maker) sizes(ctx context.Context, ms Modules, refs []flatten.Ref) (map[flatten.Ref]int64, error) {
 	sizes := map[flatten.Ref]int64{}

@@ -109,7 +109,7 @@ func (c *Collection) settle(before, m *image.Module) error {
 	return nil
 }
 
-// Packed gives the refs of each layer that the packages have, in the order of
+// Packed returns the refs of each layer that the packages have, in the order of
 // the packages, each layer once: what [flatten.AsPackaged] goes by. A layer
 // with a content that does not count cannot stay as it is, and is not among them.
 func (c *Collection) Packed(packages []*image.Package) [][]flatten.Ref {
@@ -129,7 +129,7 @@ func (c *Collection) Packed(packages []*image.Package) [][]flatten.Ref {
 	return packed
 }
 
-// fuller gives what says more of the same content: labels leave out much of
+// fuller returns what says more of the same content: labels leave out much of
 // what a descriptor has.
 func fuller(a, b flatten.Info) flatten.Info {
 	says := func(i flatten.Info) int {

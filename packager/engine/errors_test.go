@@ -41,7 +41,7 @@ var _ = Describe("ForEach", func() {
 })
 
 var _ = Describe("WithPlace", func() {
-	It("gives each of the joined errors file, line and a prefix", func() {
+	It("returns each of the joined errors file, line and a prefix", func() {
 		one, two := errors.New("one"), errors.New("two")
 		place := config.Problem{File: "package.toml", Line: 3, Message: "at: "}
 		err := engine.WithPlace(place, errors.Join(one, errors.Join(two)))

@@ -94,7 +94,7 @@ type keptPiece struct {
 	Facts  flatten.Facts
 }
 
-// layer gives a layer that was kept, or nil. The key is one for the compression.
+// layer returns a layer that was kept, or nil. The key is one for the compression.
 func (k *kept) layer(ctx context.Context, c layer.Compression, key string) *layer.Built {
 	if key == "" {
 		return nil
@@ -120,7 +120,7 @@ func (k *kept) open(ctx context.Context, c layer.Compression, key string) *layer
 	return r.Open(path)
 }
 
-// isSound tells whether a record agrees with itself.
+// isSound reports whether a record agrees with itself.
 func isSound(r layer.Record) bool {
 	rest := r.Size
 	for _, n := range r.Packed {
@@ -132,7 +132,7 @@ func isSound(r layer.Record) bool {
 	return len(r.Packed) == len(r.Pieces) && (len(r.Pieces) != 1 || r.Pieces[0].ContentID == r.DiffID)
 }
 
-// piece gives a piece as it lies in a layer that was kept, or nil. It is that
+// piece returns a piece as it lies in a layer that was kept, or nil. It is that
 // of the ref, and has the content identity where that is given.
 func (k *kept) piece(ctx context.Context, c layer.Compression, origin string, want flatten.Facts) *layer.Splice {
 	var p keptPiece
@@ -193,7 +193,7 @@ func (k *kept) hasSeen(ctx context.Context, r flatten.Ref) bool {
 	return ok
 }
 
-// report gives what an earlier run found in a layer that nothing is said of.
+// report returns what an earlier run found in a layer that nothing is said of.
 func (k *kept) report(ctx context.Context, kind flatten.Kind, l *image.Layer) (layer.Report, bool) {
 	var r layer.Report
 	key := reportKey(kind, l)

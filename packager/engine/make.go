@@ -117,7 +117,7 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 		return nil, err
 	}
 	if built.Record().DiffID != diffID {
-		return nil, fmt.Errorf("%s: it changed while it was read", title)
+		return nil, fmt.Errorf("%s: it changed while being read", title)
 	}
 	k.kept.keep(key, built, nil)
 	return built, k.note(progress.Built, built, title)

@@ -14,7 +14,7 @@ import (
 // Modules are what the sources of one image hold, by ref.
 type Modules map[flatten.Ref]*image.Module
 
-// SameContent tells whether two modules have the same content. Neither is read
+// SameContent reports whether two modules have the same content. Neither is read
 // where what is known of them suffices.
 func SameContent(ctx context.Context, a, b *image.Module) (bool, error) {
 	if a.Layer != nil && b.Layer != nil && a.Layer.Diff == b.Layer.Diff {
@@ -25,7 +25,7 @@ func SameContent(ctx context.Context, a, b *image.Module) (bool, error) {
 	return idA == idB, errors.Join(errA, errB)
 }
 
-// contentID gives a module's content identity. The module is read where its
+// contentID returns a module's content identity. The module is read where its
 // source does not tell.
 func contentID(ctx context.Context, m *image.Module) (string, error) {
 	if m.Layer != nil {
@@ -39,7 +39,7 @@ func contentID(ctx context.Context, m *image.Module) (string, error) {
 	return facts.ContentID.String(), err
 }
 
-// Plain gives the modules as package flatten knows them.
+// Plain returns the modules as package flatten knows them.
 func (ms Modules) Plain() flatten.Modules {
 	plain := flatten.Modules{}
 	for r, m := range ms {
@@ -67,7 +67,7 @@ func (ms Modules) Problems(inOrders []flatten.Problem) config.Problems {
 	return problems
 }
 
-// ProblemOf gives an error in a module: at the path in its file, or, where
+// ProblemOf returns an error in a module: at the path in its file, or, where
 // there are but labels, in its source.
 func ProblemOf(m *image.Module, message string, path ...any) config.Problem {
 	if m.Layer != nil {
@@ -76,7 +76,7 @@ func ProblemOf(m *image.Module, message string, path ...any) config.Problem {
 	return m.Doc.Problem(message, path...)
 }
 
-// EntryPath gives the path in a file of an order's entry that is counted over
+// EntryPath returns the path in a file of an order's entry that is counted over
 // all groups; key is what the order is called there.
 func EntryPath(key string, o flatten.Order, entry int) []any {
 	for i, g := range o {

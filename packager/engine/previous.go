@@ -98,7 +98,7 @@ func newPrevious(img *image.Image) (*previous, error) {
 	return p, nil
 }
 
-// isAbsent tells whether there is nothing at the place.
+// isAbsent reports whether there is nothing at the place.
 func isAbsent(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
@@ -110,7 +110,7 @@ func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, image.ErrNoImage)
 }
 
-// holding gives a layer that holds just the pieces of these refs with these
+// holding returns a layer that holds just the pieces of these refs with these
 // content identities, in this order, by laminate's own label; or nil.
 func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil || slices.Contains(ids, v1.Hash{}) {
@@ -126,7 +126,7 @@ func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compressio
 	return nil
 }
 
-// layer gives the layer of a diffID, or nil.
+// layer returns the layer of a diffID, or nil.
 func (p *previous) layer(diffID v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil {
 		return nil
@@ -145,7 +145,7 @@ func (p *previous) diff(diffID v1.Hash) *image.Layer {
 	return p.byDiffID[diffID]
 }
 
-// layers gives the layers that hold buildpacks, the lowest first.
+// layers returns the layers that hold buildpacks, the lowest first.
 func (p *previous) layers() []*image.Layer {
 	if p == nil {
 		return nil
@@ -153,7 +153,7 @@ func (p *previous) layers() []*image.Layer {
 	return p.holders
 }
 
-// unpacked gives a layer that is no blob and holds just the pieces of these refs
+// unpacked returns a layer that is no blob and holds just the pieces of these refs
 // with these content identities, in this order; or nil.
 func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	for _, l := range p.layers() {
@@ -169,5 +169,5 @@ func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	return nil
 }
 
-// knows tells whether the image has a module of the ref.
+// knows reports whether the image has a module of the ref.
 func (p *previous) knows(r flatten.Ref) bool { return p != nil && p.refs[r] }

@@ -11,7 +11,7 @@ import (
 	"laminate/packager/image"
 )
 
-// splice gives a module's content as it was compressed before: in a layer that
+// splice returns a module's content as it was compressed before: in a layer that
 // it has to itself, or by an earlier run, which gives the same bytes. It is nil
 // where there is none.
 func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.Splice {
@@ -30,7 +30,7 @@ func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.
 	return own
 }
 
-// ownSplice gives the module as its source has compressed it, or nil.
+// ownSplice returns the module as its source has compressed it, or nil.
 func (k *Maker) ownSplice(m *image.Module) *layer.Splice {
 	l := m.Layer
 	if l == nil || !l.Stored || len(l.Refs) != 1 || l.Compression != k.options.Compression {

@@ -20,7 +20,7 @@ func (e *BugError) Error() string {
 	return "the image is not what was planned: " + strings.Join(e.Details, "; ")
 }
 
-// IsBug tells whether an error is a bug in laminate: something that it made
+// IsBug reports whether an error is a bug in laminate: something that it made
 // is not what it should be.
 func IsBug(err error) bool {
 	var l *layer.BugError

@@ -28,7 +28,7 @@ type watched struct {
 	pieces []flatten.Facts // whose Length may be 0: not known
 }
 
-// watch gives the layer in the shape in which it goes into another image.
+// watch returns the layer in the shape in which it goes into another image.
 func watch(l *image.Layer, kind flatten.Kind, from string, pieces []flatten.Facts) v1.Layer {
 	w := &watched{Layer: l, kind: kind, source: from, pieces: pieces}
 	if l.Mountable == nil {
@@ -55,7 +55,7 @@ func (w *watched) Uncompressed() (io.ReadCloser, error) {
 	return w.look(tar, func(tar io.ReadCloser) (io.ReadCloser, error) { return tar, nil }), nil
 }
 
-// look gives the stream, and shows it to an inspection beside.
+// look returns the stream, and shows it to an inspection beside.
 func (w *watched) look(stream io.ReadCloser, unpack func(io.ReadCloser) (io.ReadCloser, error)) io.ReadCloser {
 	r, pipe := io.Pipe()
 	l := &looker{stream: stream, pipe: pipe, found: make(chan error, 1)}

@@ -47,7 +47,7 @@ type Layer struct {
 	image *Image
 }
 
-// Reuse gives the layer in the shape in which it goes into another image: it
+// Reuse returns the layer in the shape in which it goes into another image: it
 // is checked on every read as this one is, and gets mounted where it is
 // written to the registry it is in.
 func (l *Layer) Reuse() v1.Layer {
@@ -60,7 +60,7 @@ func (l *Layer) Reuse() v1.Layer {
 // DiffID implements v1.Layer.
 func (l *Layer) DiffID() (v1.Hash, error) { return l.Diff, nil }
 
-// Descriptor gives the layer's media type, size and digest. What else somebody
+// Descriptor returns the layer's media type, size and digest. What else somebody
 // wrote beside them (addresses, annotations, data) is none of another image's.
 func (l *Layer) Descriptor() (*v1.Descriptor, error) {
 	d, err := partial.Descriptor(l.Layer)
@@ -86,7 +86,7 @@ func (l *Layer) Within(content, packed int64) error {
 	return l.image.raw.Limits.Check(content, max(packed, 1))
 }
 
-// Exists tells whether the registry that the layer is in still has it.
+// Exists reports whether the registry that the layer is in still has it.
 func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }
 
 // Check returns what is wrong with the layer in its source, as far as that cannot
@@ -141,7 +141,7 @@ func (l *Layer) Open(ctx context.Context) (io.ReadCloser, error) {
 	return l.Unpack(blob)
 }
 
-// Unpack gives the tar in a blob of the layer that somebody reads; the diffID
+// Unpack returns the tar in a blob of the layer that somebody reads; the diffID
 // is checked. Who closes it closes the blob.
 func (l *Layer) Unpack(blob io.ReadCloser) (io.ReadCloser, error) {
 	packed := &stream.Counted{Reader: blob}
@@ -162,7 +162,7 @@ func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *stream.Counted) *unpa
 	}
 }
 
-// blob gives the layer's blob, of which digest, size and compression are checked.
+// blob returns the layer's blob, of which digest, size and compression are checked.
 func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 	rc, err := l.Layer.Compressed() // who stores blobs checks them
 	if err != nil {
@@ -211,7 +211,7 @@ type layerError struct{ error }
 
 func (e layerError) Unwrap() error { return e.error }
 
-// wrong tells what is wrong with the layer, once.
+// wrong reports what is wrong with the layer, once.
 func (l *Layer) wrong(err error) error {
 	var told layerError
 	if err == nil || errors.As(err, &told) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

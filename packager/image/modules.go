@@ -28,7 +28,7 @@ type Package struct {
 // Module is a buildpack or extension with its content.
 type Module struct {
 	flatten.Module
-	// Doc tells where things stand in the buildpack.toml; it is empty for
+	// Doc reports where things stand in the buildpack.toml; it is empty for
 	// modules out of images.
 	Doc config.Doc
 	// Source names where the module comes from, for messages.

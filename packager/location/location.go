@@ -2,7 +2,7 @@
 // named, on the command line and in package.toml and builder.toml.
 package location
 
-// Kind tells where a location lies and in which form.
+// Kind reports where a location lies and in which form.
 type Kind int
 
 // The forms that the grammar knows.
@@ -40,5 +40,5 @@ type Location struct {
 	Written string
 }
 
-// String gives the location as it was written.
+// String returns the location as it was written.
 func (l Location) String() string { return l.Written }

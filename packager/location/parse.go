@@ -214,7 +214,7 @@ func inBase(file, base string) string {
 	return filepath.Join(base, file)
 }
 
-// exists gives an error that names the file where there is none, or where
+// exists returns an error that names the file where there is none, or where
 // nobody may look.
 func exists(file string) error {
 	_, err := os.Stat(file)

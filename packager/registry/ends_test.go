@@ -245,7 +245,7 @@ var _ = Describe("a peer that is too slow", func() {
 		Expect(errors.As(err, &slow)).To(BeTrue(), "%v", err)
 		Expect(err).To(MatchError(MatchRegexp(`reg\.example\.com is too slow: \d+ bytes in 1\d\dms; the least is 1000 bytes a second`)))
 	}
-	// trickle gives a byte every five milliseconds.
+	// trickle returns a byte every five milliseconds.
 	trickle := readerFunc(func(p []byte) (int, error) {
 		time.Sleep(5 * time.Millisecond)
 		return copy(p, "x"), nil

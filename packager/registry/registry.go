@@ -66,7 +66,7 @@ func (o Options) ParseReference(s string) (name.Reference, error) {
 	return name.ParseReference(s, name.Insecure)
 }
 
-// Remote gives the options under which every request of package remote has to
+// Remote returns the options under which every request of package remote has to
 // be made. They end when ctx does, at once also where they wait to be tried
 // again (see [Options.Retrying]). A blob whose connection breaks while it is
 // read is resumed over another one, with a new token where the first has
@@ -115,7 +115,7 @@ func (o Options) Guard() http.RoundTripper {
 	return &hops{g}
 }
 
-// mayBePlain tells whether a host, with or without port, may be spoken to without TLS.
+// mayBePlain reports whether a host, with or without port, may be spoken to without TLS.
 func (o Options) mayBePlain(hostport string) bool {
 	host := hostOnly(hostport)
 	if host == "localhost" {

@@ -20,7 +20,7 @@ import (
 // that it does not count as an attempt that failed.
 const worthwhile = 1 << 20
 
-// resuming gives blobs whose readers go on over another connection where one breaks.
+// resuming returns blobs whose readers go on over another connection where one breaks.
 type resuming struct {
 	inner    http.RoundTripper
 	pause    time.Duration

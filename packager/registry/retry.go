@@ -141,7 +141,7 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-// rewound gives the request anew, with its body from the beginning.
+// rewound returns the request anew, with its body from the beginning.
 func rewound(req *http.Request) (*http.Request, error) {
 	again := req.Clone(req.Context())
 	if req.GetBody == nil {
@@ -185,7 +185,7 @@ func (b *lateBody) Close() error {
 	return b.body.Close()
 }
 
-// isRepeatable tells whether a request means the same when it is made again
+// isRepeatable reports whether a request means the same when it is made again
 // without those before it: not so the content of a blob.
 func isRepeatable(req *http.Request) bool {
 	return req.Method != http.MethodPatch && (req.Body == nil || req.Body == http.NoBody || req.GetBody != nil)
@@ -193,7 +193,7 @@ func isRepeatable(req *http.Request) bool {
 
 func isBlob(req *http.Request) bool { return strings.Contains(req.URL.Path, "/blobs/sha256:") }
 
-// isCommit tells whether a request ends an upload.
+// isCommit reports whether a request ends an upload.
 func isCommit(req *http.Request) bool {
 	return req.Method == http.MethodPut && req.URL.Query().Has("digest")
 }
@@ -203,7 +203,7 @@ func lostUpload(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusBadRequest || status == http.StatusRequestedRangeNotSatisfiable
 }
 
-// mayPass tells whether an answer is one of those that the next attempt may
+// mayPass reports whether an answer is one of those that the next attempt may
 // not get, and how long the registry wants to be left alone before.
 func mayPass(resp *http.Response) (after time.Duration, worth bool) {
 	switch resp.StatusCode {
@@ -227,7 +227,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// isBroken tells whether an error is that of a connection that was there and
+// isBroken reports whether an error is that of a connection that was there and
 // broke. One that cannot be made, and a peer that is silent (also one that does
 // not answer in TLS), are reported at once.
 func isBroken(err error) bool {
@@ -253,7 +253,7 @@ func isBroken(err error) bool {
 // could not be read: that is nothing to try again.
 type ownBody struct{ failed atomic.Bool }
 
-// within gives the request with bodies that are watched.
+// within returns the request with bodies that are watched.
 func (b *ownBody) within(req *http.Request) *http.Request {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req

@@ -8,7 +8,7 @@ import (
 	"laminate/packager/location"
 )
 
-// Check tells what would keep images for the targets from being written to
+// Check reports what would keep images for the targets from being written to
 // dest, as far as that can be seen without them and without a network: before
 // the work that they are begins.
 func Check(dest location.Location, targets []flatten.Target, o Options) error {
@@ -36,7 +36,7 @@ func Check(dest location.Location, targets []flatten.Target, o Options) error {
 	return o.tagsFit(dest)
 }
 
-// tagsFit tells what is wrong with the tags for a destination outside of
+// tagsFit reports what is wrong with the tags for a destination outside of
 // registries.
 func (o Options) tagsFit(dest location.Location) error {
 	if dest.Kind != location.Daemon && dest.Kind != location.DockerArchive {

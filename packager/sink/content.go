@@ -157,7 +157,7 @@ func (c *content) readLayers(img Image, m *v1.Manifest) error {
 	return nil
 }
 
-// asOCI gives the image OCI media types. Its config and its layers stay as
+// asOCI returns the image OCI media types. Its config and its layers stay as
 // they are, byte for byte; only the manifest, and so its digest, changes.
 // OCI layouts need it: skopeo does not find a Docker manifest there by its
 // tag, and umoci does not find it at all.

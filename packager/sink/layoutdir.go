@@ -187,7 +187,7 @@ func (l *layoutDir) writeBlobs(ctx context.Context, blobs []blob, jobs int) erro
 	return group.Wait()
 }
 
-// close gives the layout free for others. Where it failed before index.json
+// close returns the layout free for others. Where it failed before index.json
 // referred to them, the things that this run put into an existing directory go,
 // the file oci-layout last: until then the directory is a layout.
 func (l *layoutDir) close(failed bool) error {

@@ -33,7 +33,7 @@ func (l *layoutDir) linkOrWrite(ctx context.Context, b blob, path string) (f *ne
 	return f, nil
 }
 
-// link gives the file of a blob a second name, and reads it to check it. It
+// link returns the file of a blob a second name, and reads it to check it. It
 // returns nil where the blob has to be copied.
 func (l *layoutDir) link(ctx context.Context, b blob, path string, j *journey) (*newFile, error) {
 	from, ok := b.layer.(interface{ File() string })

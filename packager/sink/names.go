@@ -13,7 +13,7 @@ import (
 	"laminate/packager/scratch"
 )
 
-// fileNames gives every target a file name of its own: path itself for one
+// fileNames returns every target a file name of its own: path itself for one
 // target, else NAME-os-arch.ext, with the variant and then the distribution
 // added where several targets would have that name.
 func fileNames(path string, targets []flatten.Target) ([]string, error) {
@@ -43,7 +43,7 @@ func fileNames(path string, targets []flatten.Target) ([]string, error) {
 	return names, clashes(names, targets)
 }
 
-// IsOutput gives a function that tells whether a path, absolute and without
+// IsOutput returns a function that tells whether a path, absolute and without
 // symbolic links, is what dest stands for, one of the files that several
 // targets would get there, or a scratch directory beside them.
 func IsOutput(dest location.Location) func(path string) bool {
@@ -64,7 +64,7 @@ func IsOutput(dest location.Location) func(path string) bool {
 	}
 }
 
-// among tells whether more than one target fits.
+// among reports whether more than one target fits.
 func among(targets []flatten.Target, fits func(flatten.Target) bool) bool {
 	n := 0
 	for _, t := range targets {

@@ -116,7 +116,7 @@ func (f *newFile) finish() error {
 	return nil
 }
 
-// place gives the finished file its name.
+// place returns the finished file its name.
 func (f *newFile) place() error {
 	if err := os.Rename(f.temp, f.dest); err != nil {
 		return wrongOutput(f.output, err)

@@ -213,7 +213,7 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 	return group.Wait()
 }
 
-// isOf tells whether a blob is one of an image of the repository.
+// isOf reports whether a blob is one of an image of the repository.
 func isOf(b blob, repo name.Repository) bool {
 	m, ok := b.layer.(*remote.MountableLayer)
 	return ok && m.Reference.Context().Name() == repo.Name()

@@ -39,7 +39,7 @@ type Options struct {
 	// Tags are more references that get what the destination gets: in
 	// registries for one, in the Docker daemon or the docker-archive for those.
 	Tags []string
-	// Suffix gives each image of an index in a registry a tag of its own, which
+	// Suffix returns each image of an index in a registry a tag of its own, which
 	// ends in its target.
 	Suffix bool
 	// Log is told what happens; nil is progress.Discard.

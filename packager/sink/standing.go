@@ -24,7 +24,7 @@ type engine struct {
 	byChain bool
 }
 
-// findsByChain tells whether this is Docker's engine with its own image store:
+// findsByChain reports whether this is Docker's engine with its own image store:
 // with containerd's it needs every blob, and other engines are not known.
 func findsByChain(ctx context.Context, api *client.Client, components []system.ComponentVersion) bool {
 	if !slices.ContainsFunc(components, func(c system.ComponentVersion) bool { return c.Name == "Engine" }) {
@@ -36,7 +36,7 @@ func findsByChain(ctx context.Context, api *client.Client, components []system.C
 	})
 }
 
-// standing tells how many of the image's lowest layers the daemon is known to
+// standing reports how many of the image's lowest layers the daemon is known to
 // have, as those of what the tags name now or of another image.
 func (e engine) standing(ctx context.Context, c content, tags []name.Tag) int {
 	if !e.byChain {

@@ -124,7 +124,7 @@ type withOpener struct {
 
 func (l withOpener) Compressed() (io.ReadCloser, error) { return l.open() }
 
-// reread gives the image with every layer read through change.
+// reread returns the image with every layer read through change.
 func reread(img sink.Image, change func(io.ReadCloser) io.ReadCloser) sink.Image {
 	GinkgoHelper()
 	layers, err := img.Layers()
@@ -311,7 +311,7 @@ func (w *watchedRegistry) mounts(repo string) map[string]int {
 	return counts
 }
 
-// interruptible gives a context, what cancels it, and a check that no more
+// interruptible returns a context, what cancels it, and a check that no more
 // than a second has gone by since.
 func interruptible(parent context.Context) (ctx context.Context, cancel, soon func()) {
 	inner, stop := context.WithCancel(parent)

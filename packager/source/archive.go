@@ -50,7 +50,7 @@ func (a *archive) err() error {
 	return errors.Join(a.errs...)
 }
 
-// place gives the clean path of an entry, or "" for the archive's root.
+// place returns the clean path of an entry, or "" for the archive's root.
 func (a *archive) place(name string) (string, error) {
 	switch {
 	case len(name) > nameLimit:
@@ -107,7 +107,7 @@ func (a *archive) add(f layer.File) error {
 		if f.Mode.IsDir() && a.files[i].Mode.IsDir() {
 			return nil
 		}
-		return fmt.Errorf("%s is there twice", f.Path)
+		return fmt.Errorf("duplicate path %s", f.Path)
 	}
 	if f.Mode.IsDir() {
 		a.dirs[f.Path] = true
@@ -117,7 +117,7 @@ func (a *archive) add(f layer.File) error {
 	return nil
 }
 
-// hardLink gives the entry that is another name of a file that came before.
+// hardLink returns the entry that is another name of a file that came before.
 func (a *archive) hardLink(name, target string, mode fs.FileMode) (layer.File, error) {
 	to, err := a.place(target)
 	if err != nil {
@@ -136,7 +136,7 @@ func (a *archive) hardLink(name, target string, mode fs.FileMode) (layer.File, e
 	return f, nil
 }
 
-// has tells whether the archive holds a regular file of this path.
+// has reports whether the archive holds a regular file of this path.
 func (a *archive) has(name string) bool {
 	i, there := a.byPath[name]
 	return there && a.files[i].Mode.IsRegular()

@@ -62,9 +62,9 @@ var _ = DescribeTable("an archive that is bad gives one clear error, and leaves 
 	Entry("a block device", "sda is a device", func() []byte { return with(special("sda", tar.TypeBlock, "")) }),
 	Entry("a fifo", "pipe is a fifo", func() []byte { return with(special("pipe", tar.TypeFifo, "")) }),
 	Entry("a type that nobody knows", `odd is of type 'X'`, func() []byte { return with(special("odd", 'X', "")) }),
-	Entry("a file twice", "bin-x is there twice", func() []byte { return with(regular("bin-x", "another")) }),
-	Entry("a file twice, called otherwise", "bin-x is there twice", func() []byte { return with(regular("././bin-x", "another")) }),
-	Entry("a file where a directory is", "data is there twice", func() []byte { return with(special("data/", tar.TypeDir, ""), regular("data", "x")) }),
+	Entry("a file twice", "duplicate path bin-x", func() []byte { return with(regular("bin-x", "another")) }),
+	Entry("a file twice, called otherwise", "duplicate path bin-x", func() []byte { return with(regular("././bin-x", "another")) }),
+	Entry("a file where a directory is", "duplicate path data", func() []byte { return with(special("data/", tar.TypeDir, ""), regular("data", "x")) }),
 	Entry("a file below a file", "bin-x/below lies below bin-x", func() []byte { return with(regular("bin-x/below", "x")) }),
 	Entry("a name that is too long", "more than 4096 bytes", func() []byte { return with(regular(strings.Repeat("x/", 3000)+"x", "x")) }),
 	Entry("a path that is too deep", "more than 256 components", func() []byte { return with(regular(strings.Repeat("x/", 256)+"x", "x")) }),
@@ -168,7 +168,7 @@ var _ = Describe("an archive", func() {
 		m := open(opener(), p, flatten.Target{}).Modules[0]
 		Expect(os.WriteFile(p, with(regular("more", "more")), 0o644)).To(Succeed())
 		_, err := tryListing(m.Piece)
-		Expect(err).To(MatchError(And(ContainSubstring(p), ContainSubstring("changed while it was read"))))
+		Expect(err).To(MatchError(And(ContainSubstring(p), ContainSubstring("changed while being read"))))
 	})
 
 	It("that is compressed is read no second time", func() {
@@ -236,7 +236,7 @@ var _ = Describe("a zip file", func() {
 		Entry("a path that leads out", `"../evil" leads out`, zip.FileHeader{Name: "../evil"}, "x"),
 		Entry("an absolute path", "absolute name", zip.FileHeader{Name: "/evil"}, "x"),
 		Entry("a path of Windows", "backslashes", zip.FileHeader{Name: `x\evil`}, "x"),
-		Entry("a file twice", "buildpack.toml is there twice", zip.FileHeader{Name: "./buildpack.toml"}, "x"),
+		Entry("a file twice", "duplicate path buildpack.toml", zip.FileHeader{Name: "./buildpack.toml"}, "x"),
 		Entry("a device", "null is a device", withMode(zip.FileHeader{Name: "null"}, fs.ModeDevice|fs.ModeCharDevice|0o666), ""),
 		Entry("a fifo", "pipe is a fifo", withMode(zip.FileHeader{Name: "pipe"}, fs.ModeNamedPipe|0o666), ""),
 		Entry("an encrypted file", "secret is encrypted", zip.FileHeader{Name: "secret", Flags: 1}, "x"),

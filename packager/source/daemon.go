@@ -215,7 +215,7 @@ func (o *Opener) pullFor(ctx context.Context, c *client.Client, ref string, targ
 	return err
 }
 
-// daemonAuth gives the credentials with which the daemon pulls.
+// daemonAuth returns the credentials with which the daemon pulls.
 func (o *Opener) daemonAuth(ctx context.Context, ref string) (string, error) {
 	parsed, err := name.ParseReference(ref)
 	if err != nil {

@@ -86,7 +86,7 @@ func listed(file string, info fs.FileInfo) (layer.File, error) {
 }
 
 // errChanged is what is wrong with a file that is not what it was when it was listed.
-var errChanged = errors.New("it changed while it was read")
+var errChanged = errors.New("it changed while being read")
 
 func changed(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {

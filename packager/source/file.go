@@ -20,7 +20,7 @@ import (
 	"laminate/packager/stream"
 )
 
-// local gives the path of a file or directory on this machine.
+// local returns the path of a file or directory on this machine.
 func (o *Opener) local(ctx context.Context, loc location.Location) (string, error) {
 	if loc.Kind != location.HTTP {
 		return loc.Path, nil

@@ -264,9 +264,9 @@ var _ = Describe("a file from a web server", func() {
 
 	It("needs a work directory", func() {
 		_, err := (&source.Opener{}).Package(context.Background(), web(newShelf().url), flatten.Buildpack, flatten.Target{})
-		Expect(err).To(MatchError(ContainSubstring("no work directory")))
+		Expect(err).To(MatchError(ContainSubstring("missing work directory")))
 		_, err = (&source.Opener{}).Package(context.Background(), path(file("x.tgz", packed(layer.Gzip, with()))), flatten.Buildpack, flatten.Target{})
-		Expect(err).To(MatchError(ContainSubstring("no work directory")))
+		Expect(err).To(MatchError(ContainSubstring("missing work directory")))
 	})
 })
 

@@ -197,7 +197,7 @@ var _ = DescribeTable("an image that is no buildpackage, or whose labels lie, is
 	Entry("an empty layers label", "is empty", sample{labels: func(l map[string]string) { l[flatten.BuildpackLayersLabel] = "{}" }}),
 	Entry("a metadata label that is not JSON", "metadata label", sample{labels: func(l map[string]string) { l[flatten.BuildpackageMetadataLabel] = "[]" }}),
 	Entry("a root that is not there", "speaks of acme/root@1.0.0", sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) { delete(l, "acme/root") }}),
-	Entry("an id that leads out", "characters that it cannot have", sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
+	Entry("an id that leads out", `invalid id "../../etc"`, sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
 		l["../../etc"] = l["acme/a"]
 	}}),
 	Entry("a layer that is not there", "acme/a@1.0.0 is in layer sha256:0000", sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
@@ -302,7 +302,7 @@ var _ = Describe("an image of another platform", func() {
 
 var _ = Describe("Image", func() {
 	for name, put := range forms {
-		It("gives the image of "+name+", whole", func() {
+		It("returns the image of "+name+", whole", func() {
 			img := sample{compression: layer.Gzip, target: amd64}.image()
 			got, err := opener().Image(context.Background(), put(img), amd64)
 			Expect(err).NotTo(HaveOccurred())
@@ -320,7 +320,7 @@ var _ = Describe("Image", func() {
 		})
 	}
 	for name, put := range loose {
-		It("gives the image of "+name+", with its own config", func() {
+		It("returns the image of "+name+", with its own config", func() {
 			img := sample{compression: layer.Gzip, target: amd64}.image()
 			got, err := opener().Image(context.Background(), put(img), amd64)
 			Expect(err).NotTo(HaveOccurred())

@@ -32,7 +32,7 @@ import (
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// compressed gives the media type of a layer, and its blob.
+// compressed returns the media type of a layer, and its blob.
 func compressed(c layer.Compression, data []byte) (types.MediaType, []byte) {
 	var b bytes.Buffer
 	var w io.WriteCloser

@@ -42,7 +42,7 @@ func (d dirBlobs) open(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
-// isLayout tells whether a directory is an OCI layout.
+// isLayout reports whether a directory is an OCI layout.
 func isLayout(dir string) bool {
 	for _, name := range []string{"oci-layout", "index.json"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {

@@ -43,7 +43,7 @@ var _ = Describe("an index that names one platform twice", func() {
 	gz := func() v1.Image { return sample{compression: layer.Gzip, target: amd64}.image() }
 	zst := func() v1.Image { return sample{compression: layer.Zstd, target: amd64}.image() }
 
-	It("gives the first", func() {
+	It("returns the first", func() {
 		for _, first := range []v1.Image{gz(), zst()} {
 			second := gz()
 			if must(first.Digest()) == must(second.Digest()) {
@@ -58,7 +58,7 @@ var _ = Describe("an index that names one platform twice", func() {
 		}
 	})
 
-	It("gives the first without a target too, where there is no other platform", func() {
+	It("returns the first without a target too, where there is no other platform", func() {
 		for _, loc := range places(withImage(withImage(index(), zst()), gz())) {
 			got, err := opener().Image(context.Background(), loc, flatten.Target{})
 			Expect(err).NotTo(HaveOccurred(), loc.Written)

@@ -17,7 +17,7 @@ import (
 	"laminate/packager/stream"
 )
 
-// Tars gives what a location holds as uncompressed tar streams: one for a
+// Tars returns what a location holds as uncompressed tar streams: one for a
 // directory or an archive, one for each layer of an image, the lowest first.
 // Streams are checked as layers are, and bounded by the Limits. Entries of
 // directories and zip files belong to root and are as old as those in layers
@@ -105,7 +105,7 @@ func fetch(l *image.Layer, dir string) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// beginsWith tells whether a file is a tar, compressed or not, whose first
+// beginsWith reports whether a file is a tar, compressed or not, whose first
 // file has a name that is known. What is wrong with it is told by who reads it.
 func (o *Opener) beginsWith(ctx context.Context, file string, known func(name string) bool) bool {
 	r, err := o.openTar(ctx, file, nil, file)

@@ -117,7 +117,7 @@ var _ = DescribeTable("a buildpack of its own",
 )
 
 var _ = Describe("a directory", func() {
-	It("gives the layers that pack gives", func() {
+	It("returns the layers that pack gives", func() {
 		facts, err := fixtures.PackGolden()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(facts).NotTo(BeEmpty())
@@ -171,7 +171,7 @@ var _ = Describe("a directory", func() {
 			m := open(&source.Opener{}, dir, flatten.Target{}).Modules[0]
 			change(filepath.Join(dir, "data/file"))
 			_, err := tryListing(m.Piece)
-			Expect(err).To(MatchError(And(ContainSubstring(dir), ContainSubstring("data/file"), ContainSubstring("changed while it was read"))))
+			Expect(err).To(MatchError(And(ContainSubstring(dir), ContainSubstring("data/file"), ContainSubstring("changed while being read"))))
 		},
 		Entry("longer", func(f string) { Expect(os.WriteFile(f, []byte("longer than it was before"), 0o644)).To(Succeed()) }),
 		Entry("shorter", func(f string) { Expect(os.Truncate(f, 3)).To(Succeed()) }),
@@ -213,7 +213,7 @@ var _ = Describe("a directory", func() {
 			}
 			return len(p), nil
 		}))
-		Expect(err).To(MatchError(And(ContainSubstring("big"), ContainSubstring("changed while it was read"))))
+		Expect(err).To(MatchError(And(ContainSubstring("big"), ContainSubstring("changed while being read"))))
 	})
 })
 
@@ -274,7 +274,7 @@ var _ = Describe("a buildpack.toml", func() {
 		Expect(err).To(MatchError(ContainSubstring(dir + "/buildpack.toml:3")))
 	})
 
-	It("with unknown keys, and no executables, gives warnings", func() {
+	It("with unknown keys, and no executables, returns warnings", func() {
 		dir := tree{"buildpack.toml": descriptor("acme/a") + "nonsense = 1\n"}.dir()
 		var told []string
 		for _, p := range open(opener(), dir, flatten.Target{}).Problems {

@@ -122,7 +122,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, err
 }
 
-// choose gives the versions that have to be read, the newest first.
+// choose returns the versions that have to be read, the newest first.
 func (o Options) choose(versions []string, c *collection) ([]string, error) {
 	if len(versions) == 0 {
 		return nil, fmt.Errorf("%s: none of its tags is a version", o.Builder)
@@ -248,7 +248,7 @@ func (r *run) save() error {
 	return r.Save(f)
 }
 
-// isFinal tells what ends a run from what is wrong with one image. An image
+// isFinal reports what ends a run from what is wrong with one image. An image
 // that is listed and not there is of the second kind.
 func isFinal(err error) bool {
 	var answer *transport.Error

@@ -44,7 +44,7 @@ var _ = Describe("collecting", func() {
 		Expect(repo.Requests(func(r fixtures.Request) bool { return r.Method != http.MethodGet })).To(BeEmpty())
 	})
 
-	It("gives what simulate replays", func() {
+	It("returns what simulate replays", func() {
 		for _, v := range []string{"1.0.0", "1.1.0", "2.0.0"} {
 			repo.write(v, simple(v))
 		}
@@ -76,7 +76,7 @@ var _ = Describe("collecting", func() {
 		Expect(len(repo.Requests(nil))).To(Equal(1), "the tags; the login is the one of before")
 	})
 
-	It("gives the same in whatever steps it was collected", func() {
+	It("returns the same in whatever steps it was collected", func() {
 		random := rand.New(rand.NewPCG(1, 2))
 		versions := []string{"0.1.0", "0.2.0-rc.1", "0.2.0", "0.10.0", "1.0.0", "1.1.0"}
 		for i, v := range versions {

@@ -99,7 +99,7 @@ func (c *collection) leaveOut(version string) {
 	}
 }
 
-// file gives the history as far as it was collected.
+// file returns the history as far as it was collected.
 func (c *collection) file() (*history.File, error) {
 	var err error
 	f := &history.File{Builder: c.builder, Composites: map[flatten.Ref][]flatten.Ref{}}
@@ -122,7 +122,7 @@ func (c *collection) file() (*history.File, error) {
 	return f, nil
 }
 
-// sizes gives each buildpack's size: of its own layer, or else its share, in
+// sizes returns each buildpack's size: of its own layer, or else its share, in
 // the newest release that tells.
 func (c *collection) sizes(releases []history.Release) map[flatten.Ref]int64 {
 	sizes, own := map[flatten.Ref]int64{}, map[flatten.Ref]bool{}

@@ -82,7 +82,7 @@ func newReading(builder, version string, img *image.Image) (*reading, error) {
 	return r, r.check(builder)
 }
 
-// topLevel gives the refs from which on the builder is expanded. All that is
+// topLevel returns the refs from which on the builder is expanded. All that is
 // in it can be reached from them.
 func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref, error) {
 	var order flatten.Order
@@ -123,7 +123,7 @@ func parse(labels map[string]string, key string, value any) error {
 	return nil
 }
 
-// unreached gives what has to be added to the top-level refs so that all
+// unreached returns what has to be added to the top-level refs so that all
 // modules can be reached: those that no composite names.
 func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
 	reached, _ := modules.ExpandAll(top) // expand reports the problems
@@ -183,7 +183,7 @@ func (r *reading) measure(img *image.Image, listed []*image.Module, manifest *v1
 	for i, l := range manifest.Layers { // as many as diffIDs: package image has seen to it
 		diffID := img.Config.RootFS.DiffIDs[i]
 		refs := holds[diffID]
-		delete(holds, diffID) // a layer may be there twice
+		delete(holds, diffID) // a layer may occur twice
 		lengths := lengthsOf(img.Recipes.Facts(diffID), refs)
 		for j, part := range split(l.Size, lengths) {
 			r.shares[refs[j]] = part
@@ -192,7 +192,7 @@ func (r *reading) measure(img *image.Image, listed []*image.Module, manifest *v1
 	}
 }
 
-// lengthsOf gives the lengths of a layer's pieces, as laminate's label has
+// lengthsOf returns the lengths of a layer's pieces, as laminate's label has
 // them: all 1 where it does not speak of these refs.
 func lengthsOf(facts []flatten.Facts, refs []flatten.Ref) []uint64 {
 	known := map[flatten.Ref]uint64{}

@@ -315,7 +315,7 @@ func label(key, value string) func(*sample) {
 	return func(s *sample) { s.labels = map[string]string{key: value} }
 }
 
-// layersOf gives the digests of all layers but the lowest.
+// layersOf returns the digests of all layers but the lowest.
 func layersOf(img v1.Image) (digests []string) {
 	GinkgoHelper()
 	m, err := img.Manifest()

@@ -181,7 +181,7 @@ func written(f *history.File) string {
 	return b.String()
 }
 
-// reread gives a file as it is after it was written and read.
+// reread returns a file as it is after it was written and read.
 func reread(text string) *history.File {
 	GinkgoHelper()
 	f, err := history.Read(strings.NewReader(text))

@@ -13,7 +13,7 @@ import (
 // missing where nothing follows.
 var versionTag = regexp.MustCompile(`^v?[0-9]+\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?)?$`)
 
-// Versions gives those of the tags that are versions, in the order of the
+// Versions returns those of the tags that are versions, in the order of the
 // versions, and how many others there are. X.Y is none where there is an X.Y.Z
 // besides: it moves. Of 1.2.3 and v1.2.3 the first counts.
 func Versions(tags []string) (versions []string, others int) {
@@ -33,7 +33,7 @@ func Versions(tags []string) (versions []string, others int) {
 	return versions, len(tags) - len(versions)
 }
 
-// IsVersion tells whether a tag, or a value of Options.Since, is a version.
+// IsVersion reports whether a tag, or a value of Options.Since, is a version.
 func IsVersion(s string) bool {
 	return len(s) <= 128 && versionTag.MatchString(s) && semver.IsValid(canonical(s))
 }

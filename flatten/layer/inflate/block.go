@@ -4,14 +4,14 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// A decoder makes content of a DEFLATE stream (RFC 1951), block by block.
+// A decoder decodes a DEFLATE stream (RFC 1951), block by block.
 type decoder struct {
 	in    input
 	out   output
-	begin int64 // where in the content the stream begins: no match reaches farther back
+	begin int64 // offset of the member's content: matches reach no farther back
 
-	final  bool // the block is the stream's last one
-	stored int  // how much remains of a stored block
+	final  bool // the block is the last one
+	stored int  // remaining bytes of a stored block
 	lit    *litTable
 	dist   *distTable
 
@@ -20,17 +20,17 @@ type decoder struct {
 	ownMeta metaTable
 }
 
-// The kinds of blocks.
+// The block types.
 const (
 	storedBlock = iota
 	fixedBlock
 	dynamicBlock
 )
 
-// corrupt is the error at what RFC 1951 does not allow.
+// corrupt returns the error for data that violates RFC 1951.
 func (d *decoder) corrupt() error { return flate.CorruptInputError(d.in.offset() / 8) }
 
-// block reads what a block begins with, and gives its kind.
+// block reads the header of a block, and returns its type.
 func (d *decoder) block() (kind int, err error) {
 	head, err := d.in.take(3)
 	if err != nil {
@@ -62,8 +62,7 @@ func (d *decoder) storedLength() error {
 	return nil
 }
 
-// copyStored goes on with a stored block, for one step at most, and tells
-// whether it is at its end.
+// copyStored copies up to one step of a stored block, and reports whether the block is done.
 func (d *decoder) copyStored() (done bool, err error) {
 	if d.stored == 0 {
 		return true, nil
@@ -78,7 +77,7 @@ func (d *decoder) copyStored() (done bool, err error) {
 	return d.stored == 0, nil
 }
 
-// metaOrder is the order in which the lengths of the first code come.
+// metaOrder is the order of the lengths of the code length code.
 var metaOrder = [metaCodes]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
 // codes reads the codes of a dynamic block (section 3.2.7).
@@ -114,7 +113,7 @@ func (d *decoder) codes() error {
 	return nil
 }
 
-// lengths reads the lengths of the codes, which are a code themselves.
+// lengths reads the code lengths, which are Huffman coded.
 func (d *decoder) lengths(lengths []uint8) error {
 	for i := 0; i < len(lengths); {
 		if d.in.n < metaRoot+7 {

@@ -12,26 +12,25 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// ErrTooLarge is what Keep and End give where a Cutter would have to hold more
-// than 16 MiB of content or 4 MiB of compressed data: all since the last block
-// that ends where it is to be kept. Blocks, and a tail, of three quarters as
-// much are refused in any case. So for who keeps up with reading by 4 MiB of
-// content and 1 MiB of compressed data, it depends on the stream and the cut
-// alone whether a stream can be cut. It can be read on.
+// ErrTooLarge is returned by Keep and End if a Cutter would have to hold more than 16 MiB of
+// content or 4 MiB of compressed data since the last block boundary that is kept. Blocks, and a
+// tail, of three quarters of these sizes are always refused. So for a caller that calls Keep within
+// 4 MiB of content and 1 MiB of compressed data, only the stream and the cut decide whether it can
+// be cut. Read still works.
 var ErrTooLarge = errors.New("a gzip stream with blocks that are too large to cut it")
 
 const (
 	maxHeldContent = 16 << 20
 	maxHeldInput   = 4 << 20
-	maxContent     = maxHeldContent / 4 * 3 // of a block, or a tail
+	maxContent     = maxHeldContent / 4 * 3 // of a block or a tail
 	maxInput       = maxHeldInput / 4 * 3
 
-	// markEvery is how much content is between marks, at least, except for the
-	// ends of members: streams may have blocks of no more than a few bits.
+	// markEvery is the least content between marks, except at the ends of members: blocks may be as
+	// short as a few bits.
 	markEvery = 256
 
-	// tailLevel is the level at which the tail is compressed: that of laminate's
-	// own layers. It is part of their format, as the limits above are.
+	// tailLevel is the level at which the tail is compressed: that of laminate's own layers. Like
+	// the limits above, it is part of their format.
 	tailLevel = 5
 )
 
@@ -39,28 +38,27 @@ var errTail = errors.New("the new end of a gzip stream is not what it should be"
 
 var errEnded = errors.New("a gzip stream that is cut already")
 
-// A mark is a place where the stream can be cut: where a block ends, but not
-// the last one of a member, or where a member ends.
+// A mark is a place where the stream can be cut: the end of a block, except the last one of a
+// member, or the end of a member.
 type mark struct {
-	content int64 // how much content lies before
-	bit     int64 // where in the stream it is
+	content int64 // offset in the content
+	bit     int64 // offset in the stream
 	member  member
 	whole   bool // the member ends here
-	large   bool // more lies before, up to the mark before, than may
+	large   bool // too much lies between this mark and the one before
 }
 
-// cut is what was and is to be given of the stream.
+// cut is the state of the compressed output.
 type cut struct {
-	last    mark   // all before was given
-	marks   []mark // the later ones, in order
-	recent  mark   // the latest of all
-	kept    int64  // what Keep was told
+	last    mark   // everything before it was returned
+	marks   []mark // later marks, in order
+	recent  mark   // the latest mark
+	kept    int64  // the last argument of Keep
 	given   []byte
-	refused error // nothing is held any more
+	refused error // if set, nothing is held any more
 }
 
-// add takes notice of a place to cut. Of several places for the same content
-// the latest counts; a member without content has none.
+// add adds a mark. Of several marks at the same content the latest counts; empty members have none.
 func (c *cut) add(m mark) {
 	since := m.content - c.recent.content
 	if c.refused != nil || m.content == m.member.begin || since > 0 && since < markEvery && !m.whole {
@@ -76,7 +74,7 @@ func (c *cut) add(m mark) {
 	c.marks = append(c.marks, m)
 }
 
-// limit refuses to go on holding where it would be too much.
+// limit stops holding data if it exceeds the limits.
 func (c *cut) limit(input, content int64) {
 	if content-c.last.content > maxHeldContent || input-c.last.bit/8 > maxHeldInput {
 		c.refuse(ErrTooLarge)
@@ -89,10 +87,9 @@ func (c *cut) refuse(err error) {
 	}
 }
 
-// Keep is told that at least the first n bytes of the content are to be kept,
-// which is never less than before nor more than was read. It gives what is
-// certain of the compressed stream by now, to be written after what it gave
-// before; the slice is good until the next call of anything.
+// Keep declares that at least the first n bytes of the content are kept; n must not decrease, nor
+// exceed what was read. It returns the part of the compressed stream that is now final, to be
+// appended to what it returned before. The slice is valid until the next call of any method.
 func (c *Cutter) Keep(n int64) ([]byte, error) {
 	if n < c.kept || n > c.read {
 		return nil, fmt.Errorf("cut of a gzip stream after %d bytes: %d to %d is possible", n, c.kept, c.read)
@@ -118,7 +115,7 @@ func (c *Cutter) Keep(n int64) ([]byte, error) {
 	return c.given, nil
 }
 
-// pass gives the whole bytes up to a mark as they are.
+// pass appends the whole bytes up to a mark, unchanged.
 func (c *Cutter) pass(m mark) {
 	from := c.last.bit / 8
 	if c.last.whole {
@@ -129,10 +126,9 @@ func (c *Cutter) pass(m mark) {
 	c.last = m
 }
 
-// End cuts the stream after n bytes of content, which may be what Keep may be
-// told, and gives all of it that Keep did not give. Nothing can be kept after
-// it. What it gives depends on the stream and n alone, even where the stream
-// has an error behind them: that is for Read to tell.
+// End cuts the stream after n bytes of content, with the same restrictions on n as Keep, and
+// returns the rest of the compressed stream. Keep must not be called after it. The result depends
+// on the stream and n only, even if the stream has an error behind n, which Read reports.
 func (c *Cutter) End(n int64) ([]byte, error) {
 	c.settle(n)
 	if _, err := c.Keep(n); err != nil {
@@ -147,17 +143,16 @@ func (c *Cutter) End(n int64) ([]byte, error) {
 	return c.given, err
 }
 
-// settle reads on until more than n bytes of content are there: a block may end
-// at n, but is not known to until there is more.
+// settle reads on until there are more than n bytes of content: only then it is known whether a
+// block ends at n.
 func (c *Cutter) settle(n int64) {
 	for n <= c.read && c.out.total() <= n && c.err == nil && c.refused == nil {
 		c.advance()
 	}
 }
 
-// Split gives what Keep gives, if a member ends after n bytes of content: then
-// what was given since the Split before is a gzip stream by itself, and so will
-// be what follows.
+// Split is like Keep, but fails unless a member ends after n bytes of content: then what was
+// returned since the previous Split is a gzip stream by itself, and so is what follows.
 func (c *Cutter) Split(n int64) ([]byte, error) {
 	c.settle(n)
 	given, err := c.Keep(n)
@@ -167,8 +162,7 @@ func (c *Cutter) Split(n int64) ([]byte, error) {
 	return given, err
 }
 
-// tail compresses what lies between the last mark and the cut, and ends the
-// member.
+// tail compresses the content between the last mark and the cut, and ends the member.
 func (c *Cutter) tail(n int64) error {
 	m := c.last
 	if m.whole {
@@ -181,10 +175,10 @@ func (c *Cutter) tail(n int64) error {
 	begin := len(c.given)
 	if used := m.bit & 7; used > 0 {
 		c.given = append(c.given, c.in.since(m.bit/8, m.bit/8+1)[0]&(1<<used-1))
-		if used > 5 { // no room for the three bits of a block's header
+		if used > 5 { // no room for the 3 bits of a block header
 			c.given = append(c.given, 0)
 		}
-		c.given = append(c.given, 0x00, 0x00, 0xff, 0xff) // a stored block without content
+		c.given = append(c.given, 0x00, 0x00, 0xff, 0xff) // an empty stored block
 	}
 	content := c.out.since(m.content, n)
 	blob := bytes.NewBuffer(c.given)
@@ -207,10 +201,9 @@ func (c *Cutter) tail(n int64) error {
 	return nil
 }
 
-// checkTail looks at what was put behind the blocks that were copied, so many
-// bits into its first byte and after so much content: a stored block without
-// content that leads to a byte of its own, and blocks that the standard library
-// reads. That those before are what they should be, their decoding has shown.
+// checkTail verifies the tail, which follows the copied blocks after used bits of its first byte:
+// an empty stored block that aligns to a byte, and blocks that the standard library reads. The
+// copied blocks were verified by decoding them.
 func checkTail(tail []byte, used uint, before, want []byte) error {
 	if used > 0 {
 		stored := []byte{tail[0] >> used, 0x00, 0x00, 0xff, 0xff}

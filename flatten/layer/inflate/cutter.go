@@ -8,41 +8,39 @@ import (
 
 var errUncut = errors.New("a gzip stream that is read only")
 
-// A Cutter gives the content of a gzip stream to whoever reads from it, and a
-// gzip stream of the first part of the content.
+// A Cutter reads the content of a gzip stream, and produces a gzip stream of the first part of it.
 //
-// It holds what it may still have to give: the blocks since the last one that
-// ends where all is to be kept, and their content. See ErrTooLarge.
+// It holds the blocks since the last block boundary that is kept, and their content. See
+// ErrTooLarge.
 type Cutter struct {
 	decoder
 	step func(*Cutter) error
 	err  error // of the stream, io.EOF at its end
-	read int64 // how much content was given out
+	read int64 // bytes of content returned by Read
 
 	member   member
-	trailing *TrailingError // nil while all that was read is gzip
-	summed   int64          // the content up to here is in the member's checksum
+	trailing *TrailingError // nil if there is none so far
+	summed   int64          // the member's checksum covers the content up to here
 
 	cut
 }
 
-// member is what is known of the member that is read.
+// member is the current member.
 type member struct {
-	data  int64 // where in the stream its blocks begin
-	begin int64 // where in the content it begins
+	data  int64 // offset of its blocks in the stream
+	begin int64 // offset in the content
 	crc   uint32
 }
 
-// NewCutter reads a gzip stream. It has a buffer of its own, and reads more
-// than it needs.
+// NewCutter returns a Cutter for a gzip stream. It buffers, and reads more than it needs.
 func NewCutter(gzip io.Reader) *Cutter {
 	c := &Cutter{}
 	c.Reset(gzip)
 	return c
 }
 
-// NewReader reads a gzip stream that is not to be cut, and holds nothing of it.
-// What is wrong with its beginning is told at once.
+// NewReader returns a reader of a gzip stream that cannot be cut, and holds no data for it. It
+// returns errors in the first header.
 func NewReader(gzip io.Reader) (io.Reader, error) {
 	c := NewCutter(gzip)
 	c.refuse(errUncut)
@@ -50,7 +48,7 @@ func NewReader(gzip io.Reader) (io.Reader, error) {
 	return struct{ io.Reader }{c}, c.err
 }
 
-// Reset begins another stream, as a new Cutter would, with the same buffers.
+// Reset starts another stream with the same buffers.
 func (c *Cutter) Reset(gzip io.Reader) {
 	none := mark{whole: true}
 	*c = Cutter{
@@ -60,9 +58,9 @@ func (c *Cutter) Reset(gzip io.Reader) {
 	}
 }
 
-// Read gives the content of all members, one after the other, as the standard
-// library's reader does: what it refuses is refused, and a member's checksum
-// and length are compared. All content before an error is given.
+// Read returns the content of all members, like gzip.Reader of the standard library: it refuses the
+// same streams, and verifies checksum and length of each member. It returns all content before an
+// error.
 func (c *Cutter) Read(p []byte) (int, error) {
 	for c.read == c.out.total() && c.err == nil {
 		c.advance()
@@ -75,7 +73,7 @@ func (c *Cutter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// advance makes one step, which gives a bounded amount of content, or none.
+// advance makes one step, which produces a bounded amount of content.
 func (c *Cutter) advance() {
 	c.limit(c.in.offset()/8, c.out.total())
 	c.hold()
@@ -86,14 +84,14 @@ func (c *Cutter) advance() {
 	c.summed = c.out.total()
 }
 
-// hold tells the buffers what to hold: what was not decoded, or not given out,
-// and while something may be cut, all since the last mark.
+// hold sets what the buffers must hold: data that was not decoded or returned yet and, unless
+// cutting is over, everything since the last mark.
 func (c *Cutter) hold() {
 	c.in.held = c.in.offset() / 8
 	c.out.held = c.read
 	if c.refused == nil {
 		c.in.held = c.last.bit / 8
-		c.out.held = min(c.read, c.last.content-history) // matches behind the cut may reach so far back
+		c.out.held = min(c.read, c.last.content-history) // matches behind the cut may reach this far back
 	}
 }
 
@@ -125,7 +123,7 @@ func (c *Cutter) readStored() error { return c.endBlock(c.copyStored()) }
 
 func (c *Cutter) readSymbols() error { return c.endBlock(c.symbols()) }
 
-// endBlock goes on to what follows a block that is done.
+// endBlock proceeds to the next step after a block.
 func (c *Cutter) endBlock(done bool, err error) error {
 	if !done || err != nil {
 		return err
@@ -139,8 +137,7 @@ func (c *Cutter) endBlock(done bool, err error) error {
 	return nil
 }
 
-// markBlock is a step of its own, so that the checksum is that of all content
-// before it.
+// markBlock is a separate step, so that the checksum covers all content before it.
 func (c *Cutter) markBlock() error {
 	c.step = (*Cutter).readBlock
 	c.add(mark{content: c.out.total(), bit: c.in.offset(), member: c.member})

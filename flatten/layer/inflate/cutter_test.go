@@ -129,7 +129,7 @@ var _ = Describe("Cutter", func() {
 		Expect(out[len(plainTwo):]).To(HaveLen(10 + 6 + 2 + 8)) // a stored block of one byte, and an empty one that ends the stream
 	})
 
-	It("gives what is certain as soon as it is", func() {
+	It("returns what is certain as soon as it is", func() {
 		content := executable(GinkgoTB(), 4<<20)
 		blob := compressed(GinkgoTB(), stdWriter(stdgzip.DefaultCompression), content)
 		c := inflate.NewCutter(bytes.NewReader(blob))
@@ -226,7 +226,7 @@ var _ = Describe("Cutter", func() {
 	})
 })
 
-// idle gives nothing, and no end of it.
+// idle returns nothing, and no end of it.
 type idle struct{}
 
 func (idle) Read([]byte) (int, error) { return 0, nil }

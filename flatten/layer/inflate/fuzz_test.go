@@ -34,7 +34,7 @@ type cutting struct {
 	slow  bool
 }
 
-// cut gives the stream of the first n bytes of the content.
+// cut returns the stream of the first n bytes of the content.
 func (how cutting) cut(blob []byte, n int) ([]byte, error) {
 	var r io.Reader = bytes.NewReader(blob)
 	if how.slow {

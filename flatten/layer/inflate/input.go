@@ -5,32 +5,32 @@ import (
 )
 
 const (
-	// inputSize is how much compressed data is asked for at once, at least.
+	// inputSize is the least compressed data that is read at once.
 	inputSize = 64 << 10
-	// wanted is how many bits fill provides: more than the longest code with
-	// its extra bits and the longest distance with its own (15+5+15+13).
+	// wanted is how many bits fill provides: at least the longest length code and distance code
+	// with their extra bits (15+5+15+13).
 	wanted = 56
 )
 
-// input is a stream of bits over a stream of bytes. What lies from position
-// held on stays in the buffer; held is never behind the next bit.
+// input is a stream of bits over a stream of bytes. The buffer keeps everything from position held
+// on; held is never after the next bit.
 type input struct {
 	r    io.Reader
 	buf  []byte
 	base int64 // position of buf[0] in the stream
-	pos  int   // in buf, of the first byte that is not in bits
+	pos  int   // index in buf of the first byte that is not in bits
 	held int64
 
 	bits uint64 // the next n bits; above them zeros, or the bits that follow in buf
 	n    uint
 
-	err error // of r, after which there is no more
+	err error // of r; nothing is read after it
 }
 
-// offset is the position of the next bit in the stream, in bits.
+// offset returns the position of the next bit in the stream.
 func (in *input) offset() int64 { return (in.base+int64(in.pos))*8 - int64(in.n) }
 
-// more reads on, and tells whether there was something.
+// more reads on, and reports whether it read anything.
 func (in *input) more() bool {
 	if in.err != nil {
 		return false
@@ -50,8 +50,8 @@ func (in *input) more() bool {
 	return false
 }
 
-// slide drops what is not held, and grows the buffer where that leaves less
-// than a quarter of it free, so that no byte is moved often.
+// slide drops what is not held, and grows the buffer if less than a quarter of it is free then, so
+// that no byte is moved often.
 func (in *input) slide() {
 	drop := int(in.held - in.base)
 	rest := in.buf[drop:]
@@ -64,7 +64,7 @@ func (in *input) slide() {
 	in.pos -= drop
 }
 
-// fill makes at least wanted bits ready, or all that there are.
+// fill makes at least wanted bits available, or all that are left.
 func (in *input) fill() {
 	for in.n < wanted && (in.pos < len(in.buf) || in.more()) {
 		in.bits |= uint64(in.buf[in.pos]) << in.n
@@ -73,7 +73,7 @@ func (in *input) fill() {
 	}
 }
 
-// take gives k bits, 16 at most.
+// take returns k bits; k is at most 16.
 func (in *input) take(k uint) (int, error) {
 	if in.n < k {
 		if in.fill(); in.n < k {
@@ -86,18 +86,17 @@ func (in *input) take(k uint) (int, error) {
 	return int(v), nil
 }
 
-// short is the error where bits are missing.
+// short returns the error for missing bits.
 func (in *input) short() error { return noEOF(in.err) }
 
-// align leaves out what remains of the current byte, and puts the bits of
-// whole bytes back: reading goes on by bytes.
+// align drops the rest of the current byte, and puts whole bytes back, to continue with bytes.
 func (in *input) align() {
 	in.pos -= int(in.n / 8)
 	in.bits, in.n = 0, 0
 }
 
-// bytes reads whole bytes into p, after align. The error is io.EOF only if
-// there is none at all, as io.ReadFull has it.
+// bytes reads whole bytes into p, after align. Like io.ReadFull, it returns io.EOF only if there
+// are none.
 func (in *input) bytes(p []byte) error {
 	for done := 0; done < len(p); {
 		if in.pos == len(in.buf) && !in.more() {
@@ -113,7 +112,7 @@ func (in *input) bytes(p []byte) error {
 	return nil
 }
 
-// since is what lies from a position up to another one; both are held.
+// since returns the bytes between two held positions.
 func (in *input) since(from, to int64) []byte {
 	return in.buf[from-in.base : to-in.base]
 }

@@ -18,16 +18,15 @@ const (
 	flagComment
 )
 
-// maxString is how long names and comments may be, with the zero at their end;
-// the standard library takes no more.
+// maxString is the maximum length of names and comments, including the terminating zero, as in the
+// standard library.
 const maxString = 512
 
-// plainHeader is the header of every member that a Cutter gives: without name
-// and time, as laminate's own.
+// plainHeader is the header of every member that a Cutter writes: without name and time, like
+// laminate's own.
 var plainHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 
-// isMember reports whether what follows begins as a member does, or whether
-// nothing does; what is there is not consumed.
+// isMember reports whether a member follows, or the end of the stream. It consumes nothing.
 func (in *input) isMember() bool {
 	for len(in.buf)-in.pos < 2 && in.more() {
 	}
@@ -35,7 +34,7 @@ func (in *input) isMember() bool {
 	return bytes.HasPrefix(plainHeader, next[:min(2, len(next))])
 }
 
-// header reads a member's header. The error is io.EOF if there is no more.
+// header reads a member's header. It returns io.EOF at the end of the stream.
 func (in *input) header() error {
 	var p [512]byte
 	if err := in.bytes(p[:10]); err != nil {
@@ -79,7 +78,7 @@ func (in *input) header() error {
 	return nil
 }
 
-// skipString reads up to a zero byte, and goes on with the checksum.
+// skipString reads up to a zero byte, and returns the updated checksum.
 func (in *input) skipString(crc uint32) (uint32, error) {
 	var p [1]byte
 	for range maxString {
@@ -94,7 +93,7 @@ func (in *input) skipString(crc uint32) (uint32, error) {
 	return 0, gzip.ErrHeader
 }
 
-// footer reads a member's footer and compares it.
+// footer reads and verifies a member's footer.
 func (in *input) footer(crc, size uint32) error {
 	in.align()
 	var p [8]byte
@@ -111,7 +110,7 @@ func appendFooter(b []byte, crc, size uint32) []byte {
 	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, crc), size)
 }
 
-// noEOF makes an end where there must be none an error.
+// noEOF turns io.EOF into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

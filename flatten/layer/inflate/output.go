@@ -1,30 +1,28 @@
 package inflate
 
-// output is the content: what was given out, as far as matches may refer to
-// it or it is held, and what was not.
+// output is the decoded content: what was not returned yet, and what was, as far as matches may
+// refer to it or it is held.
 type output struct {
-	buf  []byte // its whole length may be written
+	buf  []byte // writable up to its length
 	base int64  // position of buf[0] in the content
-	end  int    // in buf, of what is there
+	end  int    // index in buf
 	held int64
 }
 
 const (
-	// history is how far back a match may reach.
+	// history is the maximum distance of a match.
 	history = 32 << 10
-	// stepSize is how much content is made at once, at most: little enough to
-	// be in the processor's cache when it is hashed and handed out.
+	// stepSize is the most content that one step produces: small enough to be in the CPU cache when
+	// it is hashed and returned.
 	stepSize = 64 << 10
-	// slack is how far behind its end a step may write: a match, and what is
-	// copied too much.
+	// slack is how far a step may write beyond its end: a match, and bytes copied in excess.
 	slack = 258 + 32
 )
 
-// total is how much content was made.
+// total returns how many bytes were decoded.
 func (out *output) total() int64 { return out.base + int64(out.end) }
 
-// makeRoom sees to it that one step more can be made. It drops and grows as
-// slide does.
+// makeRoom makes room for one more step. It drops and grows like slide.
 func (out *output) makeRoom() {
 	if len(out.buf)-out.end >= stepSize+slack {
 		return
@@ -40,7 +38,7 @@ func (out *output) makeRoom() {
 	out.base += int64(drop)
 }
 
-// since is the content from a position up to another one; both are held.
+// since returns the content between two held positions.
 func (out *output) since(from, to int64) []byte {
 	return out.buf[from-out.base : to-out.base]
 }

@@ -2,8 +2,7 @@ package inflate
 
 import "encoding/binary"
 
-// symbols goes on with a block that has codes, for one step at most, and tells
-// whether it is at its end.
+// symbols decodes up to one step of a compressed block, and reports whether the block is done.
 func (d *decoder) symbols() (done bool, err error) {
 	limit := d.out.end + stepSize
 	for d.out.end < limit {
@@ -20,18 +19,15 @@ func (d *decoder) symbols() (done bool, err error) {
 	return false, nil
 }
 
-// fastInput is how much input the fast loop wants ahead of it: it reads eight
-// bytes twice for a symbol.
+// fastInput is how many bytes of input the fast loop needs: it reads 8 bytes twice per symbol.
 const fastInput = 16
 
-// fast decodes up to the limit, as long as there is plenty of input. This is
-// where the time goes; it is one function, and longer than others, so that
-// what it works on stays in registers.
+// fast decodes up to the limit, while there is enough input. It is the hot loop: one long function,
+// so that its state stays in registers.
 //
-// Bits are taken in eight bytes at a time; those for which there is no room are
-// taken in again the next time, over themselves. That leaves 56 bits or more:
-// enough for three literals from the root of their table, or for a length and
-// a distance with all that belongs to them, which are 48 bits at most.
+// It loads 8 bytes at a time; bits that do not fit are loaded again next time. That provides at
+// least 56 bits: enough for three literals from the root of their table, or for a length and a
+// distance with their extra bits, which are at most 48.
 func (d *decoder) fast(limit int) (done bool, err error) {
 	in, pos, bits, n := d.in.buf, d.in.pos, d.in.bits, d.in.n
 	out, to := d.out.buf, d.out.end
@@ -124,8 +120,7 @@ func (d *decoder) fast(limit int) (done bool, err error) {
 	return done, nil
 }
 
-// match copies what is length bytes long and lies that far back. It may write
-// up to 16 bytes more than asked.
+// match copies length bytes from back bytes before. It may write up to 16 bytes more.
 func match(out []byte, to, back, length int) {
 	from, stop := to-back, to+length
 	switch {
@@ -157,8 +152,7 @@ func match(out []byte, to, back, length int) {
 	}
 }
 
-// careful decodes one symbol where the fast loop lacks input. It looks whether
-// bits are there before it believes what they say.
+// careful decodes one symbol near the end of the input. It checks that there are enough bits.
 func (d *decoder) careful() (done bool, err error) {
 	d.in.fill()
 	e, ok := d.lookup(d.lit[:], litRoot)
@@ -193,8 +187,8 @@ func (d *decoder) careful() (done bool, err error) {
 	return false, nil
 }
 
-// lookup gives the entry for the next bits; a link's are dropped. It tells
-// whether there are as many bits as the entry speaks of.
+// lookup returns the entry for the next bits, following links, and reports whether there are enough
+// bits for it.
 func (d *decoder) lookup(table []uint32, root int) (uint32, bool) {
 	e := table[d.in.bits&(1<<root-1)]
 	if e&link != 0 && uint(root) <= d.in.n {
@@ -204,8 +198,7 @@ func (d *decoder) lookup(table []uint32, root int) (uint32, bool) {
 	return e, uint(e&63) <= d.in.n
 }
 
-// drop leaves out the bits of an entry and gives its value with what the extra
-// bits add.
+// drop consumes the bits of an entry and returns its value, including extra bits.
 func (d *decoder) drop(e uint32) int {
 	v := int(e>>value) + int(d.in.bits&(1<<(e&63)-1)>>(e>>8&15))
 	d.in.bits >>= e & 63

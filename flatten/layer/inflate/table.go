@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// A table of a Huffman code is looked up with as many of the next bits as its
-// root has; codes that are longer lead on to a table behind it. An entry says
-// all that decoding needs to know:
+// A table of a Huffman code is indexed with the next root bits; longer codes link to a subtable
+// behind it. The bits of an entry:
 //
 //	bits 0-5    bits to drop: the code's and the extra ones
 //	bits 8-11   bits of the code alone; in a link, those that the next table takes
@@ -21,7 +20,7 @@ const (
 	special = 1 << 15
 	link    = 1 << 14
 	end     = 1 << 13
-	value   = 16 // where it begins
+	value   = 16 // its shift
 
 	maxBits = 15
 
@@ -29,8 +28,8 @@ const (
 	distRoot, distCodes = 8, 32
 	metaRoot, metaCodes = 7, 19
 
-	// A code that is complete has two of its codes at least in each table
-	// behind the root; nothing else is taken where there are such tables.
+	// A complete code has at least two codes in each subtable; incomplete codes with subtables are
+	// refused.
 	litSize  = 1<<litRoot + litCodes/2<<(maxBits-litRoot)
 	distSize = 1<<distRoot + distCodes/2<<(maxBits-distRoot)
 	metaSize = 1 << metaRoot
@@ -42,7 +41,7 @@ type (
 	metaTable [metaSize]uint32
 )
 
-// What symbols mean (RFC 1951, section 3.2.5), as entries without their codes.
+// The meaning of symbols (RFC 1951, section 3.2.5), as entries without codes.
 var (
 	litEntries  = lits()
 	distEntries = dists()
@@ -114,9 +113,9 @@ var fixed = sync.OnceValue(func() *struct {
 	return t
 })
 
-// build makes the table of the code with these lengths, and tells whether it is
-// a code: complete, or a single symbol of one bit, or without any symbol, which
-// then must not be used. The standard library takes the same.
+// build builds the table of the code with these lengths, and reports whether the code is valid:
+// complete, or a single symbol of one bit, or empty and unused. The standard library accepts the
+// same.
 func build(table []uint32, root int, lengths []uint8, entries []uint32) bool {
 	var count, first [maxBits + 1]int
 	for _, l := range lengths {
@@ -148,9 +147,8 @@ func build(table []uint32, root int, lengths []uint8, entries []uint32) bool {
 	return true
 }
 
-// fillTable gives the codes to the symbols in their order. Codes are written as
-// they come in the stream, from the lowest bit on; so the table for one bit
-// more begins as the table for one bit less, twice.
+// fillTable assigns codes to the symbols in order. Codes are in stream order, lowest bit first; so
+// the table for one more bit begins with two copies of the table for one bit less.
 func fillTable(table []uint32, root, longest int, count *[maxBits + 1]int, sorted []uint16, entries []uint32) {
 	table[0] = special | 1
 	code := 0
@@ -181,8 +179,7 @@ func fillTable(table []uint32, root, longest int, count *[maxBits + 1]int, sorte
 	}
 }
 
-// next adds one to a code of l bits whose highest bit comes last. What it gives
-// after the last code is of no use.
+// next adds one to a bit-reversed code of l bits. The result after the last code is undefined.
 func next(code, l int) int {
 	bit := 1 << (uint(bits.Len(uint(code^(1<<l-1)))) - 1)
 	return code&(bit-1) | bit

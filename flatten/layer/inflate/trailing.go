@@ -9,11 +9,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// A TrailingError reports bytes after the last member that begin no other
-// member. All content before them was read, and its checksums are right. It
-// wraps gzip.ErrHeader, which is what the standard library returns there.
+// A TrailingError reports bytes after the last member that are not a member. All content before
+// them was read and verified. It wraps gzip.ErrHeader, which the standard library returns in this
+// case.
 type TrailingError struct {
-	// Bytes is how many bytes there are, up to the end of the stream.
+	// Bytes is the number of bytes up to the end of the stream.
 	Bytes int64
 	// Zeros reports whether all of them are zeros: padding, as tapes and block
 	// devices leave it. The gzip command ignores it; container engines do not.
@@ -29,8 +29,7 @@ func (e *TrailingError) Error() string {
 
 func (e *TrailingError) Unwrap() error { return gzip.ErrHeader }
 
-// readTrailing passes by what is in the buffer, up to the end of the stream. It
-// takes it out of the buffer: however much follows, it is not held.
+// readTrailing discards everything up to the end of the stream, without holding it.
 func (c *Cutter) readTrailing() error {
 	if c.in.pos == len(c.in.buf) && !c.in.more() {
 		if errors.Is(c.in.err, io.EOF) {
