@@ -116,7 +116,7 @@ var _ = Describe("several targets", func() {
 			"builder.toml:1: junk.cnb: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip\n" +
 				"target linux/arm64: build image oci:base: environment variable CNB_GROUP_ID is missing"))
 		Expect(b.message(b.fails(b.toml(buildpacks("gone.cnb", "gone.tgz"), order("acme/a"), both)))).To(Equal(
-			`builder.toml:2: source "gone.cnb": there is no file or directory gone.cnb` + "\n" + `builder.toml:5: source "gone.tgz": there is no file or directory gone.tgz`))
+			`builder.toml:2: source "gone.cnb": gone.cnb does not exist` + "\n" + `builder.toml:5: source "gone.tgz": gone.tgz does not exist`))
 	})
 })
 

@@ -163,7 +163,7 @@ var _ = Describe("package", func() {
 		Entry(nil, `--tag "localhost:5000/x": invalid reference`, "x", "--tag", "ann:secret@localhost:5000/x"),
 		Entry(nil, "use gzip or zstd", "x.cnb", "--compression", "xz"),
 		Entry(nil, `--on-conflict: invalid choice "newest"; it is first or last`, "x.cnb", "--on-conflict", "newest"),
-		Entry(nil, `invalid media types "OCI"; they are docker or oci`, "x.cnb", "--media-types", "OCI"),
+		Entry(nil, `invalid media types "OCI"; use docker or oci`, "x.cnb", "--media-types", "OCI"),
 		Entry(nil, "images in the Docker daemon and in a docker-archive have no manifest", "x", "--media-types", "oci"),
 		Entry(nil, "images in the Docker daemon and in a docker-archive have no manifest", "docker-archive:x.cnb", "--media-types", "docker"),
 		Entry(nil, "--media-types docker is unsupported for oci:x.cnb", "oci:x.cnb", "--media-types", "docker"),

@@ -168,8 +168,8 @@ buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ;
 			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "./acme_a@1", "README.md", "urn:cnb:registry:acme/a", "oci:nothing")
 		}, text: `
-package.toml:5: source "./acme_a@1": there is no file or directory acme_a@1
-package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF`}),
+package.toml:5: source "./acme_a@1": acme_a@1 does not exist
+package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not supported; write the image, as docker://REF`}),
 		Entry("sources that cannot be opened", wrong{make: func(b *bench) string {
 			b.Write("README.md", "hello")
 			b.Write("deep/down/buildpack.toml", "")
@@ -245,8 +245,8 @@ acme_a@1/buildpack.toml:7: target windows: laminate makes images for linux only;
 		}, text: `
 package.toml:1: buildpack.uri is missing; write uri = "." for what is beside this file
 package.toml:2: unknown key "buildpack.url"; did you mean "uri"?
-package.toml:4: a dependency cannot have both uri and image; leave one out
-package.toml:9: platform.os = "windows" is refused; remove it: laminate makes images for linux only`}),
+package.toml:4: a dependency has both uri and image; remove one
+package.toml:9: unsupported platform.os = "windows"; remove it: laminate makes images for linux only`}),
 	)
 })
 
@@ -286,7 +286,7 @@ var _ = Describe("doubtful input", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(jobs).To(HaveLen(2))
 		Expect(b.saidWarnings()).To(Equal([]string{
-			"acme_b@1/buildpack.toml:1: buildpack API 0.99 is not known to laminate, which knows 0.2 to 0.12",
+			"acme_b@1/buildpack.toml:1: buildpack API 0.99 is unknown; laminate knows 0.2 to 0.12",
 			`acme_b@1/buildpack.toml:6: unknown key "buildpack.flavour"`,
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/detect",
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/build",

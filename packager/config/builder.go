@@ -8,12 +8,12 @@ import (
 	"laminate/flatten"
 )
 
-// Builder is a builder.toml: what it says, with the stack form and the
-// build/run form taken together.
+// Builder is the content of a builder.toml. Build and run images are merged from [stack], and from
+// [build] and [run].
 type Builder struct {
 	Doc
 	File string
-	// Dir is the directory that relative locations are relative to.
+	// Dir is the base of relative locations.
 	Dir string
 
 	Description     string
@@ -22,26 +22,25 @@ type Builder struct {
 	Order           flatten.Order
 	OrderExtensions flatten.Order
 	System          System
-	// StackID is empty where the file names no stack.
+	// StackID is empty if the file has no stack.
 	StackID    string
 	BuildImage string
 	RunImages  []RunImage
-	// Env are the files of /cnb/build-config/env, by name.
+	// Env is the content of the files in /cnb/build-config/env, by name.
 	Env       map[string]string
 	Lifecycle LifecycleSource
 	Targets   []flatten.Target
 }
 
-// BuilderSource is one of [[buildpacks]] or [[extensions]]. ID and Version, where
-// they are given, are what the source has to say of itself.
+// BuilderSource is an entry of [[buildpacks]] or [[extensions]]. ID and Version, if set, must match
+// those of the source.
 type BuilderSource struct {
 	flatten.Info
 	URI   string `toml:"uri"`
 	Image string `toml:"image"` // the older key: always an image
 }
 
-// System are the buildpacks that run before and after those of any group
-// (platform spec, "system.toml").
+// System are the buildpacks that run before and after every group (platform spec, "system.toml").
 type System struct {
 	Pre  SystemList `toml:"pre,omitempty" json:"pre"`
 	Post SystemList `toml:"post,omitempty" json:"post"`
@@ -61,14 +60,13 @@ type RunImage struct {
 	Mirrors []string `toml:"mirrors,omitempty" json:"mirrors"`
 }
 
-// LifecycleSource is where the lifecycle comes from: URI or Version, or neither.
+// LifecycleSource is the source of the lifecycle: URI or Version, or neither.
 type LifecycleSource struct {
 	URI     string `toml:"uri"`
 	Version string `toml:"version"`
 }
 
-// DefaultLifecycle is the version of the lifecycle that a builder gets whose
-// builder.toml names none.
+// DefaultLifecycle is the lifecycle version for a builder.toml without one.
 const DefaultLifecycle = "0.21.0"
 
 // builderFile is the form of builder.toml.
@@ -96,7 +94,7 @@ type builderFile struct {
 	System    System           `toml:"system"`
 }
 
-// BuildImagePath is where the file names the build image.
+// BuildImagePath returns the path of the key for the build image.
 func (c *Builder) BuildImagePath() []any {
 	if c.Has("build", "image") {
 		return []any{"build", "image"}
@@ -104,7 +102,7 @@ func (c *Builder) BuildImagePath() []any {
 	return []any{"stack", "build-image"}
 }
 
-// RunImagePath is where the file names a run image and its mirrors.
+// RunImagePath returns the path of the key for a run image and its mirrors.
 func (c *Builder) RunImagePath(i int) []any {
 	if c.Has("run", "images") {
 		return []any{"run", "images", i}
@@ -112,7 +110,7 @@ func (c *Builder) RunImagePath(i int) []any {
 	return []any{"stack", "run-image"}
 }
 
-// ParseBuilder reads a builder.toml from where file is.
+// ParseBuilder parses a builder.toml. Relative locations are relative to the directory of file.
 func ParseBuilder(file string, data []byte) (Builder, Problems) {
 	c := Builder{File: file, Dir: filepath.Dir(file)}
 	doc, problems := Parse(file, data)
@@ -126,7 +124,7 @@ func ParseBuilder(file string, data []byte) (Builder, Problems) {
 	c.Order, c.OrderExtensions, c.System = f.Order, f.OrderExtensions, f.System
 	for _, g := range c.OrderExtensions {
 		for i := range g.Entries {
-			g.Entries[i].Optional = false // extensions always are; platforms do not write it down
+			g.Entries[i].Optional = false // extensions are always optional; labels do not say so
 		}
 	}
 	c.Lifecycle, c.Targets, c.StackID = f.Lifecycle, f.Targets, f.Stack.ID
@@ -136,9 +134,8 @@ func ParseBuilder(file string, data []byte) (Builder, Problems) {
 	return c, problems.InOrder()
 }
 
-// mergeImages takes the two forms in which build and run images can be named
-// together, as RFC 0096 has it: the newer one wins, and the two must not
-// contradict each other.
+// mergeImages merges the two forms in which build and run images can be named (RFC 0096): the newer
+// one wins; conflicts are errors.
 func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 	wrong := func(message string, path ...any) { problems = append(problems, c.Problem(message, path...)) }
 	c.BuildImage, c.RunImages = f.Build.Image, f.Run.Images
@@ -148,7 +145,7 @@ func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 	case c.BuildImage == "":
 		c.BuildImage = old
 	case old != "" && old != c.BuildImage:
-		wrong(fmt.Sprintf("stack.build-image %q is not build.image %q; leave one out", old, c.BuildImage), "stack", "build-image")
+		wrong(fmt.Sprintf("conflicting stack.build-image %q and build.image %q; remove one", old, c.BuildImage), "stack", "build-image")
 	}
 	for i, r := range c.RunImages {
 		if r.Image == "" {
@@ -161,13 +158,13 @@ func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 	case len(c.RunImages) == 0:
 		c.RunImages = []RunImage{{Image: old, Mirrors: f.Stack.RunImageMirrors}}
 		if c.StackID == "" {
-			problems = append(problems, c.Warning("stack.id is missing, so nobody looks whether the images are of one stack", "stack"))
+			problems = append(problems, c.Warning("stack.id is missing; the stacks of the images are not compared", "stack"))
 		}
 	case len(c.RunImages[0].Mirrors) == 0:
 		c.RunImages[0].Mirrors = f.Stack.RunImageMirrors
 	}
 	if old := f.Stack.RunImage; old != "" && len(f.Run.Images) > 0 && old != c.RunImages[0].Image {
-		wrong(fmt.Sprintf("stack.run-image %q is not the first of run.images, %q; leave one out", old, c.RunImages[0].Image), "stack", "run-image")
+		wrong(fmt.Sprintf("conflicting stack.run-image %q and first of run.images %q; remove one", old, c.RunImages[0].Image), "stack", "run-image")
 	}
 	return problems
 }
@@ -180,7 +177,7 @@ func (c *Builder) checkSources(f builderFile) (problems Problems) {
 		for i, s := range list.sources {
 			switch {
 			case s.URI != "" && s.Image != "":
-				problems = append(problems, c.Problem(list.entry+" cannot have both uri and image; leave one out", list.key, i))
+				problems = append(problems, c.Problem(list.entry+" has both uri and image; remove one", list.key, i))
 			case s.URI == "" && s.Image == "":
 				problems = append(problems, c.Problem(list.entry+" has neither uri nor image; write uri = \"...\"", list.key, i))
 			}
@@ -196,7 +193,7 @@ func (c *Builder) checkOrders(f builderFile) (problems Problems) {
 	}{{"order", f.Order}, {"order-extensions", f.OrderExtensions}} {
 		for i, g := range o.order {
 			if len(g.Entries) == 0 {
-				problems = append(problems, c.Problem("a group of the order is empty; write its [["+o.key+".group]]", o.key, i))
+				problems = append(problems, c.Problem("empty group in the order; add its [["+o.key+".group]]", o.key, i))
 			}
 			for j, e := range g.Entries {
 				if e.ID == "" {
@@ -213,7 +210,7 @@ func (c *Builder) checkOrders(f builderFile) (problems Problems) {
 		}
 	}
 	if len(f.Order) == 0 && len(f.Buildpacks) > 0 {
-		problems = append(problems, c.Warning("there are buildpacks, but no [[order]] in which they could take part in a build"))
+		problems = append(problems, c.Warning("there are buildpacks, but no [[order]]; builds use none of them"))
 	}
 	return problems
 }
@@ -221,15 +218,14 @@ func (c *Builder) checkOrders(f builderFile) (problems Problems) {
 func (c *Builder) checkLifecycle(f builderFile) Problems {
 	switch l := f.Lifecycle; {
 	case l.URI != "" && l.Version != "":
-		return Problems{c.Problem("the lifecycle cannot have both uri and version; leave one out", "lifecycle")}
+		return Problems{c.Problem("the lifecycle has both uri and version; remove one", "lifecycle")}
 	case l.Version != "" && !IsSemver(l.Version):
-		return Problems{c.Problem(fmt.Sprintf("lifecycle.version %q is no semantic version, such as %s", l.Version, DefaultLifecycle), "lifecycle", "version")}
+		return Problems{c.Problem(fmt.Sprintf("invalid lifecycle.version %q; write a semantic version such as %s", l.Version, DefaultLifecycle), "lifecycle", "version")}
 	}
 	return nil
 }
 
-// checkTargets checks the targets. Those for other systems are skipped, with one
-// warning, where there are some for linux.
+// checkTargets checks the targets. If some are for linux, it skips others with a warning.
 func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 	c.Targets, problems = c.ForLinux(f.Targets)
 	seen := map[string]bool{}
@@ -240,19 +236,19 @@ func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 		_, err := flatten.ParseTarget(t.String())
 		switch {
 		case t.OS != "linux":
-			problems = append(problems, c.Problem(fmt.Sprintf("target %q: laminate makes images for linux only; write os = \"linux\"", t.String()), "targets", i))
+			problems = append(problems, c.Problem(fmt.Sprintf("unsupported target %q: laminate makes images for linux only; write os = \"linux\"", t.String()), "targets", i))
 		case err != nil:
 			problems = append(problems, c.Problem(err.Error(), "targets", i))
 		case seen[t.String()]:
-			problems = append(problems, c.Problem(fmt.Sprintf("duplicate target %s; leave one out", t), "targets", i))
+			problems = append(problems, c.Problem(fmt.Sprintf("duplicate target %s; remove one", t), "targets", i))
 		}
 		seen[t.String()] = true
 	}
 	return problems
 }
 
-// WithoutBuildpacks returns the configuration of the buildpackless builder: no
-// buildpacks, no extensions, no orders and no system buildpacks.
+// WithoutBuildpacks returns the configuration of the buildpackless builder: without buildpacks,
+// extensions, orders and system buildpacks.
 func (c Builder) WithoutBuildpacks() Builder {
 	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, System{}
 	return c

@@ -26,11 +26,11 @@ func FuzzParseBuilder(f *testing.F) {
 			return
 		}
 		if c.BuildImage == "" || len(c.RunImages) == 0 || c.RunImages[0].Image == "" {
-			t.Errorf("there is no image in %+v, and nobody minds", c)
+			t.Errorf("missing image in %+v, without a problem", c)
 		}
 		for name := range c.Env {
 			if filepath.Base(name) != name || name == "." || name == ".." {
-				t.Errorf("environment variable %q is no name of a file", name)
+				t.Errorf("environment variable %q is not a file name", name)
 			}
 		}
 		if again, _ := ParseBuilder("dir/builder.toml", data); len(again.Env) != len(c.Env) || again.Dir != "dir" {

@@ -25,37 +25,37 @@ var _ = Describe("a builder.toml", func() {
 			`0: the run image is missing; write image = "..." below [[run.images]]`),
 		Entry("no build image", "[build]\n[[run.images]]\nimage = 'r'", `1: the build image is missing; write image = "..." below [build]`),
 		Entry("two build images", "[build]\nimage = 'b'\n[stack]\nid = 's'\nbuild-image = 'c'\n[[run.images]]\nimage = 'r'",
-			`5: stack.build-image "c" is not build.image "b"; leave one out`),
+			`5: conflicting stack.build-image "c" and build.image "b"; remove one`),
 		Entry("a run image without a name", "[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\n[[run.images]]\nmirrors = ['m']", `5: run.images.image is missing`),
 		Entry("two run images", "[build]\nimage = 'b'\n[stack]\nid = 's'\nrun-image = 'q'\n[[run.images]]\nimage = 'r'",
-			`5: stack.run-image "q" is not the first of run.images, "r"; leave one out`),
+			`5: conflicting stack.run-image "q" and first of run.images "r"; remove one`),
 		Entry("a stack without id, as pack takes it", "[stack]\nbuild-image = 'b'\nrun-image = 'r'",
-			"? 1: stack.id is missing, so nobody looks whether the images are of one stack"),
+			"? 1: stack.id is missing; the stacks of the images are not compared"),
 		Entry("mirrors of nothing", "[build]\nimage = 'b'\n[stack]\nrun-image-mirrors = ['m']", `0: the run image is missing; write image = "..." below [[run.images]]`),
 
 		Entry("a source that is nowhere", images+"[[buildpacks]]\nid = 'a'\n[[order]]\n[[order.group]]\nid = 'a'", "3: a buildpack has neither uri nor image; write uri = \"...\""),
-		Entry("a source that is in two places", images+"[[extensions]]\nuri = 'a'\nimage = 'b'", "3: an extension cannot have both uri and image; leave one out"),
-		Entry("buildpacks without an order", images+"[[buildpacks]]\nuri = 'a'", "? 0: there are buildpacks, but no [[order]] in which they could take part in a build"),
+		Entry("a source that is in two places", images+"[[extensions]]\nuri = 'a'\nimage = 'b'", "3: an extension has both uri and image; remove one"),
+		Entry("buildpacks without an order", images+"[[buildpacks]]\nuri = 'a'", "? 0: there are buildpacks, but no [[order]]; builds use none of them"),
 		Entry("a group without entries", images+"[[order]]\n[[order-extensions]]",
-			"3: a group of the order is empty; write its [[order.group]]", "4: a group of the order is empty; write its [[order-extensions.group]]"),
+			"3: empty group in the order; add its [[order.group]]", "4: empty group in the order; add its [[order-extensions.group]]"),
 		Entry("entries without id", images+"[[order]]\n[[order.group]]\nversion = '1'\n[[order-extensions]]\n[[order-extensions.group]]\n[[system.post.buildpacks]]\n[[system.pre.buildpacks]]",
 			"4: id is missing", "7: id is missing", "8: id is missing", "9: id is missing"),
 
-		Entry("a lifecycle from two places", images+"[lifecycle]\nuri = 'a'\nversion = '0.20.0'", "3: the lifecycle cannot have both uri and version; leave one out"),
-		Entry("a version that is none", images+"[lifecycle]\nversion = '0.20'", `4: lifecycle.version "0.20" is no semantic version, such as 0.21.0`),
+		Entry("a lifecycle from two places", images+"[lifecycle]\nuri = 'a'\nversion = '0.20.0'", "3: the lifecycle has both uri and version; remove one"),
+		Entry("an invalid version", images+"[lifecycle]\nversion = '0.20'", `4: invalid lifecycle.version "0.20"; write a semantic version such as 0.21.0`),
 		Entry("targets that are none", images+"[[targets]]\nos = 'windows'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'a/b/c'\n[[targets]]\narch = 'arm64'",
 			`? 3: target windows/amd64 skipped; laminate makes images for linux only`,
 			`6: invalid target "linux/a/b/c": want an operating system and an architecture; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`,
-			`9: target "arm64": laminate makes images for linux only; write os = "linux"`),
+			`9: unsupported target "arm64": laminate makes images for linux only; write os = "linux"`),
 
 		Entry("targets for another system only", images+"[[targets]]\nos = 'windows'\narch = 'amd64'",
-			`3: target "windows/amd64": laminate makes images for linux only; write os = "linux"`),
+			`3: unsupported target "windows/amd64": laminate makes images for linux only; write os = "linux"`),
 
 		Entry("unknown keys", images+"[[buildpack]]\nuri = 'a'\n[lifecycle]\nURI = 'a'\n[[targets]]\nos = 'linux'\ndistributions = []\nimage = 'x'",
 			`3: unknown key "buildpack"; did you mean "buildpacks"?`, `6: unknown key "lifecycle.URI"; write "uri"`,
 			`9: unknown key "targets.distributions"; write "distros"`, `10: unknown key "targets.image"; image belongs in [[buildpacks]] or in [[extensions]] or in [build] or in [[run.images]]`),
 		Entry("values of another kind", images+"description = 1\n[[order]]\ngroup = 'a'",
-			"3: description must be a string, not a number", "4: a group of the order is empty; write its [[order.group]]", "5: order.group must be an array, not a string"),
+			"3: description must be a string, not a number", "4: empty group in the order; add its [[order.group]]", "5: order.group must be an array, not a string"),
 		Entry("no TOML", "a = ", "1: expected value, not end of input"),
 	)
 
@@ -73,14 +73,14 @@ var _ = Describe("a builder.toml", func() {
 			map[string]string{"A.default": "1", "A.override": "2", "A.append": "3", "A.prepend": "4", "A.delim": ":"}),
 		Entry("a delim of another entry", "build.env = [{name = 'A', value = '1', suffix = 'append'}, {name = 'A', value = '2', delim = ','}]",
 			map[string]string{"A.append": "1", "A": "2", "A.delim": ","}),
-		Entry("no delim", "[[build.env]]\nname = 'A'\nvalue = '1'\nsuffix = 'append'", map[string]string{"A.append": "1"}, "3: build.env A: suffix append needs a delim"),
+		Entry("no delim", "[[build.env]]\nname = 'A'\nvalue = '1'\nsuffix = 'append'", map[string]string{"A.append": "1"}, "3: build.env A: suffix append requires a delim"),
 		Entry("an empty value", "[[build.env]]\nname = 'A'", map[string]string{"A": ""}, "? 3: build.env A has an empty value"),
-		Entry("the same twice", "[[build.env]]\nname = 'A'\nvalue = '1'\n[[build.env]]\nname = 'A'\nvalue = '2'", map[string]string{"A": "2"}, "? 6: build.env A is set before; this one counts"),
-		Entry("two delims", "[[build.env]]\nname = 'A'\nvalue = '1'\ndelim = ':'\n[[build.env]]\nname = 'A'\nsuffix = 'append'\nvalue = '2'\ndelim = ','", map[string]string{"A": "1", "A.append": "2", "A.delim": ","}, "? 7: build.env A.delim is set before; this one counts"),
-		Entry("execution environments", "[[build.env]]\nname = 'A'\nvalue = '1'\nexec-env = ['test']", map[string]string{"A": "1"}, "? 3: build.env A: exec-env has no place in a builder yet; the variable is set in all of them"),
+		Entry("the same twice", "[[build.env]]\nname = 'A'\nvalue = '1'\n[[build.env]]\nname = 'A'\nvalue = '2'", map[string]string{"A": "2"}, "? 6: build.env A is set twice; the last value is used"),
+		Entry("two delims", "[[build.env]]\nname = 'A'\nvalue = '1'\ndelim = ':'\n[[build.env]]\nname = 'A'\nsuffix = 'append'\nvalue = '2'\ndelim = ','", map[string]string{"A": "1", "A.append": "2", "A.delim": ","}, "? 7: build.env A.delim is set twice; the last value is used"),
+		Entry("execution environments", "[[build.env]]\nname = 'A'\nvalue = '1'\nexec-env = ['test']", map[string]string{"A": "1"}, "? 3: build.env A: exec-env is not supported in builders; the variable is always set"),
 		Entry("no name", "[[build.env]]\nvalue = '1'", map[string]string{}, "3: build.env.name is missing"),
-		Entry("a name that leads elsewhere", "[[build.env]]\nname = '../A'\nvalue = '1'", map[string]string{}, `3: build.env.name "../A" is no name of an environment variable`),
-		Entry("another suffix", "[[build.env]]\nname = 'A'\nvalue = '1'\nsuffix = 'replace'", map[string]string{}, `3: build.env A: suffix "replace" is not known; it is default, override, append or prepend`),
+		Entry("a name that leads elsewhere", "[[build.env]]\nname = '../A'\nvalue = '1'", map[string]string{}, `3: invalid build.env.name "../A"`),
+		Entry("another suffix", "[[build.env]]\nname = 'A'\nvalue = '1'\nsuffix = 'replace'", map[string]string{}, `3: build.env A: unknown suffix "replace"; use default, override, append or prepend`),
 	)
 
 	DescribeTable("names its images in the older way or the newer one",
@@ -294,7 +294,7 @@ var _ = Describe("ReadBuilder", func() {
 		Expect(os.WriteFile(file, []byte(strings.Repeat("#", MaxSize+100)), 0o600)).To(Succeed())
 		_, problems, err := ReadBuilder(file)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(problems.Err()).To(MatchError(ContainSubstring("the file is larger than 1024 KiB")))
+		Expect(problems.Err()).To(MatchError(ContainSubstring("file is larger than 1024 KiB")))
 		_, _, err = ReadBuilder(file + ".not")
 		Expect(err).To(MatchError(ContainSubstring("no such file")))
 	})
@@ -303,6 +303,6 @@ var _ = Describe("ReadBuilder", func() {
 		file := filepath.Join(GinkgoT().TempDir(), "builder.toml")
 		Expect(syscall.Mkfifo(file, 0o600)).To(Succeed())
 		_, _, err := ReadBuilder(file)
-		Expect(err).To(MatchError(ContainSubstring("builder.toml: it is a named pipe")))
+		Expect(err).To(MatchError(ContainSubstring("builder.toml: is a named pipe")))
 	}, NodeTimeout(10*time.Second))
 })

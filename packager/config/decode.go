@@ -9,22 +9,19 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Unknown says how a key is taken that nothing has a use for.
+// Unknown is how unknown keys are handled.
 type Unknown bool
 
-// The ways to take an unknown key: as an error in a file that is written for
-// laminate, as a warning in somebody else's.
+// Unknown keys are errors in files that are written for laminate, and warnings in others.
 const (
 	RefuseUnknown Unknown = false
 	WarnOfUnknown Unknown = true
 )
 
-// Decode puts the file's values into v, a pointer to a struct whose fields have
-// toml tags and are strings, booleans, structs, slices of these, or any, which
-// stands for a key whose content does not matter and is left out. It reports
-// every key that has no field and every value of another type than its field,
-// and leaves out their values. Names of keys are compared exactly: go-toml's
-// own decoding takes ID for id, and ends at the first value of a wrong type.
+// Decode decodes the file into v, a pointer to a struct whose fields have toml tags and are
+// strings, booleans, structs, slices of these, or any, which allows any content and ignores it. It
+// reports, and skips, every unknown key and every value of the wrong type. Keys are case-sensitive.
+// (go-toml's own decoding is not, and stops at the first value of a wrong type.)
 func (d Doc) Decode(v any, unknown Unknown) Problems {
 	if d.root == nil {
 		return nil
@@ -41,7 +38,7 @@ type decoder struct {
 	problems Problems
 }
 
-// value decodes n, whose path is written without indexes, into v.
+// value decodes n into v. The path has no indexes.
 func (d *decoder) value(n *node, v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Interface:
@@ -83,7 +80,7 @@ func (d *decoder) table(n *node, v reflect.Value, path string) {
 	}
 }
 
-// fits reports n unless it is of the wanted kind, that of a field of type t.
+// fits reports whether n has the kind of a field of type t; if not, it adds a problem.
 func (d *decoder) fits(n *node, want unstable.Kind, t reflect.Type, path string) bool {
 	if n.kind == want {
 		return true

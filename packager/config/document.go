@@ -13,44 +13,41 @@ import (
 )
 
 const (
-	// MaxSize is the size in bytes up to which a file is read.
+	// MaxSize is the maximum size of a file in bytes.
 	MaxSize = 1 << 20
-	// maxDepth is how deep tables and arrays may stand in each other. The
-	// deepest path that anything here has a use for is five long.
+	// maxDepth is how deep tables and arrays may be nested. The longest known path has five keys.
 	maxDepth = 100
-	// maxKeys is how many keys a table may have. The time that go-toml takes to
-	// tell that keys stand once grows with the square of it.
+	// maxKeys is how many keys a table may have. go-toml's check for duplicates takes quadratic
+	// time.
 	maxKeys = 1024
 )
 
-// Doc is a TOML file that was read: its values and where each of them stands.
-// The zero value is a file that has nothing in it.
+// Doc is a parsed TOML file: its values and their positions. The zero value is an empty file.
 type Doc struct {
 	file     string
 	root     *node
 	newlines []int // offsets
 }
 
-// node is a value of the file. Its kind is unstable's, with Table for every
-// table and Array for every array, however they are written.
+// node is a value of the file. Its kind is Table for every table and Array for every array,
+// whatever their syntax.
 type node struct {
 	kind    unstable.Kind
-	offset  int // of its key, or of the value itself in an array
+	offset  int // of the key or, in an array, of the value
 	depth   int
-	element bool             // stands in an array
+	element bool             // is in an array
 	text    string           // of a String; "true" or "false" of a Bool
 	keys    []string         // of a Table, in the order of the file
 	below   map[string]*node // of a Table
 	elems   []*node          // of an Array
 }
 
-// Parse reads a TOML file, which messages call file. It refuses what no
-// lifecycle can read. Where the one returned problem keeps the file from being
-// read, the Doc is empty.
+// Parse parses a TOML file; file is its name for messages. It refuses what the lifecycle cannot
+// read. If there is a problem, it returns an empty Doc and that problem.
 func Parse(file string, data []byte) (Doc, Problems) {
 	d := Doc{file: file}
 	if len(data) > MaxSize {
-		return d, Problems{{File: file, Message: fmt.Sprintf("the file is larger than %d KiB", MaxSize>>10)}}
+		return d, Problems{{File: file, Message: fmt.Sprintf("file is larger than %d KiB", MaxSize>>10)}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	for i, c := range data {
@@ -64,8 +61,7 @@ func Parse(file string, data []byte) (Doc, Problems) {
 		line, column := d.place(r.tooMuch)
 		return d, Problems{{File: file, Line: line, Column: column, Message: r.limit}}
 	}
-	// The tree is made of whatever stands there. That keys stand once, and that
-	// values are what they seem to be, is checked by decoding them all.
+	// The tree does not check for duplicate keys and invalid values. Decoding everything does.
 	err := toml.Unmarshal(data, new(map[string]any))
 	if err == nil {
 		err = r.err
@@ -88,35 +84,34 @@ func (d Doc) syntax(err error) Problem {
 	return p
 }
 
-// Has reports whether something stands at the path, which is made of the names
-// of keys and the indexes of array elements: Has("order", 0, "group").
+// Has reports whether there is a value at the path, which consists of keys and array indexes:
+// Has("order", 0, "group").
 func (d Doc) Has(path ...any) bool {
 	return d.kind(path...) != unstable.Invalid
 }
 
-// Position returns the line and column of what stands at the path (see
-// [Doc.Has]), or else of the nearest thing around it; 0, 0 where that is the
-// file itself.
+// Position returns the line and column of the value at the path (see [Doc.Has]), or of its nearest
+// ancestor; 0, 0 for the file itself.
 func (d Doc) Position(path ...any) (line, column int) {
 	n, _ := d.find(path)
 	return d.place(n)
 }
 
-// Problem returns an error in what stands at the path (see [Doc.Position]).
+// Problem returns an error at the position of the path (see [Doc.Position]).
 func (d Doc) Problem(message string, path ...any) Problem {
 	line, column := d.Position(path...)
 	return Problem{File: d.file, Line: line, Column: column, Message: message}
 }
 
-// Warning is Problem for what is only doubtful.
+// Warning is like Problem, but returns a warning.
 func (d Doc) Warning(message string, path ...any) Problem {
 	p := d.Problem(message, path...)
 	p.Warning = true
 	return p
 }
 
-// kind reports what stands at the path: Invalid where nothing does. A value of
-// the wrong kind has been reported by Decode, and is in need of no other check.
+// kind returns the kind of the value at the path, or Invalid if there is none. Decode has reported
+// values of the wrong kind; they need no other check.
 func (d Doc) kind(path ...any) unstable.Kind {
 	n, rest := d.find(path)
 	if n == nil || rest > 0 {
@@ -125,7 +120,7 @@ func (d Doc) kind(path ...any) unstable.Kind {
 	return n.kind
 }
 
-// find follows the path as far as it goes, and tells how much of it is left.
+// find follows the path as far as possible, and returns how many steps are left.
 func (d Doc) find(path []any) (n *node, rest int) {
 	n = d.root
 	for i, step := range path {
@@ -162,7 +157,7 @@ func (d Doc) place(n *node) (line, column int) {
 	return before + 1, n.offset - start + 1
 }
 
-// dotted writes the path's keys as messages have them, without indexes.
+// dotted formats the keys of the path, without indexes.
 func dotted(path []any) string {
 	var keys []string
 	for _, step := range path {
@@ -173,7 +168,7 @@ func dotted(path []any) string {
 	return strings.Join(keys, ".")
 }
 
-// printable replaces what could upset a terminal.
+// printable replaces control characters.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -18,12 +18,12 @@ var _ = Describe("Parse", func() {
 			fmt.Fprintf(&b, "k%d = 1\n", i)
 		}
 		_, problems := ParsePackage("p", []byte("[buildpack]\n"+b.String()))
-		Expect(said(problems)).To(Equal([]string{"1026: a table has more than 1024 keys"}))
+		Expect(said(problems)).To(Equal([]string{"1026: too many keys in a table; the limit is 1024"}))
 	})
 
 	It("refuses files that are too large or nested too deep", func() {
 		_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+strings.Repeat("#", MaxSize)))
-		Expect(said(problems)).To(Equal([]string{"0: the file is larger than 1024 KiB"}))
+		Expect(said(problems)).To(Equal([]string{"0: file is larger than 1024 KiB"}))
 		for _, deep := range []string{
 			"x = " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
 			"x = " + strings.Repeat("{x=", 5000) + "1" + strings.Repeat("}", 5000),
@@ -32,7 +32,7 @@ var _ = Describe("Parse", func() {
 			"[" + strings.Repeat("x.", 60) + "x]\n" + strings.Repeat("y.", 60) + "y = 1",
 		} {
 			_, problems := ParseModule(flatten.Buildpack, "b", []byte(component+deep))
-			Expect(said(problems)).To(ConsistOf(HaveSuffix(": tables and arrays are nested more than 100 deep")))
+			Expect(said(problems)).To(ConsistOf(HaveSuffix(": tables and arrays are nested too deeply; the limit is 100")))
 		}
 	})
 

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// envEntry is one of [[build.env]] (RFC 0109).
+// envEntry is an entry of [[build.env]] (RFC 0109).
 type envEntry struct {
 	Name    string   `toml:"name"`
 	Value   string   `toml:"value"`
@@ -14,12 +14,12 @@ type envEntry struct {
 	ExecEnv []string `toml:"exec-env"`
 }
 
-// envName is what an environment variable, and so a file of it, may be called.
+// envName matches valid names of environment variables, and so of their files.
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// readEnv makes the files of /cnb/build-config/env: NAME or NAME.SUFFIX with
-// the value, NAME.delim with the delimiter. A later entry of the same name and
-// suffix replaces the earlier one.
+// readEnv sets Env, the files of /cnb/build-config/env: NAME or NAME.SUFFIX with the value,
+// NAME.delim with the delimiter. A later entry with the same name and suffix replaces the earlier
+// one.
 func (c *Builder) readEnv(f builderFile) (problems Problems) {
 	c.Env = map[string]string{}
 	for i, e := range f.Build.Env {
@@ -34,11 +34,11 @@ func (c *Builder) readEnv(f builderFile) (problems Problems) {
 			warn(fmt.Sprintf("build.env %s has an empty value", e.Name))
 		}
 		if len(e.ExecEnv) > 0 {
-			warn(fmt.Sprintf("build.env %s: exec-env has no place in a builder yet; the variable is set in all of them", e.Name))
+			warn(fmt.Sprintf("build.env %s: exec-env is not supported in builders; the variable is always set", e.Name))
 		}
 		set := func(file, content string) {
 			if before, there := c.Env[file]; there && before != content {
-				warn(fmt.Sprintf("build.env %s is set before; this one counts", file))
+				warn(fmt.Sprintf("build.env %s is set twice; the last value is used", file))
 			}
 			c.Env[file] = content
 		}
@@ -62,21 +62,21 @@ func (e envEntry) check() string {
 	case e.Name == "":
 		return "build.env.name is missing"
 	case !envName.MatchString(e.Name):
-		return fmt.Sprintf("build.env.name %q is no name of an environment variable", e.Name)
+		return fmt.Sprintf("invalid build.env.name %q", e.Name)
 	}
 	switch e.Suffix {
 	case "", "default", "override", "append", "prepend":
 		return ""
 	}
-	return fmt.Sprintf("build.env %s: suffix %q is not known; it is default, override, append or prepend", e.Name, e.Suffix)
+	return fmt.Sprintf("build.env %s: unknown suffix %q; use default, override, append or prepend", e.Name, e.Suffix)
 }
 
-// checkDelims reports what is put before or behind a value with nothing
-// between: the lifecycle needs a delimiter, of this entry or another.
+// checkDelims reports append and prepend without a delimiter, which the lifecycle requires, in this
+// entry or another one.
 func (c *Builder) checkDelims(entries []envEntry) (problems Problems) {
 	for i, e := range entries {
 		if _, has := c.Env[e.Name+".delim"]; !has && (e.Suffix == "append" || e.Suffix == "prepend") {
-			problems = append(problems, c.Problem(fmt.Sprintf("build.env %s: suffix %s needs a delim", e.Name, e.Suffix), "build", "env", i))
+			problems = append(problems, c.Problem(fmt.Sprintf("build.env %s: suffix %s requires a delim", e.Name, e.Suffix), "build", "env", i))
 		}
 	}
 	return problems

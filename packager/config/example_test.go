@@ -21,7 +21,7 @@ os = "windows"
 	fmt.Println(problems.Err())
 	// Output:
 	// package.toml:5: unknown key "dependecies"; did you mean "dependencies"?
-	// package.toml:9: platform.os = "windows" is refused; remove it: laminate makes images for linux only
+	// package.toml:9: unsupported platform.os = "windows"; remove it: laminate makes images for linux only
 }
 
 func ExampleParseModule() {

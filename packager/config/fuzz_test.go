@@ -106,7 +106,7 @@ func mustStandInFile(t *testing.T, data []byte, problems Problems) {
 	for _, p := range problems {
 		switch {
 		case p.Line < last || p.Line > len(lines) || (p.Line == 0) != (p.Column == 0):
-			t.Fatalf("%d:%d is no place after line %d of %d: %s", p.Line, p.Column, last, len(lines), p)
+			t.Fatalf("%d:%d is behind line %d of %d: %s", p.Line, p.Column, last, len(lines), p)
 		case p.Line > 0 && (p.Column < 1 || p.Column > len(lines[p.Line-1])+1):
 			t.Fatalf("line %d has no column %d: %s", p.Line, p.Column, p)
 		case p.Message == "" || p.Message != printable(p.Message):

@@ -7,12 +7,11 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// checkLifecycle reports what the parser of the lifecycle and of pack refuses:
-// both read TOML 1.0, and go-toml reads 1.1. It is that parser, in the version
-// that lifecycles have had up to 0.21; from 1.6 on it reads TOML 1.1, which the
-// released lifecycles do not.
+// checkLifecycle reports what the lifecycle and pack refuse: both read TOML 1.0, and go-toml reads
+// 1.1. It uses their parser, in the version of lifecycles up to 0.21; from 1.6 on that parser reads
+// TOML 1.1, which released lifecycles do not.
 func (d Doc) checkLifecycle(data []byte) Problems {
-	// A Primitive is left as it was parsed: its values are not copied.
+	// A Primitive is not decoded, and not copied.
 	_, err := toml.Decode(string(data), new(map[string]toml.Primitive))
 	if err == nil {
 		return nil

@@ -9,19 +9,19 @@ import (
 	"laminate/flatten"
 )
 
-// Module is what a buildpack.toml or extension.toml says, and where: its order
-// entries stand at "order", i, "group", j.
+// Module is the content of a buildpack.toml or extension.toml, with positions: order entries have
+// the path "order", i, "group", j.
 type Module struct {
 	flatten.Module
 	Doc
 }
 
-// descriptor is what buildpack.toml and extension.toml have in common
-// (buildpack spec, "buildpack.toml"; image extension spec, "extension.toml").
+// descriptor has the common keys of buildpack.toml and extension.toml (buildpack spec,
+// "buildpack.toml"; image extension spec, "extension.toml").
 type descriptor struct {
 	API     string           `toml:"api"`
 	Targets []flatten.Target `toml:"targets"`
-	// Metadata is the module's own; nobody else knows its keys.
+	// Metadata is private to the module; its keys are not checked.
 	Metadata any `toml:"metadata"`
 }
 
@@ -38,13 +38,12 @@ type buildpackDescriptor struct {
 type extensionDescriptor struct {
 	Extension flatten.Info `toml:"extension"`
 	descriptor
-	// Order is known, to be refused in words of its own.
+	// Order is parsed to be refused with its own message.
 	Order any `toml:"order"`
 }
 
-// ParseModule reads a buildpack.toml or extension.toml, which messages call
-// file. The Module is as complete as the problems let it be; it is fit for use
-// where their Err is nil.
+// ParseModule parses a buildpack.toml or extension.toml; file is its name for messages. The Module
+// is as complete as possible; it is valid if Problems.Err is nil.
 func ParseModule(kind flatten.Kind, file string, data []byte) (Module, Problems) {
 	m := Module{Module: flatten.Module{Kind: kind}}
 	doc, problems := Parse(file, data)
@@ -69,8 +68,8 @@ func ParseModule(kind flatten.Kind, file string, data []byte) (Module, Problems)
 	return m, problems.InOrder()
 }
 
-// plainExecEnv makes an exec-env of tables with a name, as the spec has it,
-// one of strings, as pack and the lifecycle have it.
+// plainExecEnv converts an exec-env of tables with a name, as in the spec, to one of strings, as in
+// pack and the lifecycle.
 func (d Doc) plainExecEnv(table string) {
 	n, rest := d.find([]any{table, "exec-env"})
 	if rest > 0 {
@@ -83,8 +82,7 @@ func (d Doc) plainExecEnv(table string) {
 	}
 }
 
-// check reports what is wrong with the values, and writes the API version as
-// labels have it.
+// check validates the values, and canonicalizes the API version.
 func (m *Module) check() Problems {
 	problems := m.checkAPI()
 	table := string(m.Kind)
@@ -93,7 +91,7 @@ func (m *Module) check() Problems {
 		problems = append(problems, m.checkRefPart(m.Info.Version, true, table, "version")...)
 	}
 	for i, t := range m.Targets {
-		// Capitals make a target that nothing matches, but do no harm.
+		// Upper case makes a target that matches nothing, which is harmless.
 		t.OS, t.Arch, t.Variant = strings.ToLower(t.OS), strings.ToLower(t.Arch), strings.ToLower(t.Variant)
 		if err := checkTarget(t); err != nil {
 			problems = append(problems, m.Problem(err.Error(), "targets", i))
@@ -102,7 +100,7 @@ func (m *Module) check() Problems {
 	return append(problems, m.checkOrder()...)
 }
 
-// checkRefPart checks the id or version that stands at the end of the path.
+// checkRefPart checks the id or version at the path.
 func (m *Module) checkRefPart(value string, required bool, path ...any) Problems {
 	key, table := path[len(path)-1], dotted(path[:len(path)-1])
 	ref := flatten.Ref{ID: "-", Version: value}
@@ -134,7 +132,7 @@ func (m *Module) checkAPI() Problems {
 	}
 	m.API = api
 	if !KnownAPI(api) {
-		return Problems{m.Warning(fmt.Sprintf("buildpack API %s is not known to laminate, which knows %s to %s",
+		return Problems{m.Warning(fmt.Sprintf("buildpack API %s is unknown; laminate knows %s to %s",
 			api, knownAPIs[0], knownAPIs[len(knownAPIs)-1]), "api")}
 	}
 	return nil
@@ -143,7 +141,7 @@ func (m *Module) checkAPI() Problems {
 func (m *Module) checkOrder() Problems {
 	var problems Problems
 	if len(m.Order) > 0 && len(m.Stacks) > 0 {
-		problems = append(problems, m.Problem("a buildpack with an [[order]] cannot have [[stacks]]; those of its components count", "stacks"))
+		problems = append(problems, m.Problem("a buildpack with an [[order]] cannot have [[stacks]]; they are taken from its components", "stacks"))
 	}
 	if len(m.Order) > 0 && len(m.Targets) > 0 {
 		problems = append(problems, m.Problem("a buildpack with an [[order]] cannot have [[targets]]; write them in its package.toml", "targets"))
@@ -152,7 +150,7 @@ func (m *Module) checkOrder() Problems {
 		switch m.kind("order", i, "group") {
 		case unstable.Invalid, unstable.Array:
 			if len(group.Entries) == 0 && m.kind("order", i) == unstable.Table {
-				problems = append(problems, m.Problem("a group of the order is empty; write its [[order.group]]", "order", i))
+				problems = append(problems, m.Problem("empty group in the order; add its [[order.group]]", "order", i))
 			}
 		}
 		for j, e := range group.Entries {
@@ -165,15 +163,15 @@ func (m *Module) checkOrder() Problems {
 	return problems
 }
 
-// checkTarget reports a target that could not be written on a command line,
-// and so neither followed into a folder. Parts that are empty are left out.
+// checkTarget refuses a target that cannot be written on the command line, and so has no folder.
+// Empty parts are allowed.
 func checkTarget(t flatten.Target) error {
 	for _, part := range []struct{ key, value string }{{"os", t.OS}, {"arch", t.Arch}, {"variant", t.Variant}} {
 		if part.value == "" {
 			continue
 		}
 		if read, err := flatten.ParseTarget(part.value); err != nil || read.OS != part.value {
-			return fmt.Errorf("targets.%s %s is no name: write lower-case letters, digits, dots, dashes and underscores", part.key, quote(part.value))
+			return fmt.Errorf("targets.%s %s is invalid; use lower-case letters, digits, dots, dashes and underscores", part.key, quote(part.value))
 		}
 	}
 	for _, d := range t.Distros {
@@ -186,7 +184,7 @@ func checkTarget(t flatten.Target) error {
 		}
 		read, err := flatten.ParseTarget("any:" + want.Name + "@" + want.Version)
 		if err != nil || len(read.Distros) != 1 || read.Distros[0] != want {
-			return fmt.Errorf("targets.distros: name %s with version %s is no distribution", quote(d.Name), quote(d.Version))
+			return fmt.Errorf("targets.distros: invalid distribution, name %s, version %s", quote(d.Name), quote(d.Version))
 		}
 	}
 	return nil

@@ -219,7 +219,7 @@ group = [ "a", [ "b" ], { id = true, optional = 1 } ]
 		Entry("a table written as an array", "api = '0.9'\n[[buildpack]]\nid = 'a'\n",
 			"2: buildpack must be a table, not an array; write [buildpack]"),
 		Entry("an order beside stacks and targets", component+"[[stacks]]\nid = '*'\n[[targets]]\nos = 'linux'\n[[order]]\n[[order.group]]\nid = 'a'",
-			"5: a buildpack with an [[order]] cannot have [[stacks]]; those of its components count",
+			"5: a buildpack with an [[order]] cannot have [[stacks]]; they are taken from its components",
 			"7: a buildpack with an [[order]] cannot have [[targets]]; write them in its package.toml"),
 		Entry("groups and entries", component+`[[order]]
 [[order]]
@@ -236,8 +236,8 @@ version = ""
 [[order]]
 group = "x"
 `,
-			"5: a group of the order is empty; write its [[order.group]]",
-			"6: a group of the order is empty; write its [[order.group]]",
+			"5: empty group in the order; add its [[order.group]]",
+			"6: empty group in the order; add its [[order.group]]",
 			"9: order.group.id is missing",
 			`12: order.group: invalid id "a@b"; use letters, digits and . - _ +`,
 			`13: order.group: invalid version "1/2"; use letters, digits and . - _ +`,
@@ -254,22 +254,22 @@ distros = [{name = "ubuntu", version = "../22"}]
 os = "OpenVMS"
 distros = [{name = "ubuntu"}, {version = "1"}]
 `,
-			`5: targets.os "../.." is no name: write lower-case letters, digits, dots, dashes and underscores`,
-			`7: targets.arch "amd64/.." is no name: write lower-case letters, digits, dots, dashes and underscores`,
-			`10: targets.distros: name "ubuntu" with version "../22" is no distribution`),
+			`5: targets.os "../.." is invalid; use lower-case letters, digits, dots, dashes and underscores`,
+			`7: targets.arch "amd64/.." is invalid; use lower-case letters, digits, dots, dashes and underscores`,
+			`10: targets.distros: invalid distribution, name "ubuntu", version "../22"`),
 		Entry("a key that stands twice", component+"id = 'b'", "5: key id is already defined"),
 		Entry("a table that stands twice", component+"[buildpack]", "5: table buildpack already exists"),
 		Entry("syntax", component+"name = \"x\ny = 1", "5: basic strings cannot have new lines"),
 		Entry("a table in an array that is written out", "a = []\n[a.b]\nc = 1", "2: key a already exists as a value"),
 		Entry("a date that is none", component+"[metadata]\nd = 2024-13-99", "6: impossible date"),
 		Entry("the end in the middle", "api = [", "1: array is incomplete"),
-		Entry("what would fill a page", component+strings.Repeat("x", 1000)+" = 1\n"+strings.Repeat("é", 1000)[:0]+"'x"+strings.Repeat("é", 1000)+"' = 1",
+		Entry("long keys and values", component+strings.Repeat("x", 1000)+" = 1\n"+strings.Repeat("é", 1000)[:0]+"'x"+strings.Repeat("é", 1000)+"' = 1",
 			`? 5: unknown key "buildpack.`+strings.Repeat("x", 70)+`…"`,
 			`? 6: unknown key "buildpack.x`+strings.Repeat("é", 34)+`…"`),
-		Entry("what a terminal would obey", component+"\"\\u001b[31m\" = 1\n[[order]]\ngroup = [{id = \"\\u001b\"}]",
+		Entry("control characters", component+"\"\\u001b[31m\" = 1\n[[order]]\ngroup = [{id = \"\\u001b\"}]",
 			`? 5: unknown key "buildpack.\x1b[31m"`,
 			`7: order.group: invalid id "\x1b"; use letters, digits and . - _ +`),
-		Entry("what a terminal would obey, twice", "\"\\u001b\" = 1\n\"\\u001b\" = 1", "2: key \ufffd is already defined"),
+		Entry("control characters, twice", "\"\\u001b\" = 1\n\"\\u001b\" = 1", "2: key \ufffd is already defined"),
 	)
 
 	It("reads an extension.toml", func() {

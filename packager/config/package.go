@@ -10,23 +10,22 @@ import (
 	"laminate/flatten"
 )
 
-// Package is a package.toml, and where its keys stand: targets, for one, at
-// "targets", i.
+// Package is the content of a package.toml, with positions: targets have the path "targets", i.
 type Package struct {
 	Doc
 	File string
-	// Dir is the directory that relative locations are relative to.
+	// Dir is the base of relative locations.
 	Dir string
-	// Kind is Extension where the file has an [extension].
+	// Kind is Extension if the file has an [extension].
 	Kind flatten.Kind
-	// URI is where the root is: the uri of [buildpack] or [extension].
+	// URI is the location of the root: the uri of [buildpack] or [extension].
 	URI          string
 	Dependencies []Dependency
 	Targets      []flatten.Target
 }
 
-// Dependency is one entry of [[dependencies]]. It has one of URI and Image;
-// Image is the older key and always names an image.
+// Dependency is an entry of [[dependencies]]. It has either URI or Image; Image is the older key
+// and always names an image.
 type Dependency struct {
 	URI, Image string
 	Line       int
@@ -52,8 +51,8 @@ type packageDependency struct {
 	Image string `toml:"image"`
 }
 
-// ParsePackage reads a package.toml from where file is. The Package is as
-// complete as the problems let it be; it is fit for use where their Err is nil.
+// ParsePackage parses a package.toml. Relative locations are relative to the directory of file. The
+// Package is as complete as possible; it is valid if Problems.Err is nil.
 func ParsePackage(file string, data []byte) (Package, Problems) {
 	p := Package{File: file, Dir: filepath.Dir(file), Kind: flatten.Buildpack}
 	doc, problems := Parse(file, data)
@@ -110,9 +109,9 @@ func (p Package) checkDependencies() Problems {
 		switch {
 		case p.kind("dependencies", i) != unstable.Table:
 		case uri != unstable.Invalid && image != unstable.Invalid:
-			problems = append(problems, p.Problem("a dependency cannot have both uri and image; leave one out", "dependencies", i))
+			problems = append(problems, p.Problem("a dependency has both uri and image; remove one", "dependencies", i))
 		case uri == unstable.Invalid && image == unstable.Invalid:
-			problems = append(problems, p.Problem("a dependency has neither uri nor image", "dependencies", i))
+			problems = append(problems, p.Problem("a dependency has neither uri nor image; write uri = \"...\"", "dependencies", i))
 		case uri == unstable.String && d.URI == "":
 			problems = append(problems, p.Problem("dependencies.uri is empty", "dependencies", i, "uri"))
 		case image == unstable.String && d.Image == "":
@@ -128,9 +127,9 @@ func (p Package) checkTargets(platformOS string) Problems {
 	switch platformOS {
 	case "", "linux":
 	case "windows":
-		add(`platform.os = "windows" is refused; remove it: laminate makes images for linux only`, "platform", "os")
+		add(`unsupported platform.os = "windows"; remove it: laminate makes images for linux only`, "platform", "os")
 	default:
-		add(fmt.Sprintf("platform.os = %s is refused; remove it: linux is the only one", quote(platformOS)), "platform", "os")
+		add(fmt.Sprintf("unsupported platform.os = %s; remove it: laminate makes images for linux only", quote(platformOS)), "platform", "os")
 	}
 	seen := make(map[string]bool)
 	onLinux := slices.ContainsFunc(p.Targets, func(t flatten.Target) bool { return t.OS == "linux" })
@@ -145,10 +144,10 @@ func (p Package) checkTargets(platformOS string) Problems {
 			add("targets.os is missing", at...)
 		case t.OS == "":
 			add("targets.os is empty", "targets", i, "os")
-		case t.OS == "windows" && !onLinux: // else it is skipped
-			add(`targets.os = "windows" is refused; remove the target: laminate makes images for linux only`, "targets", i, "os")
+		case t.OS == "windows" && !onLinux: // otherwise it is skipped
+			add(`unsupported targets.os = "windows"; remove the target: laminate makes images for linux only`, "targets", i, "os")
 		case seen[t.String()]:
-			add("duplicate target "+t.String()+"; leave one out", at...)
+			add("duplicate target "+t.String()+"; remove one", at...)
 		default:
 			seen[t.String()] = true
 		}

@@ -89,7 +89,7 @@ arch = "amd64"
 			`2: unknown key "dependecies"; did you mean "dependencies"?`,
 			`5: unknown key "buildpack.path"`,
 			`6: unknown key "buildpack.URI"; write "uri"`,
-			`7: a dependency has neither uri nor image`,
+			`7: a dependency has neither uri nor image; write uri = "..."`,
 			`8: unknown key "dependencies.ur"; did you mean "uri"?`,
 			`11: unknown key "dependencies.imgae"; did you mean "image"?`,
 			`12: unknown key "dependency"; did you mean "dependencies"?`,
@@ -107,8 +107,8 @@ image = ""
 [[dependencies]]
 uri = 7
 `,
-			"3: a dependency cannot have both uri and image; leave one out",
-			"6: a dependency has neither uri nor image",
+			"3: a dependency has both uri and image; remove one",
+			`6: a dependency has neither uri nor image; write uri = "..."`,
 			"8: dependencies.uri is empty",
 			"10: dependencies.image is empty",
 			"12: dependencies.uri must be a string, not a number"),
@@ -117,10 +117,10 @@ uri = 7
 		Entry("an extension with dependencies", "[extension]\nuri='.'\n[[dependencies]]\nuri='a'",
 			"3: a package of an [extension] cannot have [[dependencies]]"),
 		Entry("Windows", "[buildpack]\nuri='.'\n[platform]\nos='windows'\n[[targets]]\nos='windows'\narch='amd64'",
-			`4: platform.os = "windows" is refused; remove it: laminate makes images for linux only`,
-			`6: targets.os = "windows" is refused; remove the target: laminate makes images for linux only`),
+			`4: unsupported platform.os = "windows"; remove it: laminate makes images for linux only`,
+			`6: unsupported targets.os = "windows"; remove the target: laminate makes images for linux only`),
 		Entry("another platform", "[buildpack]\nuri='.'\n[platform]\nos='plan9'",
-			`4: platform.os = "plan9" is refused; remove it: linux is the only one`),
+			`4: unsupported platform.os = "plan9"; remove it: laminate makes images for linux only`),
 		Entry("targets", `[buildpack]
 uri = "."
 [[targets]]
@@ -143,10 +143,10 @@ os = "Linux"
 `,
 			"3: targets.os is missing",
 			"6: targets.os is empty",
-			`7: targets.arch "../amd64" is no name: write lower-case letters, digits, dots, dashes and underscores`,
-			"13: duplicate target linux/amd64; leave one out",
+			`7: targets.arch "../amd64" is invalid; use lower-case letters, digits, dots, dashes and underscores`,
+			"13: duplicate target linux/amd64; remove one",
 			"17: targets.os must be a string, not an array",
-			`18: targets.os "Linux" is no name: write lower-case letters, digits, dots, dashes and underscores`),
+			`18: targets.os "Linux" is invalid; use lower-case letters, digits, dots, dashes and underscores`),
 	)
 })
 

@@ -10,8 +10,8 @@ import (
 // Problem is an error, or a warning, about a place in a file.
 type Problem struct {
 	File string // as its reader named it
-	// Line and Column count from 1, the column in bytes. They are 0 where the
-	// problem is with the file as a whole, such as a table that is not there.
+	// Line and Column count from 1, the column in bytes. They are 0 for a problem of the whole
+	// file, such as a missing table.
 	Line, Column int
 	Message      string
 	Warning      bool

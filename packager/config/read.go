@@ -6,8 +6,8 @@ import (
 	"laminate/packager/localfile"
 )
 
-// ReadPackage reads the package.toml at file. The error is a [Problems] where
-// the file can be read and is wrong.
+// ReadPackage reads the package.toml at file. Invalid content is reported as joined [Problem]
+// errors.
 func ReadPackage(file string) (Package, error) {
 	data, err := read(file)
 	if err != nil {
@@ -17,8 +17,8 @@ func ReadPackage(file string) (Package, error) {
 	return p, problems.Err()
 }
 
-// ReadBuilder reads the builder.toml at file. The problems may be warnings only;
-// where they are not, the Builder is as complete as they let it be.
+// ReadBuilder reads the builder.toml at file. The Builder is as complete as possible; it is valid
+// if Problems.Err is nil.
 func ReadBuilder(file string) (Builder, Problems, error) {
 	data, err := read(file)
 	if err != nil {
@@ -28,8 +28,8 @@ func ReadBuilder(file string) (Builder, Problems, error) {
 	return b, problems, nil
 }
 
-// read returns the content of a file, and of one that is larger than [MaxSize]
-// so much that the parser refuses it.
+// read reads a file. It reads just enough of one that is larger than [MaxSize] for the parser to
+// refuse it.
 func read(file string) ([]byte, error) {
 	f, err := localfile.Open(file)
 	if err != nil {

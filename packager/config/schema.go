@@ -6,29 +6,29 @@ import (
 	"strings"
 )
 
-// field is a struct's field that stands for a key.
+// field is a struct field for a key.
 type field struct {
 	key   string
 	index []int
 }
 
-// schema knows which keys a struct has, and where.
+// schema knows the keys of a struct, and their tables.
 type schema struct {
 	root   reflect.Type
 	byType map[reflect.Type][]field
-	places map[string][]string // the tables, as they are written, that have a key
+	places map[string][]string // the tables that have a key, for messages
 }
 
 func newSchema(root reflect.Type) schema {
 	return schema{root: root, byType: make(map[reflect.Type][]field), places: make(map[string][]string)}
 }
 
-// fields returns the fields of t, a struct, with those of the structs that it embeds.
+// fields returns the fields of the struct t, including those of embedded structs.
 func (s schema) fields(t reflect.Type) []field {
 	fields, ok := s.byType[t]
 	if !ok {
 		for _, f := range reflect.VisibleFields(t) {
-			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",") // what follows is for those who write
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",") // options are for encoders
 			if key != "" && key != "-" {
 				fields = append(fields, field{key: key, index: f.Index})
 			}
@@ -38,11 +38,10 @@ func (s schema) fields(t reflect.Type) []field {
 	return fields
 }
 
-// oldNames are keys that other versions of the spec, or other tools, have.
+// oldNames are keys of other versions of the spec, or of other tools.
 var oldNames = map[string]string{"distributions": "distros", "arch-variant": "variant"}
 
-// hint says what to write for an unknown key in a table that has the fields,
-// or nothing where nobody can tell.
+// hint returns a hint for an unknown key in a table with the fields, or "".
 func (s schema) hint(key string, fields []field) string {
 	var known []string
 	for _, f := range fields {
@@ -66,7 +65,7 @@ func (s schema) hint(key string, fields []field) string {
 	return ""
 }
 
-// locate notes for every key which tables have it.
+// locate records which tables have which keys.
 func (s schema) locate(t reflect.Type, path string) {
 	array := false
 	for t.Kind() == reflect.Slice {
@@ -88,13 +87,13 @@ func (s schema) locate(t reflect.Type, path string) {
 	}
 }
 
-// nearest returns the candidate that is the fewest typing mistakes away from
-// word, the first of several; none where that would be another word.
+// nearest returns the candidate with the smallest edit distance from word, the first of several, or
+// "" if all are too different.
 func nearest(word string, candidates []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
 		if len(word)-len(c) >= least {
-			continue // it would take as many removals; a word may be as long as the file
+			continue // too different, and a word may be as long as the file
 		}
 		if d := distance(word, c); d < least {
 			best, least = c, d
@@ -103,8 +102,8 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance is how many bytes have to be inserted, removed, replaced or swapped
-// with their neighbour to make b of a.
+// distance returns the number of insertions, removals, replacements and swaps of neighbouring bytes
+// between a and b.
 func distance(a, b string) int {
 	var before, above []int
 	row := make([]int, len(b)+1)

@@ -8,9 +8,8 @@ import (
 	"laminate/flatten"
 )
 
-// ForLinux returns the targets of a file that images can be made for. Those for
-// other systems are skipped with one warning, unless all of them are for others:
-// then they are returned, and the caller refuses them.
+// ForLinux returns the supported targets of a file. It skips others with a warning. If none is
+// supported, it returns all, for the caller to refuse.
 func (d Doc) ForLinux(targets []flatten.Target) ([]flatten.Target, Problems) {
 	isOther := func(t flatten.Target) bool { return t.OS != "linux" && t.OS != "" }
 	kept := slices.DeleteFunc(slices.Clone(targets), isOther)

@@ -6,13 +6,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// treeReader makes a tree of nodes from the expressions of a file. It trusts
-// that every key stands once: a file where that is not so gives some tree.
+// treeReader builds a tree of nodes from the expressions of a file. It does not check for duplicate
+// keys.
 type treeReader struct {
 	root    *node
-	tooMuch *node  // the first node beyond a limit; nothing is read after it
+	tooMuch *node  // the first node beyond a limit; reading stops there
 	limit   string // the limit, as a message
-	err     error  // what the parser could not read
+	err     error  // of the parser
 }
 
 func (r *treeReader) read(data []byte) {
@@ -34,13 +34,13 @@ func (r *treeReader) read(data []byte) {
 	r.err = p.Error()
 }
 
-// set puts a key and its value in the table.
+// set adds a key and its value to the table.
 func (r *treeReader) set(table *node, keyValue *unstable.Node) {
 	n := r.follow(table, keyValue.Key(), unstable.Invalid)
 	r.fill(n, keyValue.Value())
 }
 
-// fill returns n the value, with all that is in it.
+// fill sets n to the value, recursively.
 func (r *treeReader) fill(n *node, value *unstable.Node) {
 	n.kind = value.Kind
 	switch value.Kind {
@@ -51,7 +51,7 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 		}
 	case unstable.Array:
 		for it := value.Children(); r.tooMuch == nil && it.Next(); {
-			offset := n.offset // an array in an array has no place of its own
+			offset := n.offset // an array in an array has no position of its own
 			if it.Node().Raw.Length > 0 {
 				offset = int(it.Node().Raw.Offset)
 			}
@@ -62,9 +62,8 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 	}
 }
 
-// follow walks down from n along a dotted key, through the last element of an
-// array of tables, and makes what is not there: tables, and a last node of the
-// kind last.
+// follow walks down from n along a dotted key, through the last element of an array of tables. It
+// creates missing tables, and a missing last node of the kind last.
 func (r *treeReader) follow(n *node, key unstable.Iterator, last unstable.Kind) *node {
 	for key.Next() && r.tooMuch == nil {
 		n = n.table(r)
@@ -87,8 +86,7 @@ func (r *treeReader) follow(n *node, key unstable.Iterator, last unstable.Kind) 
 	return n
 }
 
-// table is the table that a key names: n, or its last element where n is an
-// array of tables.
+// table returns n, or its last element if n is an array of tables.
 func (n *node) table(r *treeReader) *node {
 	switch {
 	case n.kind != unstable.Array:
@@ -111,14 +109,14 @@ func (r *treeReader) node(kind unstable.Kind, offset int, parent *node) *node {
 	switch {
 	case r.tooMuch != nil:
 	case n.depth > maxDepth:
-		r.tooMuch, r.limit = n, fmt.Sprintf("tables and arrays are nested more than %d deep", maxDepth)
+		r.tooMuch, r.limit = n, fmt.Sprintf("tables and arrays are nested too deeply; the limit is %d", maxDepth)
 	case len(parent.keys) >= maxKeys:
-		r.tooMuch, r.limit = n, fmt.Sprintf("a table has more than %d keys", maxKeys)
+		r.tooMuch, r.limit = n, fmt.Sprintf("too many keys in a table; the limit is %d", maxKeys)
 	}
 	return n
 }
 
-// keyOffset is where the last part of the expression's key begins.
+// keyOffset returns the offset of the last part of the expression's key.
 func keyOffset(e *unstable.Node) int {
 	offset := 0
 	for key := e.Key(); key.Next(); {

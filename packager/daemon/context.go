@@ -11,21 +11,21 @@ import (
 	"path/filepath"
 )
 
-// defaultContext is the name of the context that stands for no context.
+// defaultContext is the name that means no context.
 const defaultContext = "default"
 
-// context reads a context of docker's context store: a directory "meta" and a
-// directory "tls", and in both one directory for each context, called by the
-// SHA-256 of its name (docker/cli, package cli/context/store).
+// context reads a context of docker's context store: directories "meta" and "tls", both with one
+// directory for each context, named by the SHA-256 of its name (docker/cli, package
+// cli/context/store).
 func (o Options) context(name string) (endpoint, error) {
 	if o.ConfigDir == "" {
-		return endpoint{}, errors.New("there is no directory with contexts; set DOCKER_CONFIG or HOME")
+		return endpoint{}, errors.New("missing directory of contexts; set DOCKER_CONFIG or HOME")
 	}
 	sum := sha256.Sum256([]byte(name))
 	store, id := filepath.Join(o.ConfigDir, "contexts"), hex.EncodeToString(sum[:])
 	data, err := os.ReadFile(filepath.Join(store, "meta", id, "meta.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return endpoint{}, fmt.Errorf("unknown context, none of those in %s; `docker context ls` lists them", store)
+		return endpoint{}, fmt.Errorf("not found in %s; list contexts with `docker context ls`", store)
 	}
 	if err != nil {
 		return endpoint{}, err
@@ -41,7 +41,7 @@ func (o Options) context(name string) (endpoint, error) {
 	}
 	docker := meta.Endpoints["docker"]
 	if docker.Host == "" {
-		return endpoint{}, errors.New("it has no Docker host; `docker context update` sets one")
+		return endpoint{}, errors.New("missing Docker host; set it with `docker context update`")
 	}
 	e := endpoint{host: docker.Host}
 	files := tlsFiles(filepath.Join(store, "tls", id, "docker"), docker.SkipTLSVerify)

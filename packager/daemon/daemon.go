@@ -1,9 +1,9 @@
 // Package daemon finds the Docker daemon as the docker command does: by
 // DOCKER_HOST, or by a context, over a local socket, TCP with TLS, or ssh.
 //
-// How ssh is called is docker/cli's own code. A context is a small JSON file
-// and up to three PEM files, which are read here: the packages of docker/cli
-// that read them can also write them, and need three modules more for it.
+// ssh is called with docker/cli's own code. A context is a small JSON file and up to three PEM
+// files, which this package reads itself: docker/cli's packages for it also write contexts, and
+// require three more modules.
 package daemon
 
 import (
@@ -22,9 +22,9 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Options say where the daemon is. The zero value is the local socket.
+// Options locate the daemon. The zero value is the local socket.
 type Options struct {
-	// Host is DOCKER_HOST. It goes before every context.
+	// Host is DOCKER_HOST. It takes precedence over contexts.
 	Host string
 	// Context is DOCKER_CONTEXT, the name of a context; "" is the current one
 	// of config.json.
@@ -32,24 +32,24 @@ type Options struct {
 	// ConfigDir is DOCKER_CONFIG, the directory with config.json and the
 	// contexts; "" is none.
 	ConfigDir string
-	// TLS is DOCKER_TLS, TLSVerify is DOCKER_TLS_VERIFY: whether Host is spoken
-	// to with TLS, and whether its certificate is checked.
+	// TLS is DOCKER_TLS, TLSVerify is DOCKER_TLS_VERIFY: whether to use TLS for Host, and whether
+	// to verify its certificate.
 	TLS, TLSVerify bool
-	// CertDir is DOCKER_CERT_PATH, the directory with ca.pem, cert.pem and
-	// key.pem for Host; "" is ConfigDir. Where it is set, TLS is used.
+	// CertDir is DOCKER_CERT_PATH, the directory with ca.pem, cert.pem and key.pem for Host; "" is
+	// ConfigDir. If it is set, TLS is used.
 	CertDir string
 	// APIVersion is DOCKER_API_VERSION; "" is negotiated.
 	APIVersion string
 }
 
-// endpoint is where the daemon is, and how it is spoken to.
+// endpoint is the address of the daemon, with its TLS options.
 type endpoint struct {
 	host string
 	tls  *tlsconfig.Options // nil for none
 }
 
-// Client returns a client of the daemon; nothing is sent yet. No error holds a
-// key or a password. The caller closes the client.
+// Client returns a client of the daemon, without connecting. Errors hold no key or password. The
+// caller must close the client.
 func (o Options) Client() (*client.Client, error) {
 	e, err := o.endpoint()
 	if err != nil {
@@ -69,8 +69,8 @@ func (o Options) Client() (*client.Client, error) {
 	return c, nil
 }
 
-// PingTime is how long the daemon may take to answer at first. A connection by
-// ssh takes longer: the host has to be reached, and a command started there.
+// PingTime returns how long the daemon may take for its first response. ssh takes longer: it has to
+// connect, and to start a command.
 func (o Options) PingTime() time.Duration {
 	if e, err := o.endpoint(); err == nil && strings.HasPrefix(e.host, "ssh://") {
 		return 40 * time.Second
@@ -78,7 +78,7 @@ func (o Options) PingTime() time.Duration {
 	return 10 * time.Second
 }
 
-// endpoint decides between host and context as the docker command does.
+// endpoint chooses between host and context like the docker command.
 func (o Options) endpoint() (endpoint, error) {
 	if o.Host != "" {
 		return o.plain(), nil
@@ -117,7 +117,7 @@ func (o Options) plain() endpoint {
 	return e
 }
 
-// tlsFiles returns the TLS options for the files that a directory has.
+// tlsFiles returns the TLS options for the files in a directory.
 func tlsFiles(dir string, skipVerify bool) *tlsconfig.Options {
 	file := func(name string) string {
 		path := filepath.Join(dir, name)

@@ -1,6 +1,5 @@
-// Package localfile opens the files that a user names, and those in a
-// directory that a user names. A named pipe without a writer would block the
-// reader for ever, and a device may never end: only regular files are opened.
+// Package localfile opens files that a user names. It opens regular files only: reading a named
+// pipe may block forever, and a device may never end.
 package localfile
 
 import (
@@ -13,22 +12,21 @@ import (
 	"laminate/packager/filesys"
 )
 
-// NotRegularError says that something is not a regular file. As the error of
-// an *fs.PathError it follows the path.
+// NotRegularError reports that a file is not a regular one. It is the Err of an *fs.PathError.
 type NotRegularError struct{ Mode fs.FileMode }
 
 func (e *NotRegularError) Error() string {
 	switch kind := e.Mode.Type(); {
 	case kind&fs.ModeDir != 0:
-		return "it is a directory, not a file"
+		return "is a directory, not a file"
 	case kind&fs.ModeNamedPipe != 0:
-		return "it is a named pipe, not a regular file; write its content to a file first"
+		return "is a named pipe, not a regular file; write its content to a file first"
 	case kind&fs.ModeSocket != 0:
-		return "it is a socket, not a regular file"
+		return "is a socket, not a regular file"
 	case kind&fs.ModeDevice != 0:
-		return "it is a device, not a regular file"
+		return "is a device, not a regular file"
 	}
-	return "it is not a regular file"
+	return "is not a regular file"
 }
 
 // Check returns a *NotRegularError unless the mode is that of a regular file.
@@ -39,11 +37,10 @@ func Check(mode fs.FileMode) error {
 	return &NotRegularError{mode}
 }
 
-// Open opens a regular file for reading, following symbolic links. It never
-// blocks: it is an *fs.PathError if the path leads to anything else.
+// Open opens a regular file for reading, following symbolic links. It never blocks: for anything
+// but a regular file it returns an *fs.PathError.
 func Open(path string) (*os.File, error) {
-	// Opening a device may do something to it (rewind a tape), so it is not
-	// opened at all, unless it takes the file's place in between.
+	// Opening a device may have effects (rewind a tape), so the type is checked before and after.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -54,8 +51,7 @@ func Open(path string) (*os.File, error) {
 	return checked(os.OpenFile(path, flags, 0))
 }
 
-// OpenIn is Open for a path below a directory. Symbolic links do not lead out
-// of it.
+// OpenIn is like Open for a path below a directory. Symbolic links must not lead out of it.
 func OpenIn(dir, path string) (_ *os.File, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -76,7 +72,7 @@ func OpenIn(dir, path string) (_ *os.File, err error) {
 // process's own.
 const flags = os.O_RDONLY | filesys.NoWait | filesys.NoTerminal
 
-// checked closes a file that is not a regular one.
+// checked returns f, or closes it if it is not a regular file.
 func checked(f *os.File, err error) (*os.File, error) {
 	if err != nil {
 		return nil, err
@@ -93,7 +89,7 @@ func checked(f *os.File, err error) (*os.File, error) {
 	return f, nil
 }
 
-// Read reads a regular file that has at most limit bytes.
+// Read reads a regular file of at most limit bytes.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -101,7 +97,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is larger than the limit of %d bytes", limit)}
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than the limit of %d bytes", limit)}
 	}
 	return data, errors.Join(err, f.Close())
 }

@@ -19,12 +19,12 @@ var _ = Describe("a file that a user names", func() {
 	const name = "named"
 
 	kinds := map[string]func(string){
-		"it is a named pipe, not a regular file; write its content to a file first": func(p string) {
+		"is a named pipe, not a regular file; write its content to a file first": func(p string) {
 			Expect(syscall.Mkfifo(p, 0o600)).To(Succeed())
 		},
-		"it is a device, not a regular file": func(p string) { Expect(os.Symlink("/dev/zero", p)).To(Succeed()) },
-		"it is a directory, not a file":      func(p string) { Expect(os.Mkdir(p, 0o755)).To(Succeed()) },
-		"it is a socket, not a regular file": func(p string) {
+		"is a device, not a regular file": func(p string) { Expect(os.Symlink("/dev/zero", p)).To(Succeed()) },
+		"is a directory, not a file":      func(p string) { Expect(os.Mkdir(p, 0o755)).To(Succeed()) },
+		"is a socket, not a regular file": func(p string) {
 			l, err := net.Listen("unix", p)
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(l.Close)
@@ -44,7 +44,7 @@ var _ = Describe("a file that a user names", func() {
 		}
 		Expect(localfile.Read(filepath.Join(dir, name), 7)).To(BeEquivalentTo("content"))
 		_, err := localfile.Read(filepath.Join(dir, name), 6)
-		Expect(err).To(MatchError(ContainSubstring("named: it is larger than the limit of 6 bytes")))
+		Expect(err).To(MatchError(ContainSubstring("named: is larger than the limit of 6 bytes")))
 	})
 
 	It("is refused at once if it is anything else", func(SpecContext) {
@@ -60,7 +60,7 @@ var _ = Describe("a file that a user names", func() {
 			Expect(errors.As(err, &wrong)).To(BeTrue())
 			_, err = localfile.Read(p, 100)
 			Expect(err).To(MatchError(ContainSubstring(why)))
-			if why != "it is a device, not a regular file" { // the link leads out
+			if why != "is a device, not a regular file" { // the link leads out
 				_, err = localfile.OpenIn(dir, name)
 				Expect(err).To(MatchError("open " + name + ": " + why))
 			}

@@ -1,15 +1,15 @@
-// Package location is the one grammar in which a source or a destination is
-// named, on the command line and in package.toml and builder.toml.
+// Package location parses the names of sources and destinations, on the command line and in
+// package.toml and builder.toml.
 package location
 
-// Kind reports where a location lies and in which form.
+// Kind is the kind of a location.
 type Kind int
 
-// The forms that the grammar knows.
+// The kinds of locations.
 const (
-	// Path is a local file or directory. As a source, what it is (a
-	// buildpack's directory or archive, an OCI layout, a .cnb file, an OCI or
-	// Docker archive) is told by looking at it; as a destination it is a .cnb file.
+	// Path is a local file or directory. The content of a source decides what it is: a buildpack's
+	// directory or archive, an OCI layout, a .cnb file, an OCI or Docker archive. As a destination
+	// it is a .cnb file.
 	Path          Kind = iota + 1
 	OCILayout          // oci:DIR[:TAG]
 	OCIArchive         // oci-archive:FILE[:TAG]
@@ -28,15 +28,15 @@ const (
 // Location is a parsed source or destination.
 type Location struct {
 	Kind Kind
-	// Path is the file or directory of Path, OCILayout, OCIArchive and
-	// DockerArchive; a source's is absolute or relative to the working directory.
+	// Path is the file or directory of Path, OCILayout, OCIArchive and DockerArchive, absolute or
+	// relative to the working directory.
 	Path string
 	// Ref is the image reference of Registry, Daemon, Name and Listed, the tag inside
 	// an OCILayout or OCIArchive, or the reference inside a DockerArchive.
 	Ref string
 	// URL is the address of HTTP.
 	URL string
-	// Written is the location as its author wrote it, for messages.
+	// Written is the location as the user wrote it, for messages.
 	Written string
 }
 

@@ -13,29 +13,27 @@ import (
 	"unicode"
 )
 
-// forms lists what a source can be, for messages.
+// forms lists the forms of a source, for messages.
 const forms = "a directory, FILE.cnb or an archive (.tgz, .tar, .zip), oci:DIR[:TAG], oci-archive:FILE[:TAG], " +
 	"docker-archive:FILE[:REF], docker://REF, docker-daemon:REF, a plain image reference, file://PATH, or an http(s):// URL"
 
-// ParseSource reads the name of a place that a buildpack or an image comes
-// from. Relative paths are relative to base; an empty base is the working
-// directory. It looks at the disk only to tell a local path, which wins, from
-// a plain image reference, and so that a missing file is named as such.
+// ParseSource parses the location of a buildpack or an image. Relative paths are relative to base;
+// an empty base is the working directory. It accesses the file system only to distinguish a local
+// path, which wins, from a plain image reference, and to report missing files.
 func ParseSource(s, base string) (Location, error) {
 	l, err := parseSource(s, base)
 	if err != nil {
 		return Location{}, fmt.Errorf("source %q: %w", Redact(s), err)
 	}
 	l.Written = s
-	if l.Kind == HTTP { // the others hold no secret, or they would be no references
+	if l.Kind == HTTP { // other kinds hold no secret
 		l.Written = Redact(s)
 	}
 	return l, nil
 }
 
-// ParseListed reads a source that package.toml or builder.toml lists. It
-// differs from ParseSource in what an image reference means, with docker://
-// or without: see [Listed].
+// ParseListed parses a source in package.toml or builder.toml. It differs from ParseSource in the
+// meaning of image references, with docker:// or without: see [Listed].
 func ParseListed(s, base string) (Location, error) {
 	l, err := ParseSource(s, base)
 	if l.Kind == Registry || l.Kind == Name {
@@ -44,8 +42,7 @@ func ParseListed(s, base string) (Location, error) {
 	return l, err
 }
 
-// ListedImage reads the value of a key that can hold an image reference only.
-// A file or directory of that name does not count.
+// ListedImage parses an image reference, even if there is a file or directory of that name.
 func ListedImage(s, base string) (Location, error) {
 	l, err := ParseListed(s, base)
 	if l.Kind == Path {
@@ -82,16 +79,16 @@ func parseSource(s, base string) (Location, error) {
 	return Location{Kind: Name, Ref: s}, nil
 }
 
-// DestOptions is what the command line says of a destination besides its name.
+// DestOptions are the options of a destination on the command line.
 type DestOptions struct {
-	// Publish makes a plain REF one in a registry instead of the Docker daemon.
+	// Publish makes a plain REF mean the registry instead of the Docker daemon.
 	Publish bool
-	// Format is "image", "file", or "" to go by the name.
+	// Format is "image", "file", or "" to decide by the name.
 	Format string
 }
 
-// ParseDest reads the name of a place that images are written to. It does not
-// look at the disk. Relative paths are relative to the working directory.
+// ParseDest parses a destination. It does not access the file system. Relative paths are relative
+// to the working directory.
 func ParseDest(s string, o DestOptions) (Location, error) {
 	l, err := parseDest(s, o)
 	if err == nil {
@@ -119,10 +116,10 @@ func parseDest(s string, o DestOptions) (Location, error) {
 		file, err := cnbFile(s)
 		return Location{Kind: Path, Path: file}, err
 	case looksLikePath(s):
-		return Location{}, errors.New("it looks like a file; write FILE.cnb, add --format file, or write oci:DIR, oci-archive:FILE or docker-archive:FILE")
+		return Location{}, errors.New("ambiguous: it looks like a file; write FILE.cnb, add --format file, or write oci:DIR, oci-archive:FILE or docker-archive:FILE")
 	}
 	if err := checkReference(s); err != nil {
-		return Location{}, fmt.Errorf("it is no image reference (%w); write FILE.cnb, oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://REF, docker-daemon:REF or a plain image reference", err)
+		return Location{}, fmt.Errorf("invalid image reference (%w); write FILE.cnb, oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://REF, docker-daemon:REF or a plain image reference", err)
 	}
 	if o.Publish {
 		return Location{Kind: Registry, Ref: s}, nil
@@ -130,17 +127,16 @@ func parseDest(s string, o DestOptions) (Location, error) {
 	return Location{Kind: Daemon, Ref: s}, nil
 }
 
-// fits reports where the options contradict the destination, or where it is
-// no place to write to.
+// fits returns an error if the options contradict the destination, or if it cannot be written to.
 func (o DestOptions) fits(l Location) error {
 	isFile := l.Kind == Path || l.Kind == OCIArchive || l.Kind == DockerArchive
 	switch {
 	case o.Format != "" && o.Format != "image" && o.Format != "file":
-		return fmt.Errorf("format %q is not known; it is image or file", o.Format)
+		return fmt.Errorf("unknown format %q; use image or file", o.Format)
 	case l.Kind == HTTP:
-		return errors.New("a web server cannot be written to; for a registry write docker://REF")
+		return errors.New("unsupported destination: a web server; for a registry write docker://REF")
 	case (l.Kind == Registry || l.Kind == Daemon) && strings.Contains(l.Ref, "@"):
-		return errors.New("a destination is named by a tag, not by a digest")
+		return errors.New("invalid destination: a digest; use a tag")
 	case o.Publish && l.Kind != Registry:
 		return errors.New("--publish is for registries; leave it out, or write docker://REF")
 	case o.Format == "file" && (l.Kind == Registry || l.Kind == Daemon):
@@ -155,7 +151,7 @@ func (o DestOptions) fits(l Location) error {
 func cnbFile(file string) (string, error) {
 	base := filepath.Base(file)
 	if strings.HasSuffix(file, "/") || base == "." || base == ".." {
-		return "", errors.New("it names a directory; write FILE.cnb")
+		return "", errors.New("invalid file name; write FILE.cnb")
 	}
 	if filepath.Ext(file) == "" {
 		file += ".cnb"
@@ -166,17 +162,17 @@ func cnbFile(file string) (string, error) {
 // windowsPath matches C:\DIR, C:/DIR, \\SHARE and .\DIR.
 var windowsPath = regexp.MustCompile(`^(?:[A-Za-z]:[\\/]|\.{0,2}\\)`)
 
-// refuse reports what other tools take and this one does not.
+// refuse returns an error for forms that other tools accept and laminate does not.
 func refuse(s string) error {
 	switch {
 	case s == "":
-		return errors.New("it is empty")
+		return errors.New("must not be empty")
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return errors.New("it has control characters")
+		return errors.New("control characters are not allowed")
 	case strings.HasPrefix(s, "urn:cnb:registry"):
-		return errors.New("the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF")
+		return errors.New("the Buildpack Registry is not supported; write the image, as docker://REF")
 	case s == "from=builder", strings.HasPrefix(s, "from=builder:"), strings.HasPrefix(s, "urn:cnb:builder"):
-		return errors.New("a buildpack cannot be taken from a builder that is not known here; write its image, as docker://REF")
+		return errors.New("buildpacks of a builder are not supported; write their image, as docker://REF")
 	case strings.HasPrefix(s, "urn:"):
 		return fmt.Errorf("URNs are not supported; write %s", forms)
 	case runtime.GOOS != "windows" && windowsPath.MatchString(s):
@@ -185,7 +181,7 @@ func refuse(s string) error {
 	return nil
 }
 
-// archiveSuffixes end the names that are never taken for image references.
+// archiveSuffixes are the suffixes of names that are never image references.
 var archiveSuffixes = []string{".cnb", ".tgz", ".tar.gz", ".tar", ".zip"}
 
 func isArchiveName(s string) bool {
@@ -197,14 +193,14 @@ func looksLikePath(s string) bool {
 		strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../")
 }
 
-// registryID is what the Buildpack Registry calls a buildpack: namespace/name@version.
+// registryID matches ids of the Buildpack Registry: namespace/name@version.
 var registryID = regexp.MustCompile(`^[a-z0-9.-]+/[a-z0-9.-]+@[0-9]+\.[0-9A-Za-z.+-]*$`)
 
 func neither(s string, why error) error {
 	if registryID.MatchString(s) {
-		return errors.New("it is no file or directory, and the Buildpack Registry is not looked up; write the image that it stands for, as docker://REF")
+		return errors.New("missing file or directory, and the Buildpack Registry is not supported; write the image, as docker://REF")
 	}
-	return fmt.Errorf("it is neither an existing file or directory nor an image reference (%w); write %s", why, forms)
+	return fmt.Errorf("neither an existing file or directory nor an image reference (%w); write %s", why, forms)
 }
 
 func inBase(file, base string) string {
@@ -214,8 +210,7 @@ func inBase(file, base string) string {
 	return filepath.Join(base, file)
 }
 
-// exists returns an error that names the file where there is none, or where
-// nobody may look.
+// exists returns an error that names the file if it does not exist or cannot be accessed.
 func exists(file string) error {
 	_, err := os.Stat(file)
 	switch {
@@ -227,8 +222,8 @@ func exists(file string) error {
 	return missingError(file)
 }
 
-// missingError is the path of a file that is not there.
+// missingError is the path of a missing file.
 type missingError string
 
-func (e missingError) Error() string      { return "there is no file or directory " + string(e) }
+func (e missingError) Error() string      { return string(e) + " does not exist" }
 func (missingError) Is(target error) bool { return target == fs.ErrNotExist }

@@ -6,31 +6,30 @@ import (
 	"strings"
 )
 
-// references are the schemes before an image reference, archives those before a
-// path with one, layouts those before a path with a tag, and buildpacks those
-// before an id and its version. Paths and ids are never secret.
+// references are the schemes of an image reference, archives those of a path with a reference,
+// layouts those of a path with a tag, and buildpacks those of an id and version. Paths and ids are
+// never secret.
 var (
 	references = regexp.MustCompile(`^(?:docker:/{1,3}|docker-daemon:)`)
 	buildpacks = regexp.MustCompile(`^(?:urn:cnb:(?:registry|builder)|from=builder):`)
 	archives   = regexp.MustCompile(`^docker-archive:[^:]*:?`)
 	layouts    = regexp.MustCompile(`^(?:oci|oci-archive):[^:]*:?`)
 	urlScheme  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:/+`)
-	// digest matches one of a usual algorithm also where it is too short.
+	// digest matches digests of the usual algorithms, even if they are too short.
 	digest    = regexp.MustCompile(`^(?:sha(?:256|384|512):[0-9A-Fa-f]*|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9A-Fa-f]{32,})$`)
 	validPort = regexp.MustCompile(`^[^:]*(?::[0-9]*)?$|^\[[0-9A-Fa-f:.%]*\](?::[0-9]*)?$`)
-	// host matches what Docker takes for a host before the slash of a reference
-	// (localhost, or a name with a dot or a port), but for versions such as 1.2.
+	// host matches what Docker takes for a host before the slash of a reference (localhost, or a
+	// name with a dot or a port), except versions such as 1.2.
 	host = regexp.MustCompile(`^(?:localhost|.*\.[A-Za-z][A-Za-z0-9-]+\.?|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[.*\]|.*:[0-9]+)$`)
-	// urlInText finds addresses in sentences, up to a space or a quote.
+	// urlInText finds URLs in text, up to a space or a quote.
 	urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)
 )
 
-// hidden stands for what is left out of an address.
+// hidden replaces the redacted parts.
 const hidden = "…"
 
-// Redact takes out of a location, or what was meant to be one, what may be
-// secret: the user and password before a host, and a URL's query and fragment.
-// Other strings, paths among them, are returned as they are.
+// Redact removes possible secrets from a location, valid or not: the user and password before a
+// host, and a URL's query and fragment. It returns other strings, such as paths, unchanged.
 func Redact(s string) string {
 	switch {
 	case strings.HasPrefix(s, "file:"), buildpacks.MatchString(s):
@@ -51,8 +50,8 @@ func Redact(s string) string {
 	return redactAddress(s, false)
 }
 
-// redactAddress redacts HOST/PATH?QUERY. Where no scheme says that the string is an
-// address, it has to look like one that holds a user.
+// redactAddress redacts HOST/PATH?QUERY. Without a scheme, it redacts only strings that look like
+// an address with a user.
 func redactAddress(s string, isAddress bool) string {
 	end := len(s)
 	if i := strings.IndexAny(s, "/?#"); i >= 0 {
@@ -65,7 +64,7 @@ func redactAddress(s string, isAddress bool) string {
 	case at >= 0:
 		s = s[at+1:]
 	case !validPort.MatchString(authority):
-		// A password with a slash or the like in it, if there is an @: not even the host is sure.
+		// With an @, the password may contain a slash or the like: even the host is uncertain.
 		before := s
 		if i := strings.LastIndexByte(s, '@'); i >= 0 && digest.MatchString(s[i+1:]) {
 			before = s[:i]
@@ -80,8 +79,8 @@ func redactAddress(s string, isAddress bool) string {
 	return s
 }
 
-// isPlain reports whether a string without a scheme, which begins with before@after,
-// is a path or a name and no address: ./a@b, @scope/x, name@1.2, name@1.2/dir.
+// isPlain reports whether a string without a scheme, which begins with before@after, is a path or a
+// name, not an address: ./a@b, @scope/x, name@1.2, name@1.2/dir.
 func isPlain(s, before, after string) bool {
 	switch {
 	case s[0] == '.', before == "":
@@ -92,15 +91,14 @@ func isPlain(s, before, after string) bool {
 	return len(s) == len(before)+1+len(after) || !host.MatchString(after)
 }
 
-// RedactText redacts all URLs in a text, such as the message of an error.
+// RedactText redacts all URLs in a text, such as an error message.
 func RedactText(s string) string { return urlInText.ReplaceAllStringFunc(s, Redact) }
 
-// NoSecret returns an error if a reference, which is not in the error, holds a user,
-// a password or a query: none of them belongs there, and it would be printed
-// and sent on with the rest.
+// NoSecret returns an error, which does not quote the reference, if the reference has a user, a
+// password or a query, which would be printed and sent.
 func NoSecret(ref string) error {
 	if redactAddress(ref, true) == ref {
 		return nil
 	}
-	return errors.New("invalid reference; it is NAME:TAG or NAME@DIGEST, without user, password or query: log in with `docker login HOST` instead")
+	return errors.New("invalid reference; write NAME:TAG or NAME@DIGEST, without user, password or query: log in with `docker login HOST` instead")
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// parseScheme reads the forms that begin with a scheme. It says false where
-// the string has none.
+// parseScheme parses the forms with a scheme. It returns false if there is none.
 func parseScheme(s string) (Location, bool, error) {
 	scheme, rest, found := strings.Cut(s, ":")
 	if !found {
@@ -47,10 +46,10 @@ func parseScheme(s string) (Location, bool, error) {
 		}
 		l, err = httpURL(s)
 	case "containers-storage", "dir", "ostree", "sif", "tarball":
-		err = fmt.Errorf("%s: is not supported; write %s", scheme, forms)
+		err = fmt.Errorf("unsupported scheme %s:; write %s", scheme, forms)
 	default:
 		if strings.HasPrefix(rest, "//") {
-			err = fmt.Errorf("scheme %s:// is not supported; write %s", scheme, forms)
+			err = fmt.Errorf("unsupported scheme %s://; write %s", scheme, forms)
 		} else {
 			return Location{}, false, nil
 		}
@@ -58,17 +57,17 @@ func parseScheme(s string) (Location, bool, error) {
 	return l, true, err
 }
 
-// slashes counts the leading slashes, at most three: pack takes docker:/REF,
-// docker://REF and docker:///REF for the same.
+// slashes counts the leading slashes, at most three: pack accepts docker:/REF, docker://REF and
+// docker:///REF.
 func slashes(s string) int {
 	return min(3, len(s)-len(strings.TrimLeft(s, "/")))
 }
 
-// withTag reads PATH[:TAG]. As in skopeo, the path ends at the first colon.
+// withTag parses PATH[:TAG]. As in skopeo, the path ends at the first colon.
 func withTag(kind Kind, s string, check func(string) error) (Location, error) {
 	file, ref, tagged := strings.Cut(s, ":")
 	if file == "" {
-		return Location{}, errors.New("it names no file or directory")
+		return Location{}, errors.New("missing file or directory")
 	}
 	if tagged {
 		if err := check(ref); err != nil {
@@ -87,7 +86,7 @@ func checkTag(tag string) error {
 		return errors.New("invalid tag; write a name such as 1.0, without user and password: for a registry write docker://REF, and log in with `docker login`")
 	}
 	if !refName.MatchString(tag) {
-		return fmt.Errorf("%q is no tag", tag)
+		return fmt.Errorf("invalid tag %q; tags may hold letters, digits and . _ - / + @ :", tag)
 	}
 	return nil
 }
@@ -99,7 +98,7 @@ func checkReference(ref string) error {
 	if _, err := name.ParseReference(ref); err == nil {
 		return nil
 	}
-	// ParseReference does not say what is wrong; what it is made of does.
+	// The errors of the parts of ParseReference are better than its own.
 	_, err := name.NewTag(ref)
 	if strings.Contains(ref, "@") {
 		_, err = name.NewDigest(ref)
@@ -107,8 +106,8 @@ func checkReference(ref string) error {
 	return err
 }
 
-// fileURL reads what follows "file:". The path is percent-decoded; what has
-// no third slash is a relative path, as pack takes it, but for localhost.
+// fileURL parses what follows "file:". The path is percent-decoded. Without a third slash it is
+// relative, as in pack, except for localhost.
 func fileURL(rest string) (Location, error) {
 	rest = strings.TrimPrefix(rest, "//")
 	if after, ok := strings.CutPrefix(rest, "localhost/"); ok {
@@ -119,9 +118,9 @@ func fileURL(rest string) (Location, error) {
 	case err != nil:
 		return Location{}, err
 	case file == "":
-		return Location{}, errors.New("it names no file or directory")
+		return Location{}, errors.New("missing file or directory")
 	case strings.ContainsFunc(file, unicode.IsControl):
-		return Location{}, errors.New("it has control characters")
+		return Location{}, errors.New("control characters are not allowed")
 	}
 	return Location{Kind: Path, Path: filepath.Clean(file)}, nil
 }
@@ -129,7 +128,7 @@ func fileURL(rest string) (Location, error) {
 func httpURL(s string) (Location, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" {
-		return Location{}, errors.New("it is no valid URL") // the parser's own error repeats all of the URL
+		return Location{}, errors.New("invalid URL") // the parser's own error quotes the URL
 	}
 	return Location{Kind: HTTP, URL: s}, nil
 }

@@ -1,6 +1,5 @@
-// Package mediatype names what the parts of an image are called in its manifest: by Docker's media
-// types or by OCI's. Both families describe the same bytes, so an image keeps its ID under either
-// and only its manifest, and with it the manifest's digest, changes.
+// Package mediatype maps between Docker's and OCI's media types. Both families describe the same
+// bytes, so the image ID is the same under either; only the manifest and its digest change.
 package mediatype
 
 import (
@@ -12,8 +11,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Family is a set of media types that go together in one image. The zero value is no family: it
-// stands for whatever fits the image.
+// Family is a set of media types that are used together in one image. The zero value means any that
+// fits the image.
 type Family string
 
 // The two families.
@@ -22,16 +21,16 @@ const (
 	OCI    Family = "oci"
 )
 
-// Parse reads the name of a family.
+// Parse parses the name of a family.
 func Parse(s string) (Family, error) {
 	switch f := Family(s); f {
 	case Docker, OCI:
 		return f, nil
 	}
-	return "", fmt.Errorf("invalid media types %q; they are docker or oci", s)
+	return "", fmt.Errorf("invalid media types %q; use docker or oci", s)
 }
 
-// String names the family as people write it: Docker, OCI.
+// String returns the name of the family for messages: Docker, OCI.
 func (f Family) String() string {
 	if f == OCI {
 		return "OCI"
@@ -47,10 +46,10 @@ func (f Family) Other() Family {
 	return OCI
 }
 
-// dockerZstdLayer is a media type that some tools write for layers in zstd. Docker never had one.
+// dockerZstdLayer is a media type that some tools use for zstd layers. Docker does not define one.
 const dockerZstdLayer types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
-// names pairs the media types that mean the same.
+// names pairs equivalent media types.
 var names = []struct{ docker, oci types.MediaType }{
 	{types.DockerManifestSchema2, types.OCIManifestSchema1},
 	{types.DockerManifestList, types.OCIImageIndex},
@@ -69,8 +68,8 @@ func (f Family) Config() types.MediaType { return f.Of(types.OCIConfigJSON) }
 // Index returns the media type of an index over several images.
 func (f Family) Index() types.MediaType { return f.Of(types.OCIImageIndex) }
 
-// Of returns the family's name for what a media type of either family stands for. A media type
-// without a name in the family stays as it is.
+// Of returns the family's equivalent of a media type of either family. It returns other media types
+// unchanged.
 func (f Family) Of(t types.MediaType) types.MediaType {
 	for _, n := range names {
 		if t == n.docker || t == n.oci {
@@ -94,8 +93,8 @@ func FamilyOf(t types.MediaType) Family {
 	return Docker
 }
 
-// For returns the family of an image whose layers have these media types. It is the wanted one, and
-// where none is wanted, like, unless a layer is compressed with zstd: that has an OCI media type only.
+// For returns the family of an image with these layers: wanted, or like if wanted is empty; always
+// OCI if a layer is compressed with zstd, which has only an OCI media type.
 func For(wanted, like Family, layers ...types.MediaType) (Family, error) {
 	zstd := slices.ContainsFunc(layers, func(t types.MediaType) bool { return t == types.OCILayerZStd || t == dockerZstdLayer })
 	switch {

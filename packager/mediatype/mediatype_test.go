@@ -52,6 +52,6 @@ var _ = Describe("media types", func() {
 			Expect(f.Other().Other()).To(Equal(f))
 		}
 		_, err := mediatype.Parse("OCI")
-		Expect(err).To(MatchError(`invalid media types "OCI"; they are docker or oci`))
+		Expect(err).To(MatchError(`invalid media types "OCI"; use docker or oci`))
 	})
 })

@@ -1,5 +1,5 @@
-// Package once makes a value once for each key, however many goroutines ask
-// for it at the same time.
+// Package once computes a value once for each key, even if several goroutines ask for it at the
+// same time.
 package once
 
 import "sync"
@@ -17,8 +17,8 @@ type cell[V any] struct {
 	value V
 }
 
-// Do returns the value of a key. The first caller makes it, and callers that
-// come meanwhile wait. A value whose making failed is made again by the next.
+// Do returns the value of a key. The first caller computes it, and concurrent callers wait. After
+// an error, the next caller tries again.
 func (m *Map[K, V]) Do(key K, make func() (V, error)) (V, error) {
 	c := m.cell(key)
 	c.mu.Lock()
@@ -33,8 +33,7 @@ func (m *Map[K, V]) Do(key K, make func() (V, error)) (V, error) {
 	return value, err
 }
 
-// Get returns the value of a key, if it was made. It waits for one that is
-// being made.
+// Get returns the value of a key, if it was computed. It waits for a computation in progress.
 func (m *Map[K, V]) Get(key K) (V, bool) {
 	c := m.cell(key)
 	c.mu.Lock()
@@ -42,7 +41,7 @@ func (m *Map[K, V]) Get(key K) (V, bool) {
 	return c.value, c.ready
 }
 
-// Set puts a value in the place of any other of its key.
+// Set sets the value of a key.
 func (m *Map[K, V]) Set(key K, value V) {
 	c := m.cell(key)
 	c.mu.Lock()

@@ -1,45 +1,43 @@
-// Package progress is how the packager, its sources and its sinks tell what
-// they do while they do it. They never print; what a person sees is decided by
-// whoever implements [Log].
+// Package progress is how the packager, its sources and its sinks report progress. They never
+// print; the implementation of [Log] decides what the user sees.
 package progress
 
-// A Log is told of warnings and of the tasks that take time.
-// It is safe for concurrent use.
+// A Log receives warnings, and the progress of tasks that take time. It must be safe for concurrent
+// use.
 type Log interface {
-	// Warn takes one sentence that a person should read although the run goes on.
+	// Warn reports a problem that does not end the run, in one sentence.
 	Warn(message string)
-	// Start begins a task. Total is the number of bytes ahead, or -1 where it is
-	// not known.
+	// Start begins a task of total bytes; -1 if that is unknown.
 	Start(verb Verb, what Subject, total int64) Task
-	// Note records what became of a layer or a file: it was built, or reused.
+	// Note records the result for a layer or a file, such as built or reused.
 	Note(verb Verb, what Subject, size int64)
 }
 
-// A Subject is what a task or a note is about.
+// A Subject is the layer, file or source of a task or a note.
 type Subject struct {
-	// Name is how a person calls it.
+	// Name is the name for people.
 	Name string
-	// Digest is that of the blob, as sha256:..., where it is a layer of a known
-	// digest. Equal digests mean one layer, whatever name it has in each place.
+	// Digest is the digest of the blob, as sha256:..., if it is a layer of a known digest. Equal
+	// digests mean the same layer, even under different names.
 	Digest string
 }
 
-// A Task is something under way.
+// A Task is a task in progress.
 type Task interface {
-	// Add counts bytes that were dealt with.
+	// Add adds processed bytes.
 	Add(n int64)
-	// Done ends the task; it must be called once, whatever the outcome.
+	// Done ends the task with its error, if any. It must be called exactly once.
 	Done(err error)
 }
 
-// Verb says what is being done, as a person reads it.
+// Verb is what a task does, for people.
 type Verb string
 
-// What is done to layers and sources, and what became of them.
+// The verbs of tasks and of results.
 const (
 	Reading     Verb = "reading"
 	Downloading Verb = "downloading"
-	Pulling     Verb = "pulling"  // done by a Docker daemon; how many bytes it pulls is not known
+	Pulling     Verb = "pulling"  // by a Docker daemon; the number of bytes is unknown
 	Building    Verb = "building" // tar, hash and compress in one pass
 	Uploading   Verb = "uploading"
 	Writing     Verb = "writing"
@@ -47,7 +45,7 @@ const (
 	Reused      Verb = "reused"
 )
 
-// Discard is a Log that ignores everything it is told.
+// Discard is a Log that ignores everything.
 var Discard Log = discard{}
 
 type discard struct{}

@@ -65,7 +65,7 @@ var _ = DescribeTable("an archive that is bad gives one clear error, and leaves 
 	Entry("a file twice", "duplicate path bin-x", func() []byte { return with(regular("bin-x", "another")) }),
 	Entry("a file twice, called otherwise", "duplicate path bin-x", func() []byte { return with(regular("././bin-x", "another")) }),
 	Entry("a file where a directory is", "duplicate path data", func() []byte { return with(special("data/", tar.TypeDir, ""), regular("data", "x")) }),
-	Entry("a file below a file", "bin-x/below lies below bin-x", func() []byte { return with(regular("bin-x/below", "x")) }),
+	Entry("a file below a file", "bin-x/below is below bin-x", func() []byte { return with(regular("bin-x/below", "x")) }),
 	Entry("a name that is too long", "more than 4096 bytes", func() []byte { return with(regular(strings.Repeat("x/", 3000)+"x", "x")) }),
 	Entry("a path that is too deep", "more than 256 components", func() []byte { return with(regular(strings.Repeat("x/", 256)+"x", "x")) }),
 	Entry("cut off within a file", "unexpected EOF", func() []byte { return with(regular("big", strings.Repeat("x", 4000)))[:len(with())] }),

@@ -65,7 +65,7 @@ func (o *Opener) fetch(ctx context.Context, loc location.Location) (_ string, er
 func (o *Opener) request(ctx context.Context, loc location.Location, known webFile) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, loc.URL, nil)
 	if err != nil {
-		return nil, errors.New("it is no valid URL")
+		return nil, errors.New("invalid URL")
 	}
 	if known.ETag != "" {
 		req.Header.Set("If-None-Match", known.ETag)

@@ -20,7 +20,7 @@ import (
 var errNoTar = errors.New("it is no tar")
 
 // errNoWorkDir is a mistake of the caller, see [Opener].
-var errNoWorkDir = errors.New("there is no work directory to unpack it into")
+var errNoWorkDir = errors.New("missing work directory to unpack it into")
 
 // spooler keeps contents that cannot be read twice from where they are.
 type spooler struct {

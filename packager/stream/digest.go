@@ -10,7 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// NewHash returns the hash that digests are made with.
+// NewHash returns a hash for digests.
 func NewHash() hash.Hash { return sha256.New() }
 
 // Digest returns the digest of what was written to a hash.
@@ -18,8 +18,7 @@ func Digest(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 }
 
-// Verify returns a reader of a blob that ends with an error in the place of
-// io.EOF where the digest is not the one wanted.
+// Verify returns a reader of a blob that returns an error instead of io.EOF if the digest differs.
 func Verify(rc io.ReadCloser, want v1.Hash) io.ReadCloser {
 	return &verified{ReadCloser: rc, want: want, hash: NewHash()}
 }

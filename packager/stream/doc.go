@@ -1,3 +1,3 @@
-// Package stream has the readers that everything laminate reads goes through:
-// they count, keep to limits, end with their context, and verify digests.
+// Package stream has the readers for all input: they count bytes, enforce limits, end with their
+// context, and verify digests.
 package stream

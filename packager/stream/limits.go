@@ -6,24 +6,23 @@ import (
 	"io"
 )
 
-// Limits bound what one source may unpack to, so that a small file cannot fill
-// the disk. The zero value stands for the defaults.
+// Limits bound what one source may unpack to, so that a small file cannot fill the disk. The zero
+// value means the defaults.
 type Limits struct {
-	// Bytes is the most that an archive may hold, unpacked, or a layer, or
-	// that a download may have. The default is 16 GiB.
+	// Bytes is the maximum unpacked size of an archive or a layer, and the maximum size of a
+	// download. The default is 16 GiB.
 	Bytes int64
-	// Entries is the most entries that an archive or a directory may have, and
-	// the directories that an archive leaves out. The default is 1,000,000.
+	// Entries is the maximum number of entries of an archive or a directory, including directories
+	// that an archive leaves out. The default is 1,000,000.
 	Entries int
-	// Ratio is the most that compressed data may grow by when it is unpacked,
-	// once it has grown beyond 100 MiB. The default is 1,000; gzip cannot
-	// reach much more.
+	// Ratio is the maximum ratio of unpacked to compressed size, enforced above 100 MiB. The
+	// default is 1,000; gzip cannot reach much more.
 	Ratio int64
 }
 
 const ratioFrom = 100 << 20
 
-// OrDefault fills in the defaults.
+// OrDefault returns the limits with defaults for zero fields.
 func (l Limits) OrDefault() Limits {
 	return Limits{
 		Bytes:   cmp.Or(l.Bytes, 16<<30),
@@ -32,8 +31,8 @@ func (l Limits) OrDefault() Limits {
 	}
 }
 
-// Check returns an error where n bytes, unpacked from packed bytes, are too
-// many. Packed is 0 where nothing was compressed.
+// Check returns an error if n bytes, unpacked from packed bytes, exceed the limits. Packed is 0 for
+// uncompressed data.
 func (l Limits) Check(n, packed int64) error {
 	switch {
 	case n > l.Bytes:
@@ -44,7 +43,7 @@ func (l Limits) Check(n, packed int64) error {
 	return nil
 }
 
-// Counted counts what is read.
+// Counted counts the bytes read.
 type Counted struct {
 	io.Reader
 	N int64
@@ -56,14 +55,14 @@ func (c *Counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Bounded reads what is unpacked from Packed, within the limits.
+// Bounded reads what is unpacked from Packed, and enforces the limits.
 type Bounded struct {
 	Counted
-	Packed *Counted // nil where nothing was compressed
+	Packed *Counted // nil for uncompressed data
 	Limits Limits
 }
 
-// Within returns a reader that keeps to the limits.
+// Within returns a reader that enforces the limits.
 func Within(l Limits, r io.Reader, packed *Counted) *Bounded {
 	return &Bounded{Counted: Counted{Reader: r}, Packed: packed, Limits: l}
 }

@@ -5,8 +5,7 @@ import (
 	"io"
 )
 
-// WithContext returns a reader that ends with the context's error once the
-// context has ended.
+// WithContext returns a reader that returns the context's error once the context is done.
 func WithContext(ctx context.Context, r io.Reader) io.Reader { return interruptible{ctx, r} }
 
 type interruptible struct {
@@ -21,14 +20,14 @@ func (r interruptible) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// ReadCloser joins a reader with what is closed for it.
+// ReadCloser combines a reader and a closer.
 type ReadCloser struct {
 	io.Reader
 	io.Closer
 }
 
-// Unpacker closes a decompressor, whose errors Read has returned before, and
-// what it reads.
+// Unpacker closes a decompressor, ignoring its error, which Read has returned before, and the
+// stream that it reads.
 type Unpacker struct{ Decompressor, Packed io.Closer }
 
 // Close implements io.Closer.
