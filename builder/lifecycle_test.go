@@ -155,7 +155,7 @@ var _ = Describe("a lifecycle", func() {
 			b.keepImage("lc", image("amd64", aarch64))
 			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: it is for linux/arm64, and the builder for linux/amd64"))
 			b.keepImage("lc", image("arm64", aarch64))
-			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: it has no image for linux/amd64, but for linux/arm64"))
+			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: no image for linux/amd64; available: linux/arm64"))
 		})
 
 		It("is taken from among other files, and nothing else is", func() {

@@ -101,12 +101,12 @@ var _ = Describe("several targets", func() {
 	})
 
 	It("have to be named where the build image is for several", func() {
-		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:3: build image oci:base: it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
+		Expect(b.message(b.fails(b.toml()))).To(Equal("builder.toml:3: build image oci:base: ambiguous: images for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
 	})
 
 	It("have to be what the build image is for", func() {
 		Expect(b.message(b.fails(b.toml(both, "[[targets]]\nos = 'linux'\narch = 's390x'\n")))).To(Equal(
-			"target linux/s390x: builder.toml:13: build image oci:base: it has no image for linux/s390x, but for linux/amd64, linux/arm64"))
+			"target linux/s390x: builder.toml:13: build image oci:base: no image for linux/s390x; available: linux/amd64, linux/arm64"))
 	})
 
 	It("are told what is wrong with each and with all, at once", func() {
@@ -184,7 +184,7 @@ var _ = Describe("run images", func() {
 
 	It("have to be for the target", func() {
 		b.keepImage("run", baseImage{arch: "arm64"}.image())
-		Expect(b.message(b.fails(file("oci:run")))).To(Equal("builder.toml:1: run image oci:run: it has no image for linux/amd64, but for linux/arm64; --skip-run-image-check leaves it unseen"))
+		Expect(b.message(b.fails(file("oci:run")))).To(Equal("builder.toml:1: run image oci:run: no image for linux/amd64; available: linux/arm64; --skip-run-image-check leaves it unseen"))
 	})
 
 	It("are looked at with their mirrors, by their metadata only", func() {

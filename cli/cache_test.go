@@ -120,10 +120,10 @@ var _ = Describe("the cache", func() {
 			Expect(os.RemoveAll(filepath.Join(dir, "v1/entries"))).To(Succeed())
 			Expect(os.WriteFile(filepath.Join(dir, "v1/entries"), nil, 0o600)).To(Succeed())
 		}),
-		Entry("open to everybody", "v1", "every user can write to it; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
+		Entry("open to everybody", "v1", "writable by all users; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
 			Expect(os.Chmod(filepath.Join(dir, "v1"), 0o777)).To(Succeed())
 		}),
-		Entry("in the home of another user", "", "it belongs to another user; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
+		Entry("in the home of another user", "", "owned by another user; set LAMINATE_CACHE_DIR to a directory that only you can write to", func() {
 			if os.Geteuid() != 0 {
 				Skip("only root can give the directory to another user")
 			}

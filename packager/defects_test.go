@@ -263,7 +263,7 @@ var _ = Describe("an OCI layout of images for several platforms", func() {
 	})
 
 	It("returns none where it has none for the target, or nobody says which", func() {
-		Expect(b.fails(b.toml("oci:both"), target("linux/s390x"))).To(MatchError("oci:both: it has no image for linux/s390x, but for linux/amd64, linux/arm64"))
-		Expect(b.fails(b.toml("oci:both"))).To(MatchError("oci:both: it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
+		Expect(b.fails(b.toml("oci:both"), target("linux/s390x"))).To(MatchError("oci:both: no image for linux/s390x; available: linux/amd64, linux/arm64"))
+		Expect(b.fails(b.toml("oci:both"))).To(MatchError("oci:both: ambiguous: images for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"))
 	})
 })

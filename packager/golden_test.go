@@ -64,7 +64,7 @@ var _ = Describe("an exploded package of the samples", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(digestOf(again.Image)).To(Equal(digestOf(img.Image)))
 		Expect(b.fails(b.toml("tree.cnb"))).To(MatchError(
-			"tree.cnb: it is a package of another kind: it has label io.buildpacks.extension.layers, but not io.buildpacks.buildpack.layers"))
+			"tree.cnb: wrong kind of package: label io.buildpacks.extension.layers instead of io.buildpacks.buildpack.layers"))
 	})
 })
 

@@ -74,7 +74,7 @@ var _ = Describe("a source that lies", func() {
 			everyMode(func(mode flatten.Mode) {
 				err := b.fails(b.toml("acme_root@1", "left"), flat(mode))
 				Expect(err).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("layer "+blobsOf(img)[0]),
-					ContainSubstring("the config says that its diffID is "+lie.String()+", but it is "+was.String()))))
+					ContainSubstring("diffID is "+was.String()+", config says "+lie.String()))))
 			})
 		})
 	}
@@ -266,13 +266,13 @@ var _ = Describe("labels of a source", func() {
 			b.keepLayout("left", img)
 			Expect(b.said(b.fails(b.toml("acme_root@1", "left")))).To(And(HavePrefix("package.toml:4: left: "), ContainSubstring(text)))
 		},
-		Entry("no layers label", flatten.BuildpackLayersLabel, "", "it is not a buildpackage: no label io.buildpacks.buildpack.layers"),
-		Entry("layers label of no refs", flatten.BuildpackLayersLabel, "{}", "it is not a buildpackage: label io.buildpacks.buildpack.layers is empty"),
+		Entry("no layers label", flatten.BuildpackLayersLabel, "", "not a buildpackage: missing label io.buildpacks.buildpack.layers"),
+		Entry("layers label of no refs", flatten.BuildpackLayersLabel, "{}", "not a buildpackage: label io.buildpacks.buildpack.layers is empty"),
 		Entry("layers label that is no JSON", flatten.BuildpackLayersLabel, "{", "layers label: "),
 		Entry("an id that leads upwards", flatten.BuildpackLayersLabel, `{"..":{"1":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `invalid id ".."; use letters, digits and . - _ +`),
 		Entry("a version that leads upwards", flatten.BuildpackLayersLabel, `{"a":{"../b":{"layerDiffID":"sha256:`+strings.Repeat("11", 32)+`"}}}`, `invalid version "../b"; use letters, digits and . - _ +`),
-		Entry("no metadata label", flatten.BuildpackageMetadataLabel, "", "it is not a buildpackage, perhaps a builder: no label io.buildpacks.buildpackage.metadata"),
-		Entry("a root that is not there", flatten.BuildpackageMetadataLabel, `{"id":"acme/other","version":"1"}`, "label io.buildpacks.buildpackage.metadata speaks of acme/other@1"),
+		Entry("no metadata label", flatten.BuildpackageMetadataLabel, "", "not a buildpackage, perhaps a builder: missing label io.buildpacks.buildpackage.metadata"),
+		Entry("a root that is not there", flatten.BuildpackageMetadataLabel, `{"id":"acme/other","version":"1"}`, "label io.buildpacks.buildpackage.metadata names acme/other@1"),
 	)
 
 	It("that only laminate reads are ignored where they contradict themselves", func() {

@@ -129,7 +129,7 @@ var _ = Describe("the previous image", func() {
 		o := packager.Options{Config: config, Options: engine.Options{WorkDir: open.WorkDir, Log: &b.Log}}
 		over(location.Registry, "", host+"/acme/left:1")(&o)
 		_, err = packager.Prepare(ctx, open, o)
-		Expect(err).To(MatchError(ContainSubstring("registry " + host + " is silent: no byte moved for 50ms")))
+		Expect(err).To(MatchError(ContainSubstring("registry " + host + " does not respond: no byte moved for 50ms")))
 		Expect(asked.Load()).To(Equal(int32(1)))
 		Expect(b.saidWarnings()).To(BeEmpty())
 	})

@@ -144,7 +144,7 @@ target linux/amd64: acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/a
 			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "a.cnb")
 		}, changes: []change{target("linux/arm64")}, text: `
-package.toml:4: a.cnb: it has no image for linux/arm64, but for linux/amd64`}),
+package.toml:4: a.cnb: no image for linux/arm64; available: linux/amd64`}),
 		Entry("ids whose directories would be one", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Component("acme_a@1")

@@ -113,7 +113,7 @@ var _ = Describe("a cache", func() {
 	It("is refused where others can put things into it", func() {
 		Expect(os.Chmod(filepath.Join(dir, "v1"), 0o777)).To(Succeed())
 		_, err := cache.Open(dir, 0)
-		Expect(err).To(MatchError(ContainSubstring("every user can write to it")))
+		Expect(err).To(MatchError(ContainSubstring("writable by all users")))
 		Expect(os.Chmod(filepath.Join(dir, "v1"), 0o755)).To(Succeed())
 		_, err = cache.Open(dir, 0)
 		Expect(err).NotTo(HaveOccurred())
@@ -122,7 +122,7 @@ var _ = Describe("a cache", func() {
 		}
 		Expect(os.Chown(filepath.Join(dir, "v1"), 1, 1)).To(Succeed())
 		_, err = cache.Open(dir, 0)
-		Expect(err).To(MatchError(ContainSubstring("belongs to another user")))
+		Expect(err).To(MatchError(ContainSubstring("owned by another user")))
 	})
 
 	It("does not keep a record that is too large, and tells so once", func() {
@@ -130,7 +130,7 @@ var _ = Describe("a cache", func() {
 		Expect(err).NotTo(HaveOccurred())
 		c.Put("layer a", strings.Repeat("x", 5<<20))
 		Expect(c.Has("layer a")).To(BeFalse())
-		Expect(c.Close(ctx)).To(MatchError(ContainSubstring("record for layer a: it has 5")))
+		Expect(c.Close(ctx)).To(MatchError(ContainSubstring("record for layer a: 5")))
 	})
 
 	It("marks what is used, but not every time", func() {

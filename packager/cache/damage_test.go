@@ -120,7 +120,7 @@ var _ = Describe("a spoiled cache", func() {
 			Expect(os.Symlink(outside, link)).To(Succeed())
 
 			_, err := cache.Open(dir, 10_000)
-			Expect(err).To(MatchError(link + ": it is a symbolic link; remove it"))
+			Expect(err).To(MatchError(link + ": is a symbolic link; remove it"))
 			keep(c, "piece a", noise(1, 8000), record{})
 			keep(c, "piece b", noise(2, 8000), record{})
 			_, _, _ = got(c, "piece a")

@@ -62,7 +62,7 @@ func encode(key string, value any, blob *blobRef) ([]byte, error) {
 	}
 	data := seal(body)
 	if len(data) > maxEntry {
-		return nil, fmt.Errorf("record for %s: it has %d bytes, more than %d", key, len(data), maxEntry)
+		return nil, fmt.Errorf("record for %s: %d bytes, the limit is %d", key, len(data), maxEntry)
 	}
 	return data, nil
 }

@@ -85,7 +85,7 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 	}
 	opened, err := root.Stat(".")
 	if err == nil && !os.SameFile(info, opened) {
-		err = errors.New("the directory was replaced while it was opened")
+		err = errors.New("directory was replaced while being opened")
 	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
@@ -149,7 +149,7 @@ func readLink(link string, info fs.FileInfo, links int) (string, error) {
 
 // ErrNotOwn is the error of a cache directory that other users can write to or
 // replace.
-var ErrNotOwn = errors.New("not this user's alone")
+var ErrNotOwn = errors.New("accessible to other users")
 
 // notOwn is the reason why other users can write to a directory or replace it.
 type notOwn string
@@ -158,7 +158,7 @@ func (e notOwn) Error() string { return string(e) }
 
 func (e notOwn) Is(target error) bool { return target == ErrNotOwn }
 
-const errForeign = notOwn("it belongs to another user")
+const errForeign = notOwn("owned by another user")
 
 // checkLevel returns an error for a directory that other users can write to. If
 // own is set, root's directories are refused as well.
@@ -167,9 +167,9 @@ func checkLevel(info fs.FileInfo, own bool) error {
 	owner, ok := filesys.OwnerOf(info)
 	switch {
 	case mode&fs.ModeSymlink != 0 && own:
-		return errors.New("it is a symbolic link; remove it")
+		return errors.New("is a symbolic link; remove it")
 	case mode&fs.ModeSymlink != 0:
-		return errors.New("it is a symbolic link; name the directory that it points to")
+		return errors.New("is a symbolic link; use the directory that it points to")
 	case !mode.IsDir():
 		return syscall.ENOTDIR
 	case !ok:

@@ -65,49 +65,49 @@ var _ = Describe("the levels of a cache directory", func() {
 			Expect(err).To(MatchError(at + ": " + why))
 			Expect(c).To(BeNil())
 		},
-		Entry("a parent of another user", "it belongs to another user", func(l levels) string {
+		Entry("a parent of another user", "owned by another user", func(l levels) string {
 			chown(l.parent, 1000, 1000)
 			return l.parent
 		}),
-		Entry("the directory of another user", "it belongs to another user", func(l levels) string {
+		Entry("the directory of another user", "owned by another user", func(l levels) string {
 			chown(l.dir, 1000, 1000)
 			return l.dir
 		}),
-		Entry("v1 of another user", "it belongs to another user", func(l levels) string {
+		Entry("v1 of another user", "owned by another user", func(l levels) string {
 			chown(l.dir+"/v1", 1000, 1000)
 			return l.dir + "/v1"
 		}),
-		Entry("v1/tmp of another user", "it belongs to another user", func(l levels) string {
+		Entry("v1/tmp of another user", "owned by another user", func(l levels) string {
 			chown(l.dir+"/v1/tmp", 1000, 1000)
 			return l.dir + "/v1/tmp"
 		}),
-		Entry("v1/blobs/sha256 of another user", "it belongs to another user", func(l levels) string {
+		Entry("v1/blobs/sha256 of another user", "owned by another user", func(l levels) string {
 			chown(l.dir+"/v1/blobs/sha256", 1000, 1000)
 			return l.dir + "/v1/blobs/sha256"
 		}),
-		Entry("a parent that every user can write to", "every user can write to it", func(l levels) string {
+		Entry("a parent that every user can write to", "writable by all users", func(l levels) string {
 			chmod(l.parent, 0o777)
 			return l.parent
 		}),
-		Entry("v1 with the sticky bit that every user can write to", "every user can write to it", func(l levels) string {
+		Entry("v1 with the sticky bit that every user can write to", "writable by all users", func(l levels) string {
 			chmod(l.dir+"/v1", 0o777|fs.ModeSticky)
 			return l.dir + "/v1"
 		}),
-		Entry("v1/entries that every user can write to", "every user can write to it", func(l levels) string {
+		Entry("v1/entries that every user can write to", "writable by all users", func(l levels) string {
 			chmod(l.dir+"/v1/entries", 0o777)
 			return l.dir + "/v1/entries"
 		}),
-		Entry("a parent that another group can write to", "its group can write to it", func(l levels) string {
+		Entry("a parent that another group can write to", "writable by its group", func(l levels) string {
 			chown(l.parent, 0, 1000)
 			chmod(l.parent, 0o775)
 			return l.parent
 		}),
-		Entry("v1 that another group can write to", "its group can write to it", func(l levels) string {
+		Entry("v1 that another group can write to", "writable by its group", func(l levels) string {
 			chown(l.dir+"/v1", 0, 1000)
 			chmod(l.dir+"/v1", 0o775)
 			return l.dir + "/v1"
 		}),
-		Entry("a link of another user above it", "it belongs to another user", func(l levels) string {
+		Entry("a link of another user above it", "owned by another user", func(l levels) string {
 			moveOut(l, l.parent)
 			if os.Geteuid() != 0 {
 				Skip("only root can give files to other users")
@@ -115,15 +115,15 @@ var _ = Describe("the levels of a cache directory", func() {
 			Expect(os.Lchown(l.parent, 1000, 1000)).To(Succeed())
 			return l.parent
 		}),
-		Entry("a link at it", "it is a symbolic link; name the directory that it points to", func(l levels) string {
+		Entry("a link at it", "is a symbolic link; use the directory that it points to", func(l levels) string {
 			moveOut(l, l.dir)
 			return l.dir
 		}),
-		Entry("a link at v1", "it is a symbolic link; remove it", func(l levels) string {
+		Entry("a link at v1", "is a symbolic link; remove it", func(l levels) string {
 			moveOut(l, l.dir+"/v1")
 			return l.dir + "/v1"
 		}),
-		Entry("a link at v1/tmp", "it is a symbolic link; remove it", func(l levels) string {
+		Entry("a link at v1/tmp", "is a symbolic link; remove it", func(l levels) string {
 			moveOut(l, l.dir+"/v1/tmp")
 			return l.dir + "/v1/tmp"
 		}),

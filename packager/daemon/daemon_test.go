@@ -116,11 +116,11 @@ var _ = Describe("the daemon", func() {
 			Expect(err).To(MatchError(ContainSubstring(why)))
 			Expect(err.Error()).NotTo(ContainSubstring("secret"))
 		},
-		Entry("an unknown context in the environment", daemon.Options{Context: "acme"}, `{}`, "", `context "acme" of Docker (DOCKER_CONTEXT): unknown context`),
-		Entry("an unknown current context", daemon.Options{}, `{"currentContext":"acme"}`, "", "config.json): unknown context"),
-		Entry("a context that is no JSON", daemon.Options{Context: "acme"}, `{}`, "{", "meta.json: "),
-		Entry("a context without a host", daemon.Options{Context: "acme"}, `{}`, "{}", "it has no Docker host"),
-		Entry("a configuration that is no JSON", daemon.Options{}, `{`, "", "config.json"),
+		Entry("an unknown context in the environment", daemon.Options{Context: "acme"}, `{}`, "", `context "acme" of Docker (DOCKER_CONTEXT): not found in`),
+		Entry("an unknown current context", daemon.Options{}, `{"currentContext":"acme"}`, "", "config.json): not found in"),
+		Entry("a context that is not JSON", daemon.Options{Context: "acme"}, `{}`, "{", "meta.json: "),
+		Entry("a context without a host", daemon.Options{Context: "acme"}, `{}`, "{}", "missing Docker host"),
+		Entry("a configuration that is not JSON", daemon.Options{}, `{`, "", "config.json"),
 		Entry("a host of an unknown form", daemon.Options{Host: "nonsense"}, `{}`, "", "invalid Docker host nonsense"),
 		Entry("an ssh host with a password", daemon.Options{Host: "ssh://ann:secret@example.com"}, `{}`, "", "plain-text password is not supported"),
 	)

@@ -62,7 +62,7 @@ func configOf(img v1.Image, stored bool) (*v1.ConfigFile, error) {
 			return nil, err
 		}
 		if m.Config.Size < 0 || m.Config.Size > registry.DocumentLimit {
-			return nil, fmt.Errorf("config of the image has %d bytes, more than the limit of %d", m.Config.Size, registry.DocumentLimit)
+			return nil, fmt.Errorf("image config has %d bytes, the limit is %d", m.Config.Size, registry.DocumentLimit)
 		}
 	}
 	raw, err := img.RawConfigFile()
@@ -71,7 +71,7 @@ func configOf(img v1.Image, stored bool) (*v1.ConfigFile, error) {
 	}
 	c, err := registry.ParseConfig(raw)
 	if err != nil {
-		return nil, fmt.Errorf("config of the image: %w", err)
+		return nil, fmt.Errorf("image config: %w", err)
 	}
 	return c, nil
 }
@@ -159,7 +159,7 @@ func (i *Image) view() ([]*Layer, error) {
 			return nil, raw.Error(err)
 		}
 		if len(manifest.Layers) != len(stack) {
-			return nil, fmt.Errorf("%s: manifest names %d layers, and the image has %d", i.Name, len(manifest.Layers), len(stack))
+			return nil, fmt.Errorf("%s: manifest has %d layers, image has %d", i.Name, len(manifest.Layers), len(stack))
 		}
 	}
 	var layers []*Layer
@@ -187,7 +187,7 @@ func (i *Image) recipes() flatten.RecipesLabel {
 	}
 	l, err := flatten.ParseRecipesLabel(value)
 	if err != nil {
-		i.raw.Log.Warn(fmt.Sprintf("%s: %v; it is ignored", i.Name, err))
+		i.raw.Log.Warn(fmt.Sprintf("%s: %v; ignored", i.Name, err))
 		return nil
 	}
 	return l

@@ -25,7 +25,7 @@ func (i *Image) Package(kind flatten.Kind) (*Package, error) {
 	}
 	at := slices.IndexFunc(p.Modules, func(m *Module) bool { return m.Ref() == root })
 	if at < 0 {
-		return nil, fmt.Errorf("%s: label %s speaks of %s, which label %s does not have", i.Name, flatten.BuildpackageMetadataLabel, root, kind.LayersLabelKey())
+		return nil, fmt.Errorf("%s: label %s names %s, which label %s lacks", i.Name, flatten.BuildpackageMetadataLabel, root, kind.LayersLabelKey())
 	}
 	m := p.Modules[at]
 	m.Info = metadata.Info
@@ -42,9 +42,9 @@ func (i *Image) labels(kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata
 			other = flatten.BuildpackLayersLabel
 		}
 		if _, has := i.Config.Config.Labels[other]; has {
-			return nil, flatten.Metadata{}, fmt.Errorf("%s: it is a package of another kind: it has label %s, but not %s", i.Name, other, key)
+			return nil, flatten.Metadata{}, fmt.Errorf("%s: wrong kind of package: label %s instead of %s", i.Name, other, key)
 		}
-		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage: no label %s", i.Name, key)
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: not a buildpackage: missing label %s", i.Name, key)
 	}
 	label, err := flatten.ParseLayersLabel(value)
 	if err != nil {
@@ -52,7 +52,7 @@ func (i *Image) labels(kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata
 	}
 	value, labelled = i.Config.Config.Labels[flatten.BuildpackageMetadataLabel]
 	if !labelled {
-		return nil, flatten.Metadata{}, fmt.Errorf("%s: it is not a buildpackage, perhaps a builder: no label %s", i.Name, flatten.BuildpackageMetadataLabel)
+		return nil, flatten.Metadata{}, fmt.Errorf("%s: not a buildpackage, perhaps a builder: missing label %s", i.Name, flatten.BuildpackageMetadataLabel)
 	}
 	metadata, err := flatten.ParseMetadata(value)
 	if err != nil {
@@ -75,17 +75,17 @@ func (i *Image) checkLabelled(modules []*Module) (config.Problems, error) {
 	for _, m := range modules {
 		switch {
 		case m.API == "":
-			errs = append(errs, fmt.Errorf("%s: label %s gives no api for %s", i.Name, m.Kind.LayersLabelKey(), m.Ref()))
+			errs = append(errs, fmt.Errorf("%s: label %s has no api for %s", i.Name, m.Kind.LayersLabelKey(), m.Ref()))
 		case !apiForm.MatchString(m.API):
-			errs = append(errs, fmt.Errorf("%s: label %s gives api %.40q for %s, which is no version", i.Name, m.Kind.LayersLabelKey(), m.API, m.Ref()))
+			errs = append(errs, fmt.Errorf("%s: label %s has invalid api %.40q for %s", i.Name, m.Kind.LayersLabelKey(), m.API, m.Ref()))
 		case !config.KnownAPI(m.API):
-			doubt("%s has buildpack API %s, which is not known to laminate", m.Ref(), m.API)
+			doubt("%s has unknown buildpack API %s", m.Ref(), m.API)
 		}
 		if len(m.Order) > 0 && len(m.Stacks) > 0 {
-			doubt("%s has an order, and stacks; those of its components count", m.Ref())
+			doubt("%s has an order and stacks; its stacks are ignored", m.Ref())
 		}
 		if len(m.Order) > 0 && len(m.Targets) > 0 {
-			doubt("%s has an order, and targets; those of its components count", m.Ref())
+			doubt("%s has an order and targets; its targets are ignored", m.Ref())
 		}
 	}
 	return doubts.Few(), few(errs)

@@ -174,7 +174,7 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 		return nil, errors.Join(l.wrong(err), rc.Close())
 	}
 	if is := CompressionIn(magic); is != l.Compression && err == nil {
-		return nil, errors.Join(l.wrong(fmt.Errorf("its media type says %s, but it is %s", said(l.Compression), said(is))), rc.Close())
+		return nil, errors.Join(l.wrong(fmt.Errorf("media type says %s, but blob is %s", said(l.Compression), said(is))), rc.Close())
 	}
 	size, err := l.Size()
 	if err != nil {
@@ -236,9 +236,9 @@ func compressionOf(mediaType types.MediaType) (layer.Compression, error) {
 	case types.DockerUncompressedLayer, types.OCIUncompressedLayer:
 		return layer.Uncompressed, nil
 	case types.DockerForeignLayer, types.OCIRestrictedLayer, types.OCIUncompressedRestrictedLayer:
-		return "", fmt.Errorf("layers of media type %s may not be passed on", mediaType)
+		return "", fmt.Errorf("layers of media type %s must not be redistributed", mediaType)
 	}
-	return "", fmt.Errorf("media type %q is not supported", mediaType)
+	return "", fmt.Errorf("unsupported media type %q", mediaType)
 }
 
 // CompressionIn returns the compression that the first four bytes of a blob show.

@@ -91,7 +91,7 @@ func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module,
 		modules = append(modules, m)
 	}
 	if len(modules) == 0 && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%s: it is not a buildpackage: label %s is empty", i.Name, kind.LayersLabelKey()))
+		errs = append(errs, fmt.Errorf("%s: not a buildpackage: label %s is empty", i.Name, kind.LayersLabelKey()))
 	}
 	if len(errs) > 0 {
 		return nil, few(errs)

@@ -65,7 +65,7 @@ func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding
 	}
 	all := firstOfEach(search.found)
 	if len(all) == 0 {
-		return nil, errors.New("it has no image")
+		return nil, errors.New("no images")
 	}
 	var fit []candidate
 	for _, one := range all {
@@ -78,11 +78,11 @@ func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding
 	}
 	switch {
 	case len(fit) == 0:
-		return nil, noImage{fmt.Errorf("it has no image for %s, but for %s", target, platforms(all))}
+		return nil, noImage{fmt.Errorf("no image for %s; available: %s", target, platforms(all))}
 	case len(fit) > 1 && len(tagsOf(index)) > 1:
-		return nil, fmt.Errorf("it has several images (tags %s); name one as :TAG, or its platform with --target", strings.Join(tagsOf(index), ", "))
+		return nil, fmt.Errorf("ambiguous: several images (tags %s); append :TAG, or choose with --target", strings.Join(tagsOf(index), ", "))
 	case len(fit) > 1:
-		return nil, fmt.Errorf("it has several images, for %s; choose with --target %s", platforms(fit), strings.ReplaceAll(platforms(fit), ", ", " or --target "))
+		return nil, fmt.Errorf("ambiguous: images for %s; choose with --target %s", platforms(fit), strings.ReplaceAll(platforms(fit), ", ", " or --target "))
 	}
 	if fit[0].image != nil {
 		return fit[0].image, nil
@@ -131,7 +131,7 @@ type search struct {
 
 func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) error {
 	if depth == indexDepth {
-		return fmt.Errorf("its indexes are nested deeper than %d", indexDepth)
+		return fmt.Errorf("indexes are nested too deeply; the limit is %d", indexDepth)
 	}
 	for i, d := range index.Manifests {
 		if err := ctx.Err(); err != nil {
@@ -141,7 +141,7 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 			s.name = i
 		}
 		if s.looked++; s.looked > indexLimit {
-			return fmt.Errorf("its indexes list more than %d images and other things", indexLimit)
+			return fmt.Errorf("too many entries in indexes; the limit is %d", indexLimit)
 		}
 		if isAttachment(d) || s.seen[d.Digest] {
 			continue
@@ -228,7 +228,7 @@ func ImageOnly(img v1.Image, err error) (v1.Image, error) {
 	if kind == "" || types.MediaType(kind).IsConfig() {
 		return img, nil
 	}
-	return nil, fmt.Errorf("%w: it is an artifact of type %q", errAttachment, kind)
+	return nil, fmt.Errorf("%w: artifact of type %q", errAttachment, kind)
 }
 
 // isFileSystem reports whether a media type is one of image layers, those that
@@ -274,11 +274,11 @@ func variant(arch, v string) string {
 // platform. The name of the image is for messages.
 func CheckTarget(name string, c *v1.ConfigFile, want flatten.Target) error {
 	if c.OS == "windows" {
-		return fmt.Errorf("%s: it is for windows, which is not supported; use its linux variant", name)
+		return fmt.Errorf("%s: unsupported platform windows; use the linux variant", name)
 	}
 	if !platformFits(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}, flatten.Target{OS: want.OS, Arch: want.Arch, Variant: want.Variant}) {
 		have := flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant}
-		return noImage{fmt.Errorf("%s: it is %s, but %s is wanted", name, have, want)}
+		return noImage{fmt.Errorf("%s: platform is %s, expected %s", name, have, want)}
 	}
 	return nil
 }
@@ -291,9 +291,9 @@ func Tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
 		return &of, nil
 	}
 	if tags := tagsOf(index); len(tags) > 0 {
-		return nil, noImage{fmt.Errorf("it has no tag %q, but %s", tag, strings.Join(tags, ", "))}
+		return nil, noImage{fmt.Errorf("no tag %q; available: %s", tag, strings.Join(tags, ", "))}
 	}
-	return nil, noImage{fmt.Errorf("it has no tag %q, nor any other", tag)}
+	return nil, noImage{fmt.Errorf("no tag %q, and no other tags", tag)}
 }
 
 func tagsOf(index *v1.IndexManifest) []string {

@@ -88,7 +88,7 @@ func (u *unpackedLayer) end() error {
 	}
 	got := stream.Digest(u.sum)
 	if got != u.layer.Diff {
-		return u.layer.wrong(fmt.Errorf("the config says that its diffID is %s, but it is %s", u.layer.Diff, got))
+		return u.layer.wrong(fmt.Errorf("diffID is %s, config says %s", got, u.layer.Diff))
 	}
 	return io.EOF
 }

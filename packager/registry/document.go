@@ -9,12 +9,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// MediaType returns the media type of a manifest or an index. The document's
-// own mediaType decides, as in containerd. Without one its fields decide
-// whether it is a manifest or an index, and the Content-Type of the response,
-// parameters aside, whether the type is OCI's or Docker's. Registries and the
-// file servers behind them respond with "application/json" or "text/plain", or
-// add a charset.
+// MediaType returns the media type of a manifest or an index. As in containerd, it is the
+// document's mediaType field. Without that field, the other fields determine whether it is a
+// manifest or an index, and the Content-Type of the response (without parameters) whether it is
+// OCI's or Docker's type. The Content-Type alone is unreliable: some registries send
+// "application/json" or "text/plain", or add a charset.
 func MediaType(document []byte, contentType types.MediaType) (types.MediaType, error) {
 	var d struct {
 		MediaType types.MediaType `json:"mediaType"`
@@ -39,8 +38,8 @@ func MediaType(document []byte, contentType types.MediaType) (types.MediaType, e
 	case d.FSLayers != nil || d.MediaType.IsSchema1():
 		return "", errors.New("unsupported manifest of schema version 1; push the image again with a current tool")
 	case isIndex && isImage:
-		// A document that reads as both may be checked as one and used as the other.
-		return "", errors.New("ambiguous manifest: it has the fields of an image and of an index")
+		// An ambiguous document could be checked as one kind and used as the other.
+		return "", errors.New("ambiguous manifest: fields of both an image and an index")
 	case d.MediaType.IsIndex() && isImage, d.MediaType.IsImage() && isIndex:
 		return "", fmt.Errorf("invalid manifest: its fields contradict its media type %q", d.MediaType)
 	case d.MediaType != "":

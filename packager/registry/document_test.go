@@ -8,7 +8,7 @@ import (
 	"laminate/packager/registry"
 )
 
-var _ = DescribeTable("MediaType takes the document's word, whatever it is answered as",
+var _ = DescribeTable("MediaType prefers the document to the Content-Type",
 	func(document, answered, want string) {
 		got, err := registry.MediaType([]byte(document), types.MediaType(answered))
 		if err != nil {
@@ -33,5 +33,5 @@ var _ = DescribeTable("MediaType takes the document's word, whatever it is answe
 	Entry("schema version 1", `{"schemaVersion":1,"fsLayers":[]}`, "application/json", "schema version 1"),
 	Entry("something else", `{"hello":1}`, "application/json", "application/json"),
 	Entry("no JSON", `<html>`, string(types.OCIManifestSchema1), "invalid manifest"),
-	Entry("no JSON, and not said to be an image", `<html>`, "text/html; charset=utf-8", "text/html"),
+	Entry("neither JSON nor of an image's Content-Type", `<html>`, "text/html; charset=utf-8", "text/html"),
 )

@@ -131,7 +131,7 @@ var _ = Describe("a registry", func() {
 				}
 			}
 		})
-		Expect(asks[what](ctx, w.options(login))).To(MatchError(ContainSubstring("the answer is larger than 16 MiB")))
+		Expect(asks[what](ctx, w.options(login))).To(MatchError(ContainSubstring("response is larger than 16 MiB")))
 		Expect(sent.Load()).To(BeNumerically("<", 40<<20))
 	},
 		Entry("in a manifest", "a manifest", false),
@@ -213,7 +213,7 @@ var _ = Describe("a registry", func() {
 		Entry("when it puts a manifest", http.MethodPut, true),
 	)
 
-	It("that does not even answer in TLS is asked once", func(ctx SpecContext) {
+	It("that does not respond to the TLS handshake is asked once", func(ctx SpecContext) {
 		silent, err := net.Listen("tcp", "127.0.0.1:0")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(silent.Close)
@@ -243,7 +243,7 @@ var _ = Describe("a peer that is too slow", func() {
 		GinkgoHelper()
 		var slow *registry.StallError
 		Expect(errors.As(err, &slow)).To(BeTrue(), "%v", err)
-		Expect(err).To(MatchError(MatchRegexp(`reg\.example\.com is too slow: \d+ bytes in 1\d\dms; the least is 1000 bytes a second`)))
+		Expect(err).To(MatchError(MatchRegexp(`reg\.example\.com is too slow: \d+ bytes in 1\d\dms; the minimum is 1000 bytes per second`)))
 	}
 	// trickle returns a byte every five milliseconds.
 	trickle := readerFunc(func(p []byte) (int, error) {

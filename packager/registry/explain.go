@@ -18,15 +18,13 @@ import (
 	"laminate/packager/location"
 )
 
-// messageLimit is how much of a registry's own words a message repeats.
+// messageLimit is how much of a registry's own message is quoted, in bytes.
 const messageLimit = 300
 
-// Explain rewrites an error of a registry as a short sentence that begins with
-// the reference and ends, where there is one, with the next step. Nothing that
-// could hold a credential (query parameters, headers, long bodies) is in it:
-// addresses, the registry's own words included, are redacted. What err wraps
-// stays reachable for errors.Is and errors.As; an error that Explain made, and
-// nil, are returned as they are.
+// Explain rewrites an error of a registry as a short message that begins with the reference and
+// ends with a hint, if there is one. The message holds no credentials: it has no query parameters,
+// headers or long bodies, and addresses are redacted, even those in the registry's own message. It
+// wraps err. Explain returns nil, and errors of its own, unchanged.
 func Explain(err error, ref string) error {
 	var known *explained
 	switch {
@@ -38,7 +36,7 @@ func Explain(err error, ref string) error {
 	return &explained{message: location.RedactText(ref + ": " + reason(err, host(ref))), err: err}
 }
 
-// IsNetwork tells the errors of the network and of registries from all others.
+// IsNetwork reports whether an error is one of the network or of a registry.
 func IsNetwork(err error) bool {
 	var answer *transport.Error
 	var request *url.Error
@@ -49,8 +47,7 @@ func IsNetwork(err error) bool {
 		errors.As(err, &plain) || errors.As(err, &other)
 }
 
-// IsTimeout reports whether a registry or another host did not answer in time, or was
-// too slow.
+// IsTimeout reports whether a registry or another host did not respond in time, or was too slow.
 func IsTimeout(err error) bool {
 	var stall *StallError
 	var other net.Error
@@ -65,7 +62,7 @@ type explained struct {
 func (e *explained) Error() string { return e.message }
 func (e *explained) Unwrap() error { return e.err }
 
-// host is the registry that a reference names, or the reference itself.
+// host returns the registry of a reference, or the reference itself.
 func host(ref string) string {
 	parsed, err := name.ParseReference(strings.TrimPrefix(ref, "docker://"))
 	if err != nil {
@@ -91,13 +88,13 @@ func reason(err error, host string) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("registry %s: connection refused (tried %s)", host, tried(err, host))
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return fmt.Sprintf("registry %s speaks plain HTTP only; --insecure-registry %s allows it", host, host)
+		return fmt.Sprintf("registry %s supports plain HTTP only; allow it with --insecure-registry %s", host, host)
 	}
 	return fmt.Sprintf("registry %s: %s", host, Shorten(bare(err)))
 }
 
-// Certificate returns why the certificate of a server was refused and what to
-// do about it, or "" where err is about something else.
+// Certificate returns why the certificate of a server was refused, with a hint, or "" if err is not
+// about a certificate.
 func Certificate(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var other x509.HostnameError
@@ -108,15 +105,15 @@ func Certificate(err error) string {
 	case errors.As(err, &other):
 		return Shorten(strings.TrimPrefix(other.Error(), "x509: ")) + "; use a name that is in the certificate"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "certificate has expired or is not yet valid; have it renewed, or set the clock of this machine"
+		return "certificate has expired or is not yet valid; renew it, or set the clock of this machine"
 	case errors.As(err, &invalid):
-		return Shorten(strings.TrimPrefix(invalid.Error(), "x509: ")) + "; have it issued anew"
+		return Shorten(strings.TrimPrefix(invalid.Error(), "x509: ")) + "; issue a new one"
 	}
 	return ""
 }
 
-// otherServer returns the host that a request went to, for the front of a
-// message, where that is not the registry: a token server, or storage.
+// otherServer returns the host of the failed request, as a prefix, if it is not the registry: a
+// token server, or storage.
 func otherServer(err error, registry string) string {
 	var request *url.Error
 	if !errors.As(err, &request) {
@@ -129,7 +126,7 @@ func otherServer(err error, registry string) string {
 	return at.Host + ": "
 }
 
-// answered tells of a response that the registry, or a server that it named, gave.
+// answered describes an error response of the registry, or of a server that it named.
 func answered(e *transport.Error, host string) string {
 	message := fmt.Sprintf("registry %s: %d %s", host, e.StatusCode, http.StatusText(e.StatusCode))
 	if said := said(e); said != "" {
@@ -143,7 +140,7 @@ func answered(e *transport.Error, host string) string {
 	case http.StatusTooManyRequests:
 		message += fmt.Sprintf("; try again later, or log in with `%s`", login(host))
 	case http.StatusRequestEntityTooLarge:
-		message += "; the registry, or a proxy before it, takes no blob of this size"
+		message += "; the registry, or a proxy in front of it, refuses blobs of this size"
 	}
 	return message
 }
@@ -155,8 +152,8 @@ func login(host string) string {
 	return "docker login " + host
 }
 
-// said is what the registry gave as its reasons: its error entries without
-// their free-form details, or the beginning of a body of any other kind.
+// said returns the registry's own message: its error entries without their details, or the
+// beginning of any other body.
 func said(e *transport.Error) string {
 	var all []string
 	for _, d := range e.Errors {
@@ -172,7 +169,7 @@ func said(e *transport.Error) string {
 	return Shorten(body)
 }
 
-// plainRefused adds why TLS did not do, where that was tried before.
+// plainRefused adds why TLS failed, if it was tried before.
 func plainRefused(plain *PlainError, err error) string {
 	if first, _, ok := strings.Cut(err.Error(), "; "); ok && strings.Contains(first, "https://") {
 		why := first[strings.LastIndex(first, ": ")+2:]
@@ -181,7 +178,7 @@ func plainRefused(plain *PlainError, err error) string {
 	return plain.Error()
 }
 
-// tried lists the addresses that stand in the error, or the one that is the rule.
+// tried returns the addresses in the error, or the default one.
 func tried(err error, host string) string {
 	var all []string
 	for _, scheme := range []string{"https://", "http://"} {
@@ -195,7 +192,7 @@ func tried(err error, host string) string {
 	return strings.Join(all, " and ")
 }
 
-// bare takes the request off an error of the HTTP client: its URL may carry a signature.
+// bare removes the request from an error of the HTTP client: its URL may have a signature.
 func bare(err error) string {
 	for {
 		var request *url.Error
@@ -209,7 +206,7 @@ func bare(err error) string {
 	}
 }
 
-// Reword returns an error with other words, which wraps err.
+// Reword returns an error with another message that wraps err.
 func Reword(err error, words string) error { return &reworded{err, words} }
 
 type reworded struct {
@@ -220,8 +217,8 @@ type reworded struct {
 func (e *reworded) Error() string { return e.words }
 func (e *reworded) Unwrap() error { return e.error }
 
-// Shorten returns the first 300 bytes or so of what somebody else wrote, on one
-// line and without control characters, fit for a message.
+// Shorten returns about 300 bytes of foreign text, on one line and without control characters, for
+// a message.
 func Shorten(s string) string {
 	s = strings.ToValidUTF8(s, "")
 	s = strings.Map(func(r rune) rune {

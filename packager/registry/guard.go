@@ -8,37 +8,36 @@ import (
 	"time"
 )
 
-// errorBodyLimit is how much of an error response is read. It is less than
-// what the library takes, which would otherwise report the excess and not the error.
+// errorBodyLimit is how much of an error response is read. It is less than the library's own limit,
+// which would otherwise be reported instead of the error.
 const errorBodyLimit = 32 << 10
 
-// PlainError is a request in the clear that was refused.
+// PlainError is a refused request over plain HTTP.
 type PlainError struct {
 	Host string // with the port, if it has one
 }
 
 func (e *PlainError) Error() string {
-	return fmt.Sprintf("plain HTTP to %s is refused; --insecure-registry %s allows it", e.Host, e.Host)
+	return fmt.Sprintf("refused plain HTTP to %s; allow it with --insecure-registry %s", e.Host, e.Host)
 }
 
-// leastRate is how many bytes a second a peer has to take or give on average
-// over the time of a stall, while it is waited for. A slow modem does four times
-// as much; at this rate a layer of 10 MB would take three hours.
+// leastRate is the minimum average rate of a peer in bytes per second, over the stall time. A slow
+// modem is four times as fast; at this rate a layer of 10 MB would take three hours.
 const leastRate = 1000
 
-// StallError is a request whose peer neither took nor gave a byte for a while,
-// or fewer than a thousand a second over such a while.
+// StallError is a request whose peer moved no byte for the stall time, or was slower than
+// leastRate.
 type StallError struct {
 	Host  string
 	For   time.Duration
-	Bytes int64 // that moved in this time
+	Bytes int64 // moved in this time
 }
 
 func (e *StallError) Error() string {
 	if e.Bytes == 0 {
-		return fmt.Sprintf("%s is silent: no byte moved for %v", e.Host, e.For)
+		return fmt.Sprintf("%s does not respond: no byte moved for %v", e.Host, e.For)
 	}
-	return fmt.Sprintf("%s is too slow: %d bytes in %v; the least is %d bytes a second", e.Host, e.Bytes, e.For.Round(time.Millisecond), leastRate)
+	return fmt.Sprintf("%s is too slow: %d bytes in %v; the minimum is %d bytes per second", e.Host, e.Bytes, e.For.Round(time.Millisecond), leastRate)
 }
 
 type guard struct {
@@ -77,8 +76,8 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return capError(resp), nil
 }
 
-// watchBody puts the watch around the request's body, also where the transport
-// opens it anew for another connection.
+// watchBody wraps the request's body with the watch, also when the transport reopens it for another
+// connection.
 func watchBody(req *http.Request, w *watch) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return
@@ -97,11 +96,11 @@ func watchBody(req *http.Request, w *watch) {
 
 func closeBody(body io.Closer) {
 	if body != nil {
-		_ = body.Close() // the request was never made: nothing depends on it
+		_ = body.Close() // the request was never sent
 	}
 }
 
-// capError cuts the body of an error response.
+// capError limits the body of an error response.
 func capError(resp *http.Response) *http.Response {
 	if resp != nil && resp.StatusCode >= 400 && resp.Body != nil {
 		resp.Body = struct {

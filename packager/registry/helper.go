@@ -19,27 +19,26 @@ import (
 const (
 	// helperTime is the default of [DockerKeychain.HelperTime].
 	helperTime = time.Minute
-	// helperNotices is into how many parts the time is divided, after the first
-	// of which it is said what is waited for.
+	// helperNotices is the divisor of the time after which a notice says what the run waits for.
 	helperNotices = 60
-	// helperPipes is how long the output of a helper that was ended is waited
-	// for, which a process of its own may hold open.
+	// helperPipes is how long to wait for the output of a killed helper, which its child processes
+	// may hold open.
 	helperPipes = time.Second
-	// tokenUser is the user name that means that the secret is an identity token.
+	// tokenUser is the user name that marks the secret as an identity token.
 	tokenUser = "<token>"
 )
 
-// errHelperTime is why a helper is ended that takes too long.
-var errHelperTime = errors.New("it does not respond")
+// errHelperTime is the cause of killing a helper that takes too long.
+var errHelperTime = errors.New("no response")
 
-// ask runs a credential helper for the key. It ends with the context, and after
-// a while in any case: a helper may wait for a prompt that is not seen.
+// ask runs a credential helper for the key. It ends with the context, or after HelperTime: a helper
+// may wait for a prompt that is not visible.
 func (k *DockerKeychain) ask(ctx context.Context, helper, key string) (types.AuthConfig, error) {
 	limit := cmp.Or(k.HelperTime, helperTime)
 	ended, cancel := context.WithTimeoutCause(ctx, limit, errHelperTime)
 	defer cancel()
 	notice := time.AfterFunc(limit/helperNotices, func() {
-		k.warn(fmt.Sprintf("waiting for credential helper %s, which %s names", helper, k.file.Filename))
+		k.warn(fmt.Sprintf("waiting for credential helper %s (%s)", helper, k.file.Filename))
 	})
 	defer notice.Stop()
 	found, err := client.Get(func(args ...string) client.Program { return newHelperRun(ended, helper, args) }, key)
@@ -58,12 +57,12 @@ func (k *DockerKeychain) ask(ctx context.Context, helper, key string) (types.Aut
 	return types.AuthConfig{Username: found.Username, Password: found.Secret}, nil
 }
 
-// helperRun is a helper that ends with a context. It implements client.Program.
+// helperRun runs a helper with a context. It implements client.Program.
 type helperRun struct{ cmd *exec.Cmd }
 
 func newHelperRun(ctx context.Context, helper string, args []string) *helperRun {
 	cmd := exec.CommandContext(ctx, helper, args...)
-	cmd.Stderr = os.Stderr // as with the docker command: a prompt may stand there
+	cmd.Stderr = os.Stderr // like the docker command: it may be a prompt
 	cmd.WaitDelay = helperPipes
 	return &helperRun{cmd}
 }
@@ -74,8 +73,7 @@ func (r *helperRun) Input(in io.Reader) { r.cmd.Stdin = in }
 // Output implements client.Program.
 func (r *helperRun) Output() ([]byte, error) { return r.cmd.Output() }
 
-// helperSaid returns why a helper failed, in its own words, unless these could
-// be credentials.
+// helperSaid returns the helper's own error message, unless it could contain credentials.
 func helperSaid(err error) string {
 	why, out, _ := strings.Cut(strings.TrimPrefix(err.Error(), "error getting credentials - err: "), ", out: ")
 	if out = strings.Trim(out, "`"); out != "" && !strings.Contains(out, "Secret") {

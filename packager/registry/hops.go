@@ -10,25 +10,21 @@ import (
 	"strings"
 )
 
-// redirectLimit is how many requests in a row may be redirected.
+// redirectLimit is how many redirects are followed in a row.
 const redirectLimit = 10
 
-// hops decides what a request may carry to the host that it goes to. It is the
-// only place that does: whatever sent the request (the library, its HTTP
-// client on a redirect, a retry, a resumed read), it passes here once for each
-// host.
+// hops decides which credentials a request may send to its host. It is the only place that does:
+// every request passes here once per host, whether it comes from the library, a redirect, a retry
+// or a resumed read.
 //
-// Credentials are for an origin: scheme, host and port. The first request of a
-// chain of redirects has those that its sender chose for its origin. Each
-// later hop to the same origin has the same, also after a detour; a hop to any other
-// has none of them, be it a subdomain, another port, or the same host in the
-// clear. The exception is what was got for the other origin itself: a token of
-// its own that it handed out anonymously. User and password in the address of a
-// redirect are ignored. A login that is sent in a body (OAuth 2) is not
-// redirected to another origin at all.
+// Credentials are bound to an origin: scheme, host and port. The first request of a chain of
+// redirects has those that its sender chose for its origin. Later hops to the same origin get the
+// same, even after a detour; hops to any other origin get none, whether it is a subdomain, another
+// port, or the same host over plain HTTP. The exception is a token that the other origin itself
+// issued anonymously. User and password in the address of a redirect are ignored. A login in a
+// request body (OAuth 2) is never redirected to another origin.
 //
-// No Referer is sent: it would be the whole address of the hop before,
-// signature included.
+// No Referer is sent: it would be the address of the previous hop, including its signature.
 type hops struct{ inner http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -36,16 +32,16 @@ func (t *hops) RoundTrip(req *http.Request) (*http.Response, error) {
 	via := hopsBefore(req)
 	if len(via) > 0 && isLogin(req) && !sameOrigin(via[0].URL, req.URL) {
 		closeBody(req.Body)
-		return nil, fmt.Errorf("token server %s redirects the login to %s, which is refused", via[0].URL.Host, req.URL.Host)
+		return nil, fmt.Errorf("token server %s redirects the login to %s; logins must not be redirected", via[0].URL.Host, req.URL.Host)
 	}
 	sent := req.Clone(req.Context())
-	sent.URL.User = nil // the client has made a header of it
+	sent.URL.User = nil // the client has turned it into a header
 	sent.Header.Del("Referer")
 	if len(via) > 0 {
 		setCredentials(sent, req.URL.User != nil, via)
 	}
 	resp, err := t.inner.RoundTrip(sent)
-	var malformed textproto.ProtocolError // which repeats the header that it is about
+	var malformed textproto.ProtocolError // which quotes the header
 	switch {
 	case errors.As(err, &malformed):
 		return nil, fmt.Errorf("malformed response from %s", req.URL.Host)
@@ -61,7 +57,7 @@ func (t *hops) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// setCredentials leaves a request that was redirected what it may carry.
+// setCredentials sets the credentials that a redirected request may send, and removes others.
 func setCredentials(req *http.Request, inAddress bool, via []*http.Request) {
 	const header = "Authorization"
 	if inAddress {
@@ -80,8 +76,7 @@ func setCredentials(req *http.Request, inAddress bool, via []*http.Request) {
 	}
 }
 
-// hopsBefore returns the requests that were redirected until req was made, the
-// first one first.
+// hopsBefore returns the requests whose redirects led to req, the first one first.
 func hopsBefore(req *http.Request) []*http.Request {
 	var via []*http.Request
 	for req.Response != nil && req.Response.Request != nil {
@@ -92,7 +87,7 @@ func hopsBefore(req *http.Request) []*http.Request {
 	return via
 }
 
-// origin is the request that was redirected to req, or req itself.
+// origin returns the first request of a chain of redirects, or req itself.
 func origin(req *http.Request) *http.Request {
 	if via := hopsBefore(req); len(via) > 0 {
 		return via[0]
@@ -100,7 +95,7 @@ func origin(req *http.Request) *http.Request {
 	return req
 }
 
-// sameOrigin reports whether two addresses have scheme, host and port in common.
+// sameOrigin reports whether two URLs have the same scheme, host and port.
 func sameOrigin(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
@@ -120,9 +115,9 @@ func isLogin(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }
 
-// checkLocation looks at where an answer leads, if another request follows, before
-// anything else does: an address that cannot be parsed would be repeated in an error,
-// signature included, and nothing else ends a chain of redirects.
+// checkLocation checks the Location of a response that another request follows, before any other
+// code does: errors about an invalid address would quote it, including its signature, and nothing
+// else ends a chain of redirects.
 func checkLocation(resp *http.Response, all []*http.Request) error {
 	to := resp.Header.Get("Location")
 	if to == "" {

@@ -238,8 +238,8 @@ var _ = Describe("credentials", func() {
 		Entry("a login, to a subdomain", login, 302, "https://evil.auth.org/x", ""),
 		Entry("a login, to another port", login, 307, "https://auth.org:8443/x", ""),
 		Entry("a login, out of TLS", login, 307, "http://auth.org/x", ""),
-		Entry("an identity token, to another host", authn.AuthConfig{IdentityToken: "secret"}, 307, "https://evil.org/x", "token server auth.org redirects the login to evil.org, which is refused"),
-		Entry("an identity token, to another port", authn.AuthConfig{IdentityToken: "secret"}, 308, "https://auth.org:8443/x", "token server auth.org redirects the login to auth.org:8443, which is refused"),
+		Entry("an identity token, to another host", authn.AuthConfig{IdentityToken: "secret"}, 307, "https://evil.org/x", "token server auth.org redirects the login to evil.org; logins must not be redirected"),
+		Entry("an identity token, to another port", authn.AuthConfig{IdentityToken: "secret"}, 308, "https://auth.org:8443/x", "token server auth.org redirects the login to auth.org:8443; logins must not be redirected"),
 		Entry("an identity token, out of TLS", authn.AuthConfig{IdentityToken: "secret"}, 307, "http://auth.org/x", "not allowed"),
 	)
 

@@ -25,31 +25,29 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// DockerKeychain finds credentials where the docker command does, and then
-// where podman does. It differs from authn.DefaultKeychain in that it reads no
-// environment, honours Auth without a file too, and goes on without a
-// credential helper that is not installed, as `docker pull` does. It is safe
-// for concurrent use, and must not be copied after its first use.
+// DockerKeychain finds credentials where the docker command does, then where podman does. Unlike
+// authn.DefaultKeychain, it does not read the environment, uses Auth even without a file, and
+// continues without a credential helper that is not installed, like `docker pull`. It is safe for
+// concurrent use, and must not be copied after its first use.
 type DockerKeychain struct {
-	// Auth is what DOCKER_AUTH_CONFIG holds. It goes before the files.
+	// Auth is the value of DOCKER_AUTH_CONFIG. It takes precedence over the files.
 	Auth string
-	// Files are those that may hold credentials; the first that exists counts.
+	// Files may hold credentials; the first that exists is used.
 	Files []string
-	// Warn is called with what is missing and not waited for (a credential helper
-	// that is not installed, once; an Auth that cannot be read), and with the
-	// helper that is waited for. It may be nil.
+	// Warn is called, once each, about a credential helper that is not installed, an invalid Auth,
+	// and a helper that takes long. It may be nil.
 	Warn func(message string)
-	// HelperTime is how long a credential helper may take; 0 is a minute. After a
-	// sixtieth of it, Warn is called with the helper's name.
+	// HelperTime is how long a credential helper may take; 0 means a minute. After a sixtieth of
+	// it, Warn is called with the helper's name.
 	HelperTime time.Duration
 
 	mu      sync.Mutex
 	loaded  bool
 	failed  error
 	auths   map[string]types.AuthConfig // of Auth
-	file    *configfile.ConfigFile      // nil for none
-	missing map[string]string           // helpers that are not installed, by the host that has no credentials without them
-	warned  map[string]bool             // of these helpers
+	file    *configfile.ConfigFile      // nil if there is none
+	missing map[string]string           // helpers that are not installed, by the host that needs them
+	warned  map[string]bool             // by helper
 }
 
 // Resolve implements authn.Keychain.
@@ -57,8 +55,8 @@ func (k *DockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 	return k.ResolveContext(context.Background(), target)
 }
 
-// ResolveContext implements authn.ContextKeychain. Credential helpers run one
-// at a time, and end with their context.
+// ResolveContext implements authn.ContextKeychain. Credential helpers run one at a time, and end
+// with ctx.
 func (k *DockerKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,14 +89,14 @@ func (k *DockerKeychain) ResolveContext(ctx context.Context, target authn.Resour
 	return authn.Anonymous, nil
 }
 
-// Missing returns a sentence for each host, by its name, for which there are no
-// credentials because the credential helper for it is not installed.
+// Missing returns a message for each host, by name, that has no credentials because its credential
+// helper is not installed.
 func (k *DockerKeychain) Missing() map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	said := map[string]string{}
 	for host, helper := range k.missing {
-		said[host] = fmt.Sprintf("credential helper %s, which %s names, is not installed, so that no credentials were sent to %s; install it, or remove it from the file and log in again", helper, k.file.Filename, host)
+		said[host] = fmt.Sprintf("credential helper %s (%s) is not installed, so no credentials were sent to %s; install it, or remove it from the file and log in again", helper, k.file.Filename, host)
 	}
 	return said
 }
@@ -107,7 +105,7 @@ func (k *DockerKeychain) Missing() map[string]string {
 func (k *DockerKeychain) load() error {
 	var err error
 	if k.auths, err = parseAuth(k.Auth); err != nil {
-		k.warn(err.Error() + "; going on without it")
+		k.warn(err.Error() + "; continuing without it")
 	}
 	for _, path := range k.Files {
 		data, err := os.ReadFile(path)
@@ -127,8 +125,8 @@ func (k *DockerKeychain) load() error {
 	return nil
 }
 
-// parseAuth reads DOCKER_AUTH_CONFIG: config.json's auths, with nothing but
-// "auth" in each (docker/cli's configfile, parseEnvConfig). Errors hold no value.
+// parseAuth parses DOCKER_AUTH_CONFIG: the auths of config.json, with only "auth" in each
+// (docker/cli's configfile, parseEnvConfig). Errors do not quote values.
 func parseAuth(s string) (map[string]types.AuthConfig, error) {
 	if s == "" {
 		return nil, nil
@@ -153,8 +151,7 @@ func parseAuth(s string) (map[string]types.AuthConfig, error) {
 	return auths, nil
 }
 
-// lookup finds the credentials for one key, as docker does: in Auth, from a
-// helper, in the file.
+// lookup finds the credentials for one key, like docker: in Auth, from a helper, in the file.
 func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.AuthConfig, error) {
 	if found, ok := k.auths[key]; ok {
 		return found, nil
@@ -182,7 +179,7 @@ func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.Au
 	return credentials.NewFileStore(k.file).Get(key)
 }
 
-// note remembers a helper that is not installed, and warns of it once.
+// note records a helper that is not installed, and warns about it once.
 func (k *DockerKeychain) note(helper, host string) {
 	if k.missing == nil {
 		k.missing, k.warned = map[string]string{}, map[string]bool{}
@@ -190,7 +187,7 @@ func (k *DockerKeychain) note(helper, host string) {
 	k.missing[host] = helper
 	if !k.warned[helper] {
 		k.warned[helper] = true
-		k.warn(fmt.Sprintf("credential helper %s, which %s names, is not installed; going on without its credentials", helper, k.file.Filename))
+		k.warn(fmt.Sprintf("credential helper %s (%s) is not installed; continuing without its credentials", helper, k.file.Filename))
 	}
 }
 
@@ -200,10 +197,9 @@ func (k *DockerKeychain) warn(message string) {
 	}
 }
 
-// CredentialFiles returns the files in which credentials may be, the first that
-// exists counts: Docker's config.json, the file that REGISTRY_AUTH_FILE names,
-// and podman's auth.json in the runtime directory or the configuration directory.
-// Values that are empty are left out.
+// CredentialFiles returns the files that may hold credentials, for DockerKeychain.Files: Docker's
+// config.json, the file in REGISTRY_AUTH_FILE, and podman's auth.json in the runtime or
+// configuration directory. Empty arguments are ignored.
 func CredentialFiles(configDir, registryAuthFile, runtimeDir, userConfigDir string) []string {
 	var files []string
 	add := func(dir string, path ...string) {

@@ -100,14 +100,14 @@ var _ = Describe("DockerKeychain", func() {
 		Expect(loginOf(k, "other.example/x")).To(BeEmpty())
 	})
 
-	It("goes on without a credential helper that is not installed, and warns of it once", func() {
+	It("continues without a credential helper that is not installed, and warns once", func() {
 		file := configFile(`{"credsStore":"not-installed","auths":{"old.example":{"auth":"YW5uOmE="}}}`)
 		var warned []string
 		k := &registry.DockerKeychain{Files: []string{file}, Warn: func(m string) { warned = append(warned, m) }}
 		Expect(loginOf(k, "r.example/x")).To(BeEmpty())
 		Expect(loginOf(k, "r.example/y")).To(BeEmpty())
 		Expect(loginOf(k, "old.example/x")).To(Equal("ann:a"), "as docker does")
-		Expect(warned).To(Equal([]string{"credential helper docker-credential-not-installed, which " + file + " names, is not installed; going on without its credentials"}))
+		Expect(warned).To(Equal([]string{"credential helper docker-credential-not-installed (" + file + ") is not installed; continuing without its credentials"}))
 		Expect(k.Missing()).To(HaveKeyWithValue("r.example", And(ContainSubstring("docker-credential-not-installed"), ContainSubstring(file))))
 		Expect(k.Missing()).NotTo(HaveKey("old.example"), "there were credentials for it")
 	})
@@ -151,8 +151,8 @@ var _ = Describe("DockerKeychain", func() {
 		var warned []string
 		k := &registry.DockerKeychain{Files: []string{file}, HelperTime: 300 * time.Millisecond, Warn: func(m string) { warned = append(warned, m) }}
 		_, err := loginOf(k, "r.example/x")
-		Expect(err).To(MatchError("credential helper docker-credential-silent (" + file + "): it does not respond in 300ms; unlock it, or remove it from the file"))
-		Expect(warned).To(Equal([]string{"waiting for credential helper docker-credential-silent, which " + file + " names"}))
+		Expect(err).To(MatchError("credential helper docker-credential-silent (" + file + "): no response in 300ms; unlock it, or remove it from the file"))
+		Expect(warned).To(Equal([]string{"waiting for credential helper docker-credential-silent (" + file + ")"}))
 	}, NodeTimeout(20*time.Second))
 
 	DescribeTable("takes what a credential helper has", func(script string, want authn.AuthConfig) {

@@ -6,15 +6,13 @@ import (
 	"net/http"
 )
 
-// DocumentLimit is the size in bytes up to which a manifest, an index or an
-// image config is read, wherever it comes from: they are held in memory, and
-// take several times their size there. The distribution spec asks registries
-// to accept manifests of 4 MiB.
+// DocumentLimit is the maximum size in bytes of a manifest, an index or an image config from any
+// source. Parsed, they take several times their size in memory. The distribution spec asks
+// registries to accept manifests of 4 MiB.
 const DocumentLimit = 16 << 20
 
-// limiting bounds the answers that are no blobs, or all of them. The size of a
-// config, which is a blob, is known before it is asked for, and the answers of token
-// servers have a smaller limit, the library's own.
+// limiting limits responses, either all or all but blobs. Configs are blobs, whose size is known
+// before; responses of token servers have a smaller limit, the library's own.
 type limiting struct {
 	inner http.RoundTripper
 	all   bool
@@ -32,17 +30,17 @@ func (t *limiting) RoundTrip(req *http.Request) (*http.Response, error) {
 type document struct {
 	io.ReadCloser
 	left  int64
-	large bool // as its header says
+	large bool // according to its header
 }
 
 func (d *document) Read(p []byte) (int, error) {
 	if d.large {
-		return 0, fmt.Errorf("the answer is larger than %d MiB", DocumentLimit>>20)
+		return 0, fmt.Errorf("response is larger than %d MiB", DocumentLimit>>20)
 	}
 	n, err := d.ReadCloser.Read(p)
 	if d.left -= int64(n); d.left < 0 {
 		d.large = true
-		return 0, fmt.Errorf("the answer is larger than %d MiB", DocumentLimit>>20)
+		return 0, fmt.Errorf("response is larger than %d MiB", DocumentLimit>>20)
 	}
 	return n, err
 }

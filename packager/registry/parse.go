@@ -9,17 +9,16 @@ import (
 )
 
 const (
-	// entryLimit is how many entries the objects and lists of a document may
-	// have together. An entry of two bytes takes up to 140 in memory, so that
-	// the size alone does not bound what a document takes. An index of 1,000
-	// images has some 10,000 entries, an image of 127 layers 1,000.
+	// entryLimit is the maximum number of entries in all objects and lists of a document. An entry
+	// of 2 bytes takes up to 140 bytes in memory, so the size limit alone is not enough. An index
+	// of 1,000 images has some 10,000 entries, an image of 127 layers 1,000.
 	entryLimit = 100_000
-	// layerLimit is how many layers a manifest, and diffIDs a config, may list.
-	// Engines take 127 layers; finding each layer takes a search through all.
+	// layerLimit is the maximum number of layers of a manifest, and of diffIDs of a config. Engines
+	// support 127 layers; looking up all layers takes quadratic time.
 	layerLimit = 1000
 )
 
-// ParseManifest reads an image manifest from outside, within the limits of [CheckDocument].
+// ParseManifest parses an untrusted image manifest, within the limits of [CheckDocument].
 func ParseManifest(document []byte) (*v1.Manifest, error) {
 	if err := CheckDocument(document); err != nil {
 		return nil, err
@@ -27,7 +26,7 @@ func ParseManifest(document []byte) (*v1.Manifest, error) {
 	return v1.ParseManifest(bytes.NewReader(document))
 }
 
-// ParseIndex reads an image index from outside, within the limits of [CheckDocument].
+// ParseIndex parses an untrusted image index, within the limits of [CheckDocument].
 func ParseIndex(document []byte) (*v1.IndexManifest, error) {
 	if err := CheckDocument(document); err != nil {
 		return nil, err
@@ -35,7 +34,7 @@ func ParseIndex(document []byte) (*v1.IndexManifest, error) {
 	return v1.ParseIndexManifest(bytes.NewReader(document))
 }
 
-// ParseConfig reads an image config from outside, within the limits of [CheckDocument].
+// ParseConfig parses an untrusted image config, within the limits of [CheckDocument].
 func ParseConfig(document []byte) (*v1.ConfigFile, error) {
 	if err := CheckDocument(document); err != nil {
 		return nil, err
@@ -43,14 +42,13 @@ func ParseConfig(document []byte) (*v1.ConfigFile, error) {
 	return v1.ParseConfigFile(bytes.NewReader(document))
 }
 
-// CheckDocument reports where a manifest, an index or an image config has more
-// entries or layers than are read. It has to be called before anything else
-// parses a document from outside, and leaves it to the parser to say what is
-// wrong with one that is no JSON.
+// CheckDocument returns an error if a manifest, an index or an image config has too many entries or
+// layers. Call it before parsing an untrusted document. It accepts invalid JSON, which the parser
+// reports.
 func CheckDocument(document []byte) error {
 	switch n := entries(document); {
 	case n > entryLimit:
-		return fmt.Errorf("its JSON has %d entries, more than the limit of %d", n, entryLimit)
+		return fmt.Errorf("too many JSON entries: %d, the limit is %d", n, entryLimit)
 	case n <= layerLimit:
 		return nil
 	}
@@ -62,13 +60,13 @@ func CheckDocument(document []byte) error {
 	}
 	_ = json.Unmarshal(document, &d)
 	if n := max(len(d.Layers), len(d.RootFS.DiffIDs)); n > layerLimit {
-		return fmt.Errorf("it lists %d layers, more than the limit of %d", n, layerLimit)
+		return fmt.Errorf("too many layers: %d, the limit is %d", n, layerLimit)
 	}
 	return nil
 }
 
-// entries counts the entries of all objects and lists of a JSON document
-// without parsing it: each has a comma or the beginning of a list before it.
+// entries counts the entries of all objects and lists of a JSON document without parsing it: each
+// follows a comma or an opening bracket.
 func entries(document []byte) int {
 	n, inString, begun := 0, false, false
 	for i := 0; i < len(document); i++ {

@@ -1,7 +1,5 @@
-// Package registry is how the packager's sources and sinks speak to image
-// registries: which hosts may be spoken to in the clear, how long a silent one
-// is waited for, what is tried again, and how errors are told to a person. The
-// protocol itself is go-containerregistry's.
+// Package registry configures go-containerregistry for the packager's sources and sinks:
+// credentials, plain HTTP, timeouts, retries, limits, and readable errors.
 package registry
 
 import (
@@ -20,38 +18,36 @@ import (
 	"laminate/packager/location"
 )
 
-// DefaultStall is how long a registry may stay silent where Options say nothing else.
+// DefaultStall is the default of [Options.Stall].
 const DefaultStall = 60 * time.Second
 
-// userAgent is what registries see of us, before the library's own name.
+// userAgent is sent to registries, before the library's own name.
 const userAgent = "laminate"
 
-// Options say how to speak to registries. The zero value works: credentials
-// from the Docker config, TLS everywhere but on this machine.
+// Options configure access to registries. The zero value works: credentials from the Docker config,
+// and TLS except for loopback.
 type Options struct {
-	// Keychain finds credentials; nil is authn.DefaultKeychain.
+	// Keychain finds credentials; nil means authn.DefaultKeychain.
 	Keychain authn.Keychain
-	// Transport carries every request; nil is remote.DefaultTransport. It is
-	// wrapped by the guard of [Options.Guard], never used bare.
+	// Transport sends all requests; nil means remote.DefaultTransport. It is always wrapped by
+	// [Options.Guard].
 	Transport http.RoundTripper
-	// Insecure names hosts, as host or host:port, that may be spoken to
-	// without TLS. A host without a port is meant with any port. The loopback
-	// addresses and "localhost" need no mention.
+	// Insecure lists hosts, as host or host:port, that may be accessed without TLS. A host without
+	// a port matches any port. Loopback addresses and "localhost" are always allowed.
 	Insecure []string
-	// Stall is how long a registry may neither take nor give a byte before
-	// the request fails; 0 is DefaultStall, negative is for ever. It is also
-	// the time over which the rate of a transfer is measured: see [StallError].
+	// Stall is how long a registry may move no byte before the request fails; 0 means DefaultStall,
+	// negative means forever. The rate of transfers is measured over the same time: see
+	// [StallError].
 	Stall time.Duration
-	// Pause is how long the second attempt waits; each later one waits twice as
-	// long. 0 is 250 ms, which makes 3.75 s for all five attempts.
+	// Pause is the delay before the second attempt; it doubles with each further one. 0 means 250
+	// ms, which is 3.75 s for all five attempts.
 	Pause time.Duration
-	// DocumentsOnly limits every answer to 16 MiB, blobs included.
+	// DocumentsOnly limits every response to 16 MiB, including blobs.
 	DocumentsOnly bool
 }
 
-// ParseReference reads an image reference, with Docker's defaults for what is
-// left out (index.docker.io, library/, latest). The registry may have a port;
-// one that Options name insecure is spoken to in the clear where it has no TLS.
+// ParseReference parses an image reference, with Docker's defaults (index.docker.io, library/,
+// latest). Plain HTTP is used for registries in Insecure that do not support TLS.
 func (o Options) ParseReference(s string) (name.Reference, error) {
 	if err := location.NoSecret(s); err != nil {
 		return nil, fmt.Errorf("reference %q: %w", location.Redact(s), err)
@@ -66,11 +62,10 @@ func (o Options) ParseReference(s string) (name.Reference, error) {
 	return name.ParseReference(s, name.Insecure)
 }
 
-// Remote returns the options under which every request of package remote has to
-// be made. They end when ctx does, at once also where they wait to be tried
-// again (see [Options.Retrying]). A blob whose connection breaks while it is
-// read is resumed over another one, with a new token where the first has
-// expired. Every other answer (manifests, indexes, tag lists) is limited to 16 MiB.
+// Remote returns the options for all requests of package remote. Requests end with ctx, even while
+// waiting for a retry (see [Options.Retrying]). A blob whose connection breaks is resumed over a
+// new one, with a new token if the first has expired. All other responses (manifests, indexes, tag
+// lists) are limited to 16 MiB.
 func (o Options) Remote(ctx context.Context) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
@@ -81,26 +76,24 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 		remote.WithAuthFromKeychain(keychain),
 		remote.WithTransport(&limiting{inner: &resuming{inner: o.Retrying(), pause: o.pause(), keychain: keychain}, all: o.DocumentsOnly}),
 		remote.WithUserAgent(userAgent),
-		// The library's own attempts cannot be interrupted, and know nothing
-		// of Retry-After or of what is lost when a mount fails for a moment.
+		// The library's own retries cannot be interrupted, ignore Retry-After, and treat a mount
+		// that fails temporarily as refused.
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
 		remote.WithRetryStatusCodes(),
 	}
 }
 
-// Retrying is [Options.Guard] with retries: what breaks, or what the server
-// refuses for the moment, is asked for up to five times, after pauses that
-// double, or as long as Retry-After says. Other refusals (401, 403, 404) are
-// final. Requests that carry the content of a blob end in an [AgainError] instead.
+// Retrying is [Options.Guard] with retries: transient failures are retried, five attempts in all,
+// with exponential backoff or after the time in Retry-After. Other errors (401, 403, 404) are
+// final. Requests with the content of a blob return an [AgainError] instead.
 func (o Options) Retrying() http.RoundTripper {
 	return &retrying{inner: o.Guard(), pause: o.pause()}
 }
 
 func (o Options) pause() time.Duration { return cmp.Or(o.Pause, firstPause) }
 
-// Guard is the transport between the library and the network. Every request
-// goes through it, those that follow redirects and those to token servers
-// included. It
+// Guard is the transport between the library and the network, for every request, including
+// redirects and those to token servers. It
 //   - decides which host gets which credentials (see [hops]), and ends chains
 //     of redirects,
 //   - refuses plain HTTP to hosts that may not be spoken to so, whatever
@@ -115,7 +108,7 @@ func (o Options) Guard() http.RoundTripper {
 	return &hops{g}
 }
 
-// mayBePlain reports whether a host, with or without port, may be spoken to without TLS.
+// mayBePlain reports whether a host, with or without port, may be accessed without TLS.
 func (o Options) mayBePlain(hostport string) bool {
 	host := hostOnly(hostport)
 	if host == "localhost" {
@@ -129,7 +122,7 @@ func (o Options) mayBePlain(hostport string) bool {
 	})
 }
 
-// hostOnly takes the port and the brackets of an IPv6 address off.
+// hostOnly removes the port, and the brackets of an IPv6 address.
 func hostOnly(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host

@@ -16,11 +16,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// worthwhile is how many bytes a connection has to bring before it breaks, so
-// that it does not count as an attempt that failed.
+// worthwhile is how many bytes a connection must deliver not to count as a failed attempt.
 const worthwhile = 1 << 20
 
-// resuming returns blobs whose readers go on over another connection where one breaks.
+// resuming returns blobs whose readers resume over a new connection if one breaks.
 type resuming struct {
 	inner    http.RoundTripper
 	pause    time.Duration
@@ -30,7 +29,7 @@ type resuming struct {
 // RoundTrip implements http.RoundTripper.
 func (t *resuming) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.inner.RoundTrip(req)
-	first := origin(req) // where a redirect leads is good for a while only
+	first := origin(req) // targets of redirects expire
 	if err != nil || req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || resp.Uncompressed ||
 		resp.Body == nil || !isBlob(first) || first.Header.Get("Range") != "" {
 		return resp, err
@@ -39,8 +38,8 @@ func (t *resuming) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// resumed reads a blob. Where the connection breaks, the rest is asked for;
-// whether all of it together is the blob is for the reader's reader to see.
+// resumed reads a blob. If the connection breaks, it requests the rest. It does not verify the
+// digest; its caller does.
 type resumed struct {
 	inner    http.RoundTripper
 	pause    time.Duration
@@ -48,16 +47,16 @@ type resumed struct {
 	ctx      context.Context
 	first    *http.Request
 	size     int64 // or -1
-	// fresh is inner with a login of its own, once the one that the first
-	// request came with is refused. It gets a new token whenever it needs one.
+	// fresh is inner with a login of its own; it is set once the login of the first request is
+	// refused. It gets a new token whenever it needs one.
 	fresh http.RoundTripper
 
-	at     int64 // bytes that were handed out
-	begun  int64 // how many it were when this connection began
-	skip   int64 // bytes that come a second time
-	since  int64 // where the attempts began to count
+	at     int64 // bytes returned so far
+	begun  int64 // value of at when this connection began
+	skip   int64 // bytes to skip, which were returned before
+	since  int64 // value of at when the attempts began to count
 	failed int   // attempts since then
-	broken error // of body, not told yet
+	broken error // error of body, not returned yet
 
 	mu     sync.Mutex
 	body   io.ReadCloser
@@ -99,7 +98,7 @@ func (r *resumed) read(p []byte) (int, error) {
 	return r.body.Read(p)
 }
 
-// again opens another connection for the rest, or gives the error that is to be told.
+// again opens a new connection for the rest, or returns the final error.
 func (r *resumed) again() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
@@ -109,13 +108,13 @@ func (r *resumed) again() error {
 	}
 	var stall *StallError
 	if errors.As(r.broken, &stall) && r.at-r.begun <= stall.Bytes {
-		return r.broken // it was silent or slow from the beginning, which took long enough
+		return r.broken // it stalled from the beginning: do not wait again
 	}
 	r.failed++
 	if r.failed == attempts || r.isClosed() {
 		return r.broken
 	}
-	_ = r.body.Close() // it is broken, which is known
+	_ = r.body.Close() // already broken
 	if err := wait(r.ctx, r.pause, r.failed, 0); err != nil {
 		return err
 	}
@@ -132,9 +131,9 @@ func (r *resumed) again() error {
 	return nil
 }
 
-// rest asks for what is missing. A registry that sends everything instead is
-// listened to, and what is known of it skipped. The login of the first request
-// serves until the registry refuses it: it may have been a token that has expired.
+// rest requests the missing part. If the registry sends the whole blob instead, the known part is
+// skipped. It uses the login of the first request until the registry refuses it, since the token
+// may have expired.
 func (r *resumed) rest() (*http.Response, error) {
 	resp, err := r.ask()
 	if err != nil {
@@ -153,7 +152,7 @@ func (r *resumed) rest() (*http.Response, error) {
 	case http.StatusPartialContent:
 		var begin, end, size int64
 		if n, _ := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &begin, &end, &size); n < 2 || begin != r.at {
-			return nil, errors.Join(fmt.Errorf("%w; asked to go on at byte %d, the registry gives %q", r.broken, r.at, Shorten(resp.Header.Get("Content-Range"))), resp.Body.Close())
+			return nil, errors.Join(fmt.Errorf("%w; resumed at byte %d, but the registry sends %q", r.broken, r.at, Shorten(resp.Header.Get("Content-Range"))), resp.Body.Close())
 		}
 		r.skip = 0
 	case http.StatusOK:
@@ -164,14 +163,14 @@ func (r *resumed) rest() (*http.Response, error) {
 	return resp, nil
 }
 
-// ask makes the first request again, for what is missing.
+// ask repeats the first request, for the missing part.
 func (r *resumed) ask() (*http.Response, error) {
-	// It has the credentials for the host of the first request; which of the
-	// hosts that it is led to get them is for [hops] to decide.
+	// The request has the credentials for the host of the first request; [hops] decides which hosts
+	// get them.
 	req := r.first.Clone(r.ctx)
 	wanted := fmt.Sprintf("bytes=%d-", r.at)
 	if r.size >= 0 {
-		wanted += fmt.Sprint(r.size - 1) // some insist on an end
+		wanted += fmt.Sprint(r.size - 1) // some registries require an end
 	}
 	req.Header.Set("Range", wanted)
 	req.Response = nil
@@ -183,7 +182,7 @@ func (r *resumed) ask() (*http.Response, error) {
 	return (&http.Client{Transport: via, CheckRedirect: checkRedirect}).Do(req)
 }
 
-// login logs in to the registry anew, to read from the repository of the blob.
+// login logs in to the registry again, to read from the repository of the blob.
 func (r *resumed) login() (http.RoundTripper, error) {
 	path, _, _ := strings.Cut(strings.TrimPrefix(r.first.URL.Path, "/v2/"), "/blobs/")
 	var options []name.Option
@@ -202,11 +201,11 @@ func (r *resumed) login() (http.RoundTripper, error) {
 	return transport.NewWithContext(r.ctx, repo.Registry, auth, agent, []string{repo.Scope(transport.PullScope)})
 }
 
-// checkRedirect refuses to be led to a bare address, unless it is the
-// registry's own. It is stricter than the library where a blob is first asked for.
+// checkRedirect refuses redirects to plain HTTP, except to the registry itself. It is stricter than
+// the library is for the first request.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if host := req.URL.Hostname(); net.ParseIP(host) != nil && host != via[0].URL.Hostname() {
-		return fmt.Errorf("redirect to %s is refused", host)
+		return fmt.Errorf("refused redirect to %s", host)
 	}
 	return nil
 }

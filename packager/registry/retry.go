@@ -17,28 +17,26 @@ import (
 )
 
 const (
-	// attempts is how often anything is tried in all.
+	// attempts is the maximum number of attempts, including the first.
 	attempts = 5
 	// firstPause is the default of [Options.Pause].
 	firstPause = 250 * time.Millisecond
-	// longestWait is how long a registry may ask to be left alone. What asks
-	// for more is not tried again: the answer is told instead.
+	// longestWait is the longest Retry-After that is honoured. Requests with a longer one fail.
 	longestWait = time.Minute
 )
 
-// AgainError is a request that failed in a way that is worth another attempt,
-// and that makes no sense on its own: one of an upload, whose session may be
-// lost. [Options.Again] does the whole once more.
+// AgainError is a transient failure of a request that cannot be retried on its own: one of an
+// upload, whose session may be lost. [Options.Again] retries the whole upload.
 type AgainError struct {
-	After time.Duration // that the registry asked to wait, or 0
+	After time.Duration // the registry's Retry-After, or 0
 	Err   error
 }
 
 func (e *AgainError) Error() string { return e.Err.Error() }
 func (e *AgainError) Unwrap() error { return e.Err }
 
-// Again calls work until it returns anything but an [AgainError], a few times
-// at most and with pauses, which end with ctx. Attempts count from 1.
+// Again calls work until it does not return an [AgainError], up to five times, with pauses that end
+// with ctx. Attempts count from 1.
 func (o Options) Again(ctx context.Context, work func(attempt int) error) error {
 	for n := 1; ; n++ {
 		err := work(n)
@@ -66,14 +64,13 @@ func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) 
 
 type skipExistsCheck struct{}
 
-// SkipExistsCheck returns a context under which no registry is asked whether it has a
-// blob: the library's HEAD request is answered with 404 at once, so that it
-// mounts or uploads the blob without a round trip.
+// SkipExistsCheck returns a context that skips checks for existing blobs: the transport answers the
+// library's HEAD request with 404, so that it mounts or uploads the blob without a round trip.
 func SkipExistsCheck(ctx context.Context) context.Context {
 	return context.WithValue(ctx, skipExistsCheck{}, true)
 }
 
-// retrying repeats requests that broke, or that the registry has no time for.
+// retrying retries requests that fail transiently.
 type retrying struct {
 	inner http.RoundTripper
 	pause time.Duration
@@ -98,8 +95,7 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		case err != nil:
 			worth = isBroken(err) && !body.failed.Load()
 		case n > 1 && isCommit(req) && lostUpload(resp.StatusCode):
-			// The attempt before may have been carried out without its response
-			// arriving.
+			// The previous attempt may have succeeded, and its response got lost.
 			return nil, &AgainError{Err: refusal(resp)}
 		default:
 			after, worth = mayPass(resp)
@@ -130,18 +126,18 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// refusal is the error that the library makes of an answer, which is read.
+// refusal reads a response and returns the library's error for it.
 func refusal(resp *http.Response) error {
 	return errors.Join(transport.CheckError(resp), resp.Body.Close())
 }
 
-// discard ends an answer so that its connection can be used again.
+// discard closes a response so that its connection can be reused.
 func discard(resp *http.Response) {
-	_, _ = io.Copy(io.Discard, resp.Body) // capped, and of no interest
+	_, _ = io.Copy(io.Discard, resp.Body) // limited by capError
 	_ = resp.Body.Close()
 }
 
-// rewound returns the request anew, with its body from the beginning.
+// rewound returns a copy of the request, with its body from the beginning.
 func rewound(req *http.Request) (*http.Request, error) {
 	again := req.Clone(req.Context())
 	if req.GetBody == nil {
@@ -152,9 +148,8 @@ func rewound(req *http.Request) (*http.Request, error) {
 	return again, err
 }
 
-// restoreBody makes the body of a request that was refused readable again. A
-// token may expire in the middle of an upload; the library then gets another
-// one and makes the same request again, whose body is spent by now.
+// restoreBody makes the body of a refused request readable again. If a token expires in the middle
+// of an upload, the library gets another one and repeats the request, whose body was consumed.
 func restoreBody(req *http.Request) {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody != nil {
 		req.Body = &lateBody{open: req.GetBody}
@@ -185,8 +180,7 @@ func (b *lateBody) Close() error {
 	return b.body.Close()
 }
 
-// isRepeatable reports whether a request means the same when it is made again
-// without those before it: not so the content of a blob.
+// isRepeatable reports whether a request can be retried on its own. Uploads of blob content cannot.
 func isRepeatable(req *http.Request) bool {
 	return req.Method != http.MethodPatch && (req.Body == nil || req.Body == http.NoBody || req.GetBody != nil)
 }
@@ -198,25 +192,24 @@ func isCommit(req *http.Request) bool {
 	return req.Method == http.MethodPut && req.URL.Query().Has("digest")
 }
 
-// lostUpload tells the answers of a registry that does not know an upload.
+// lostUpload reports whether a status means that the registry does not know the upload.
 func lostUpload(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusBadRequest || status == http.StatusRequestedRangeNotSatisfiable
 }
 
-// mayPass reports whether an answer is one of those that the next attempt may
-// not get, and how long the registry wants to be left alone before.
+// mayPass reports whether a response is a transient failure, and returns its Retry-After.
 func mayPass(resp *http.Response) (after time.Duration, worth bool) {
 	switch resp.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests,
 		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-		522: // Cloudflare's: the server behind does not answer
+		522: // Cloudflare: the origin server does not respond
 		after = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 		return after, after <= longestWait
 	}
 	return 0, false
 }
 
-// retryAfter reads the header of that name (RFC 9110, section 10.2.3): seconds or a date.
+// retryAfter parses the Retry-After header (RFC 9110, section 10.2.3): seconds or a date.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -227,9 +220,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// isBroken reports whether an error is that of a connection that was there and
-// broke. One that cannot be made, and a peer that is silent (also one that does
-// not answer in TLS), are reported at once.
+// isBroken reports whether an established connection broke. Failures to connect, and peers that do
+// not respond (even during the TLS handshake), are not retried.
 func isBroken(err error) bool {
 	var op *net.OpError
 	var stall *StallError
@@ -249,11 +241,11 @@ func isBroken(err error) bool {
 	return strings.Contains(err.Error(), "stream error: stream ID") || strings.Contains(err.Error(), "server sent GOAWAY")
 }
 
-// ownBody learns whether a request broke because its body, which is ours,
-// could not be read: that is nothing to try again.
+// ownBody records whether a request failed because its body could not be read, which must not be
+// retried.
 type ownBody struct{ failed atomic.Bool }
 
-// within returns the request with bodies that are watched.
+// within returns the request with watched bodies.
 func (b *ownBody) within(req *http.Request) *http.Request {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req
@@ -265,7 +257,7 @@ func (b *ownBody) within(req *http.Request) *http.Request {
 			body, err := again()
 			if err != nil {
 				b.failed.Store(true)
-				return nil, fmt.Errorf("opening what is sent: %w", err)
+				return nil, fmt.Errorf("reopening request body: %w", err)
 			}
 			return &ownReader{ReadCloser: body, of: b}, nil
 		}

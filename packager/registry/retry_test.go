@@ -61,7 +61,7 @@ var _ = Describe("a request", func() {
 		return resp, bodies, err
 	}
 
-	DescribeTable("is made again where that may help", func(ctx SpecContext, times int, a answer) {
+	DescribeTable("is retried after transient failures", func(ctx SpecContext, times int, a answer) {
 		answers := []answer{a}
 		resp, bodies, err := send(ctx, http.MethodGet, "", answers...)
 		Expect(bodies).To(HaveLen(times))
@@ -116,7 +116,7 @@ var _ = Describe("a request", func() {
 		Expect(bodies).To(Equal([]string{"manifest", "manifest", "manifest"}))
 	})
 
-	It("is made five times at most, and the last answer counts", func(ctx SpecContext) {
+	It("is made five times at most, and the last response counts", func(ctx SpecContext) {
 		many := []answer{{status: 500}, {status: 500}, {status: 500}, {status: 500}, {status: 504}, {status: 500}}
 		resp, bodies, err := send(ctx, http.MethodGet, "", many...)
 		Expect(err).NotTo(HaveOccurred())
@@ -148,7 +148,7 @@ var _ = Describe("a request", func() {
 		Expect(resp.StatusCode).To(Equal(403))
 	})
 
-	It("whether there is a blob is not made where nobody is to ask", func(ctx SpecContext) {
+	It("for a blob's existence is not sent if the check is skipped", func(ctx SpecContext) {
 		var reached atomic.Int32
 		o := registry.Options{Transport: tripper(func(*http.Request) (*http.Response, error) {
 			reached.Add(1)

@@ -48,7 +48,7 @@ var _ = Describe("the guard", func() {
 			_, err = o.Guard().RoundTrip(req)
 			Expect(reached).To(Equal(pass))
 			if !pass {
-				Expect(err).To(MatchError("plain HTTP to " + host + " is refused; --insecure-registry " + host + " allows it"))
+				Expect(err).To(MatchError("refused plain HTTP to " + host + "; allow it with --insecure-registry " + host + ""))
 			}
 		}
 	},
@@ -80,11 +80,11 @@ var _ = Describe("the guard", func() {
 		return string(body), errors.Join(err, resp.Body.Close())
 	}
 
-	It("ends a request that nobody answers", func(ctx SpecContext) {
+	It("ends a request without a response", func(ctx SpecContext) {
 		release := make(chan struct{})
 		defer close(release)
 		_, err := get(ctx, func(http.ResponseWriter, *http.Request) { <-release }, registry.Options{Stall: 50 * time.Millisecond})
-		Expect(err).To(MatchError(ContainSubstring("is silent: no byte moved for 50ms")))
+		Expect(err).To(MatchError(ContainSubstring("does not respond: no byte moved for 50ms")))
 	})
 
 	It("ends a request whose answer stops in the middle", func(ctx SpecContext) {
@@ -194,7 +194,7 @@ var _ = Describe("errors", func() {
 			func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }),
 		Entry("for another name", "reg.test/x", "certificate is valid for example.com, *.example.com, not reg.test; use a name that is in the certificate",
 			func(*tls.Config) {}),
-		Entry("out of date", "example.com/x", "certificate has expired or is not yet valid; have it renewed, or set the clock of this machine",
+		Entry("out of date", "example.com/x", "certificate has expired or is not yet valid; renew it, or set the clock of this machine",
 			func(c *tls.Config) { c.Time = func() time.Time { return time.Unix(1<<33, 0) } }),
 	)
 

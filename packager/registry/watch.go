@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// A watch cancels a request when the peer lets its time run out, or moves too
-// few bytes in it. The time runs only while the peer is waited for: a slow
-// reader or writer on our side is not its fault.
+// A watch cancels a request if the peer stalls or is too slow. Only time spent waiting for the peer
+// counts, not that of a slow reader or writer on our side.
 type watch struct {
 	after  time.Duration
 	ctx    context.Context
@@ -20,12 +19,12 @@ type watch struct {
 	mu       sync.Mutex
 	timer    *time.Timer
 	answered bool
-	since    time.Time     // when the wait that is under way began
-	waited   time.Duration // before that, since the rate was last looked at
-	moved    int64         // in this time
+	since    time.Time     // start of the current wait
+	waited   time.Duration // earlier waits since the rate was last checked
+	moved    int64         // since the rate was last checked
 }
 
-// start begins to wait for the peer to take the request and to answer.
+// start begins to wait for the response.
 func (w *watch) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -33,18 +32,18 @@ func (w *watch) start() {
 	w.timer = time.AfterFunc(w.after, func() { w.cancel(&StallError{Host: w.host, For: w.after}) })
 }
 
-// beginWait and endWait stand around what the peer is waited for.
+// beginWait and endWait enclose each wait for the peer.
 func (w *watch) beginWait() {
 	w.since = time.Now()
 	w.timer.Reset(w.after)
 }
 
-// endWait takes note of what moved meanwhile. It returns an error, and cancels
-// the request, where that was too little.
+// endWait records how many bytes moved meanwhile. If the rate is too low, it cancels the request
+// and returns an error.
 func (w *watch) endWait(moved int64) error {
 	w.timer.Stop()
 	if w.moved += moved; w.moved == 0 {
-		return nil // connecting, for one; of silence the timer takes care
+		return nil // such as connecting; the timer handles stalls
 	}
 	if w.waited += time.Since(w.since); w.waited < w.after {
 		return nil
@@ -59,8 +58,8 @@ func (w *watch) endWait(moved int64) error {
 	return slow
 }
 
-// finish ends the wait that start began. What is left of the request's body
-// after the answer does not count: the peer has said what it had to say.
+// finish ends the wait that start began. The rest of the request's body is not watched: the peer
+// has responded.
 func (w *watch) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +68,7 @@ func (w *watch) finish() {
 	w.timer.Stop()
 }
 
-// cause returns the stall where that is what broke the request.
+// cause returns the [StallError] if that caused err, or err.
 func (w *watch) cause(err error) error {
 	var stall *StallError
 	if errors.As(context.Cause(w.ctx), &stall) {
@@ -78,11 +77,11 @@ func (w *watch) cause(err error) error {
 	return err
 }
 
-// sentBody is the body of a request: the peer is waited for between two reads.
+// sentBody is the body of a request. Time between two reads is spent waiting for the peer.
 type sentBody struct {
 	io.ReadCloser
 	watch *watch
-	last  int64 // bytes of the last read, which the peer takes now
+	last  int64 // bytes of the last read, being sent now
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
@@ -99,7 +98,7 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// taken ends the wait for the peer to take the bytes of the last read.
+// taken ends the wait for sending the bytes of the last read.
 func (b *sentBody) taken() error {
 	b.watch.mu.Lock()
 	defer b.watch.mu.Unlock()
@@ -109,7 +108,7 @@ func (b *sentBody) taken() error {
 	return b.watch.endWait(b.last)
 }
 
-// receivedBody is the body of a response: the peer is waited for in every read.
+// receivedBody is the body of a response. Every read waits for the peer.
 type receivedBody struct {
 	io.ReadCloser
 	watch *watch

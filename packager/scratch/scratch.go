@@ -112,7 +112,7 @@ func Make(in Place) (*Dir, error) {
 			return nil, err
 		}
 	}
-	return nil, errors.New("other processes removed the directory again and again")
+	return nil, errors.New("other processes repeatedly removed the directory")
 }
 
 // Claim makes the empty scratch directory that belongs to key, or takes over that

@@ -172,7 +172,7 @@ var _ = Describe("registries", func() {
 			Entry("no login", "POST", "/blobs/", 401, "", "401 Unauthorized; log in with `docker login HOST`"),
 			Entry("no such repository", "POST", "/blobs/", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"unknown"}]}`, "404 Not Found: NAME_UNKNOWN: unknown; check the name"),
 			Entry("a page of HTML", "PUT", "/manifests/sha256", 400, "<html>\x1b[31m\n"+strings.Repeat("sorry ", 20_000), "400 Bad Request: <html>[31m sorry sorry"),
-			Entry("a blob that is too large", "PATCH", "/blobs/", 413, "", "takes no blob of this size"),
+			Entry("a blob that is too large", "PATCH", "/blobs/", 413, "", "refuses blobs of this size"),
 		)
 
 		It("at the index leave the tags", func(ctx SpecContext) {
@@ -238,7 +238,7 @@ var _ = Describe("registries", func() {
 			})
 			images, start := img(), time.Now()
 			_, err := sink.Write(ctx, inRegistry(reg.host+"/a:1"), images, sink.Options{Stall: 200 * time.Millisecond})
-			Expect(err).To(MatchError(reg.host + "/a:1: registry " + reg.host + " is silent: no byte moved for 200ms"))
+			Expect(err).To(MatchError(reg.host + "/a:1: registry " + reg.host + " does not respond: no byte moved for 200ms"))
 			Expect(time.Since(start)).To(BeNumerically("<", 3*time.Second))
 		})
 

@@ -141,7 +141,7 @@ var _ = Describe("an archive", func() {
 			Expect(openError(opener(), file("x", make()))).To(MatchError(ContainSubstring(why)))
 			Expect(openFiles()).To(Equal(before))
 		},
-		Entry("empty", "it is empty", func() []byte { return nil }),
+		Entry("empty", "empty file", func() []byte { return nil }),
 		Entry("anything", "unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip", func() []byte { return bytes.Repeat([]byte("anything "), 500) }),
 		Entry("short", "unknown kind of archive; use tar", func() []byte { return []byte("#!/bin/sh") }),
 		Entry("xz", "unsupported compression xz; use tar, plain or compressed with gzip or zstd, or zip", func() []byte { return []byte("\xfd7zXZ\x00rest") }),

@@ -111,7 +111,7 @@ var _ = Describe("a layout that is damaged", func() {
 		Entry("a layout of the future", `version "9.0.0" is not supported`, put("oci-layout", `{"imageLayoutVersion":"9.0.0"}`)),
 		Entry("an oci-layout that is not JSON", "oci-layout", put("oci-layout", `{`)),
 		Entry("an index that is not JSON", "index.json", put("index.json", `{`)),
-		Entry("an index of nothing", "it has no image", put("index.json", `{"schemaVersion":2,"manifests":[]}`)),
+		Entry("an index of nothing", "no images", put("index.json", `{"schemaVersion":2,"manifests":[]}`)),
 		Entry("an index beyond all bounds", "larger than 16 MiB", put("index.json", strings.Repeat(" ", 17<<20))),
 		Entry("an index that is a link out", "escapes", func(dir string) {
 			Expect(os.Remove(filepath.Join(dir, "index.json"))).To(Succeed())
@@ -159,7 +159,7 @@ var _ = Describe("a layout that is damaged", func() {
 
 	It("is refused where its indexes list too much", func() {
 		_, err := openAt(at(location.OCILayout, nested(sample{compression: layer.Gzip}.image(), 400), ""), flatten.Target{})
-		Expect(err).To(MatchError(ContainSubstring("its indexes list more than 1000 images and other things")))
+		Expect(err).To(MatchError(ContainSubstring("too many entries in indexes; the limit is 1000")))
 	})
 
 	It("is not looked into when that is to stop", func() {
@@ -230,9 +230,9 @@ var _ = Describe("a layer that lies", func() {
 			loc := forms["an OCI layout"](liar(static.NewLayer(packed(is, data), says), diffID))
 			Expect(readAll(opener(), loc)).To(MatchError(And(HavePrefix(loc.Written+": layer sha256:"), ContainSubstring(why))))
 		},
-		Entry("zstd as gzip", types.OCILayer, layer.Zstd, "its media type says compressed with gzip, but it is compressed with zstd"),
-		Entry("nothing as gzip", types.DockerLayer, layer.Uncompressed, "its media type says compressed with gzip, but it is not compressed"),
-		Entry("gzip as nothing", types.OCIUncompressedLayer, layer.Gzip, "its media type says not compressed, but it is compressed with gzip"),
+		Entry("zstd as gzip", types.OCILayer, layer.Zstd, "media type says compressed with gzip, but blob is compressed with zstd"),
+		Entry("nothing as gzip", types.DockerLayer, layer.Uncompressed, "media type says compressed with gzip, but blob is not compressed"),
+		Entry("gzip as nothing", types.OCIUncompressedLayer, layer.Gzip, "media type says not compressed, but blob is compressed with gzip"),
 	)
 
 	DescribeTable("of a media type that is not supported is refused at once",
@@ -242,7 +242,7 @@ var _ = Describe("a layer that lies", func() {
 			_, err := openAt(loc, flatten.Target{})
 			Expect(err).To(MatchError(And(HavePrefix(loc.Written+": layer 1: "), ContainSubstring(why))))
 		},
-		Entry("foreign", types.DockerForeignLayer, "may not be passed on"),
+		Entry("foreign", types.DockerForeignLayer, "must not be redistributed"),
 		Entry("encrypted", types.MediaType("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"), "not supported"),
 	)
 
@@ -278,7 +278,7 @@ var _ = Describe("a Docker archive", func() {
 	It("of several images asks for one", func() {
 		p := dockerArchive(map[string]v1.Image{"acme/root:1": img(), "acme/other:2": sample{compression: layer.Gzip, target: arm64}.image()})
 		_, err := openAt(at(location.DockerArchive, p, ""), flatten.Target{})
-		Expect(err).To(MatchError(p + ": it has several images (acme/other:2, acme/root:1); name one as :REF"))
+		Expect(err).To(MatchError(p + ": ambiguous: several images (acme/other:2, acme/root:1); name one as :REF"))
 		_, err = openAt(at(location.DockerArchive, p, "acme/none:1"), flatten.Target{})
 		Expect(err).To(MatchError(p + ": it has no image acme/none:1, but acme/other:2, acme/root:1"))
 	})
@@ -308,7 +308,7 @@ var _ = Describe("a Docker archive", func() {
 		},
 		Entry("no manifest.json", "it is no Docker archive", func(e []entry) []entry { return e[:len(e)-1] }),
 		Entry("a manifest.json that is not JSON", "manifest.json", func(e []entry) []entry { e[len(e)-1].body = "{"; return e }),
-		Entry("no images", "it has no image", func(e []entry) []entry { e[len(e)-1].body = "[]"; return e }),
+		Entry("no images", "no images", func(e []entry) []entry { e[len(e)-1].body = "[]"; return e }),
 		Entry("another config", "its digest is", func(e []entry) []entry { e[0].body += " "; return e }),
 		Entry("no config", "file does not exist", func(e []entry) []entry { return e[1:] }),
 		Entry("no layer", "file does not exist", func(e []entry) []entry { return append(e[:1:1], e[2:]...) }),

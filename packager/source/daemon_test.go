@@ -218,7 +218,7 @@ var _ = Describe("the Docker daemon", func() {
 		Expect(config.Architecture).To(Equal("amd64"))
 		Expect(d.log).To(Equal([]string{"pull acme/run:1 linux/amd64"}))
 		_, err = o.Config(context.Background(), at(location.Listed, "", "acme/run:1"), arm64)
-		Expect(err).To(MatchError("acme/run:1: it is linux/amd64, but linux/arm64 is wanted"))
+		Expect(err).To(MatchError("acme/run:1: platform is linux/amd64, expected linux/arm64"))
 		_, err = o.Config(context.Background(), at(location.Listed, "", "acme/none:1"), amd64)
 		Expect(err).To(MatchError(source.ErrNotThere))
 	})

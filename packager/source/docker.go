@@ -113,11 +113,11 @@ func chooseDocker(all tarball.Manifest, ref string) (tarball.Descriptor, error) 
 	slices.Sort(tags)
 	switch {
 	case len(all) == 0:
-		return tarball.Descriptor{}, errors.New("it has no image")
+		return tarball.Descriptor{}, errors.New("no images")
 	case ref == "" && len(all) == 1:
 		return all[0], nil
 	case ref == "":
-		return tarball.Descriptor{}, fmt.Errorf("it has several images (%s); name one as :REF", strings.Join(tags, ", "))
+		return tarball.Descriptor{}, fmt.Errorf("ambiguous: several images (%s); name one as :REF", strings.Join(tags, ", "))
 	}
 	want, err := name.ParseReference(ref)
 	if err != nil {

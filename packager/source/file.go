@@ -241,7 +241,7 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 	is := func(prefix string) bool { return bytes.HasPrefix(magic, []byte(prefix)) }
 	switch {
 	case len(magic) == 0:
-		return nil, errors.New("empty")
+		return nil, errors.New("empty file")
 	case is("\x1f\x8b"):
 		return o.readCompressed(ctx, head, layer.Gzip, name, listed.info.Size())
 	case is("\x28\xb5\x2f\xfd"):

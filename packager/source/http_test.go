@@ -234,7 +234,7 @@ var _ = Describe("a file from a web server", func() {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, "x")
 		}),
-		Entry("silent", "is silent", func(w http.ResponseWriter, r *http.Request) {
+		Entry("silent", "does not respond", func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}),

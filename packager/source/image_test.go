@@ -183,7 +183,7 @@ var _ = DescribeTable("an image that is no buildpackage, or whose labels lie, is
 		_, err := openAt(loc, flatten.Target{})
 		Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), ContainSubstring(why))))
 	},
-	Entry("no layers label", "it is not a buildpackage: no label io.buildpacks.buildpack.layers", sample{labels: func(l map[string]string) {
+	Entry("no layers label", "not a buildpackage: missing label io.buildpacks.buildpack.layers", sample{labels: func(l map[string]string) {
 		delete(l, flatten.BuildpackLayersLabel)
 	}}),
 	Entry("no metadata label", "perhaps a builder: no label io.buildpacks.buildpackage.metadata", sample{labels: func(l map[string]string) {
@@ -196,7 +196,7 @@ var _ = DescribeTable("an image that is no buildpackage, or whose labels lie, is
 	Entry("a layers label that is not JSON", "layers label", sample{labels: func(l map[string]string) { l[flatten.BuildpackLayersLabel] = "{" }}),
 	Entry("an empty layers label", "is empty", sample{labels: func(l map[string]string) { l[flatten.BuildpackLayersLabel] = "{}" }}),
 	Entry("a metadata label that is not JSON", "metadata label", sample{labels: func(l map[string]string) { l[flatten.BuildpackageMetadataLabel] = "[]" }}),
-	Entry("a root that is not there", "speaks of acme/root@1.0.0", sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) { delete(l, "acme/root") }}),
+	Entry("a root that is not there", "names acme/root@1.0.0, which", sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) { delete(l, "acme/root") }}),
 	Entry("an id that leads out", `invalid id "../../etc"`, sample{change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
 		l["../../etc"] = l["acme/a"]
 	}}),
@@ -262,9 +262,9 @@ var _ = DescribeTable("the image of an index is chosen by target",
 	Entry("the one without a variant, where there is no better", "linux/arm/v6 linux/arm", "linux/arm/v7", "linux/arm"),
 	Entry("the only one", "linux/arm64", "", "linux/arm64"),
 	Entry("the only one of the system", "windows/amd64 linux/amd64", "linux", "linux/amd64"),
-	Entry("none", "linux/amd64 linux/arm64", "linux/s390x", "!it has no image for linux/s390x, but for linux/amd64, linux/arm64"),
-	Entry("several", "linux/amd64 linux/arm64", "", "!it has several images, for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"),
-	Entry("several variants", "linux/arm/v6 linux/arm/v7", "linux/arm", "!it has several images, for linux/arm/v6, linux/arm/v7"),
+	Entry("none", "linux/amd64 linux/arm64", "linux/s390x", "!no image for linux/s390x; available: linux/amd64, linux/arm64"),
+	Entry("several", "linux/amd64 linux/arm64", "", "!ambiguous: images for linux/amd64, linux/arm64; choose with --target linux/amd64 or --target linux/arm64"),
+	Entry("several variants", "linux/arm/v6 linux/arm/v7", "linux/arm", "!ambiguous: images for linux/arm/v6, linux/arm/v7"),
 )
 
 var _ = Describe("an image of another platform", func() {
@@ -276,7 +276,7 @@ var _ = Describe("an image of another platform", func() {
 			at(location.DockerArchive, uncompressedDocker(sample{compression: layer.Gzip, target: arm64}.image(), nil), ""),
 		} {
 			_, err := openAt(loc, amd64)
-			Expect(err).To(MatchError(loc.Written + ": it is linux/arm64, but linux/amd64 is wanted"))
+			Expect(err).To(MatchError(loc.Written + ": platform is linux/arm64, expected linux/amd64"))
 		}
 	})
 
@@ -288,7 +288,7 @@ var _ = Describe("an image of another platform", func() {
 		_, err = openAt(at(location.OCILayout, dir, ""), flatten.Target{})
 		Expect(err).To(MatchError(ContainSubstring(`several images (tags "a", "b"); name one as :TAG`)))
 		_, err = openAt(at(location.OCILayout, dir, "c"), flatten.Target{})
-		Expect(err).To(MatchError(ContainSubstring(`it has no tag "c", but "a", "b"`)))
+		Expect(err).To(MatchError(ContainSubstring(`no tag "c"; available: "a", "b"`)))
 	})
 
 	It("is not mistaken for an attestation beside it", func() {

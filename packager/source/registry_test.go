@@ -121,7 +121,7 @@ var _ = Describe("a registry", func() {
 		o := opener()
 		o.Stall = 200 * time.Millisecond
 		start := time.Now()
-		Expect(readAll(o, at(location.Registry, "", host+"/acme/root:1"))).To(MatchError(ContainSubstring(host + " is silent")))
+		Expect(readAll(o, at(location.Registry, "", host+"/acme/root:1"))).To(MatchError(ContainSubstring(host + " does not respond")))
 		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
 	})
 

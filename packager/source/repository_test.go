@@ -67,7 +67,7 @@ var _ = Describe("a repository", func() {
 			"HOST/acme/root: it has more tags than the limit of 100000, or they come in more than 2000 pages"),
 		Entry("in its number of pages", `{}`, 1,
 			"HOST/acme/root: it has more tags than the limit of 100000, or they come in more than 2000 pages"),
-		Entry("in the size of a page", strings.Repeat(" ", 1<<20), 17, "HOST/acme/root: tags: the answer is larger than 16 MiB"),
+		Entry("in the size of a page", strings.Repeat(" ", 1<<20), 17, "HOST/acme/root: tags: response is larger than 16 MiB"),
 		Entry("in what a page is", `[]`, 1, "HOST/acme/root: tags: json: cannot unmarshal array into Go value of type remote.Tags"),
 	)
 
@@ -107,7 +107,7 @@ var _ = Describe("a repository", func() {
 		Expect(logins).To(Equal(1))
 		large = true
 		_, err = repo.Image(ctx, "1", amd64)
-		Expect(err).To(MatchError(host + "/acme/root:1: the answer is larger than 16 MiB"))
+		Expect(err).To(MatchError(host + "/acme/root:1: response is larger than 16 MiB"))
 	})
 
 	DescribeTable("has a name", func(written string) {

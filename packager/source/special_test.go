@@ -24,7 +24,7 @@ func fifo(p string) string {
 }
 
 var _ = Describe("a named pipe or a device in the place of a file", func() {
-	const isPipe, isDevice = "it is a named pipe, not a regular file", "it is a device, not a regular file"
+	const isPipe, isDevice = "is a named pipe, not a regular file", "is a device, not a regular file"
 
 	// tries opens a location in each way that a location is opened.
 	tries := func(loc location.Location, why string) {

@@ -151,7 +151,7 @@ var _ = Describe("a layer that comes from a registry", func() {
 		layers, err := img.Layers()
 		Expect(err).NotTo(HaveOccurred())
 		_, err = layers[0].Compressed()
-		Expect(err).To(MatchError(ContainSubstring("is silent")))
+		Expect(err).To(MatchError(ContainSubstring("does not respond")))
 		Expect(gets()).To(HaveLen(1))
 	})
 
@@ -208,7 +208,7 @@ var _ = Describe("a layer that comes from a registry", func() {
 			}
 			return false
 		})
-		Expect(read(ctx)).To(MatchError(ContainSubstring(`asked to go on at byte 1000, the registry gives "bytes 10-`)))
+		Expect(read(ctx)).To(MatchError(ContainSubstring(`resumed at byte 1000, but the registry sends "bytes 10-`)))
 	})
 
 	It("is not what it should be where the rest is of something else", func(ctx SpecContext) {

@@ -34,7 +34,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	v.hash.Write(p[:n])
 	if err == io.EOF {
 		if got := Digest(v.hash); got != v.want {
-			err = fmt.Errorf("its digest is not %s, but %s", v.want, got)
+			err = fmt.Errorf("digest is %s, expected %s", got, v.want)
 		}
 	}
 	return n, err

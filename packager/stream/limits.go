@@ -36,9 +36,9 @@ func (l Limits) OrDefault() Limits {
 func (l Limits) Check(n, packed int64) error {
 	switch {
 	case n > l.Bytes:
-		return fmt.Errorf("it unpacks to more than the limit of %d bytes", l.Bytes)
+		return fmt.Errorf("unpacked size exceeds the limit of %d bytes", l.Bytes)
 	case packed > 0 && n > ratioFrom && n/packed > l.Ratio:
-		return fmt.Errorf("it unpacks to more than %d times its size, which is beyond the limit", l.Ratio)
+		return fmt.Errorf("unpacked size exceeds %d times the compressed size", l.Ratio)
 	}
 	return nil
 }

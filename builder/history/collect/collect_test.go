@@ -167,7 +167,7 @@ var _ = Describe("collecting", func() {
 		result, _ := collected(o)
 		Expect(result.History.Releases).To(HaveLen(1))
 		Expect(result.History.Releases[0].Buildpacks).To(Equal([]flatten.Ref{ref("acme/all@1")}))
-		Expect(log.all).To(ConsistOf("acme/builder:1.1.0 is left out: " + repo.name + ":1.1.0: it is linux/arm64, but linux/amd64 is wanted"))
+		Expect(log.all).To(ConsistOf("acme/builder:1.1.0 is left out: " + repo.name + ":1.1.0: platform is linux/arm64, expected linux/amd64"))
 		o.Target.Arch = "arm64"
 		result, _ = collected(o)
 		Expect(versionsOf(result.History)).To(Equal([]string{"1.0.0", "1.1.0"}))
