@@ -156,7 +156,7 @@ var _ = Describe("a registry that lies", func() {
 		Expect(err).NotTo(HaveOccurred())
 		source := push(img, newCountingRegistry().host+"/acme/left:1")
 		everyMode(func(mode flatten.Mode) {
-			Expect(b.fails(b.toml("acme_root@1", source), flat(mode))).To(MatchError(ContainSubstring("diffID is " + lie.String())))
+			Expect(b.fails(b.toml("acme_root@1", source), flat(mode))).To(MatchError(ContainSubstring("config says " + lie.String())))
 		})
 	})
 

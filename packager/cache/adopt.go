@@ -9,9 +9,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Adopt keeps a file under a key, with a record. The caller has just found out
-// the file's digest and size, and changes it no more: where that can be, it is
-// not copied but gets a second name.
+// Adopt adds a file under a key, with a record. The caller has just computed its digest and size,
+// and must not modify it any more: the file is linked if possible, and copied otherwise.
 func (c *Cache) Adopt(key, file string, digest v1.Hash, size int64, value any) {
 	if c == nil || c.failed() || size > c.low() {
 		return
@@ -26,14 +25,14 @@ func (c *Cache) Adopt(key, file string, digest v1.Hash, size int64, value any) {
 	c.put(key, value, &ref)
 }
 
-// link returns the file its name in the cache besides its own.
+// link hard-links the file into the cache.
 func (c *Cache) link(file string, ref blobRef) bool {
 	temp, err := c.unfinished(func(temp string) error { return os.Link(file, filepath.Join(c.dir, temp)) })
 	if err != nil {
 		return false
 	}
 	now := time.Now()
-	_ = c.root.Chtimes(temp, now, now) // until the entry is there, only its age keeps it
+	_ = c.root.Chtimes(temp, now, now) // until the entry exists, only its age protects it
 	if err := c.place(temp, ref.name()); err != nil {
 		_ = c.root.Remove(temp)
 		c.failFile(err)
@@ -42,7 +41,7 @@ func (c *Cache) link(file string, ref blobRef) bool {
 	return true
 }
 
-// copy is for files that are in another file system. It keeps the entry, too.
+// copy copies a file from another file system, and adds the entry.
 func (c *Cache) copy(file, key string, value any) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -14,26 +14,24 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Blob is a blob that was verified. It holds the file open until it is closed,
-// so that what is read is what was verified, whoever removes the file from the
-// cache in the meantime.
+// Blob is a verified blob. It keeps the file open until it is closed, so that readers get what was
+// verified even if the file is removed from the cache.
 type Blob struct {
 	ref  blobRef
 	file *os.File
-	path string // where the file lay
+	path string // path of the file
 }
 
-// Digest is the blob's SHA-256.
+// Digest returns the blob's SHA-256.
 func (b *Blob) Digest() v1.Hash { return b.ref.Digest }
 
-// Size is how many bytes the blob has.
+// Size returns the blob's size in bytes.
 func (b *Blob) Size() int64 { return b.ref.Size }
 
-// Reader reads the blob from its beginning, independently of all other
-// readers, until the blob is closed.
+// Reader returns a new reader of the blob. It is valid until the blob is closed.
 func (b *Blob) Reader() *io.SectionReader { return io.NewSectionReader(b.file, 0, b.ref.Size) }
 
-// Close lets go of the file. A nil *Blob has none.
+// Close closes the file. It does nothing on a nil *Blob.
 func (b *Blob) Close() error {
 	if b == nil {
 		return nil
@@ -41,14 +39,13 @@ func (b *Blob) Close() error {
 	return b.file.Close()
 }
 
-// Link returns the blob a name in a directory, where it outlives the cache and
-// the Blob: a hard link, or a copy where there can be none. The directory is
-// for work and not an output: only the user can read the file, and who changes
-// it spoils the cache.
+// Link hard-links the blob into a directory, or copies it if that fails, so that it outlives the
+// cache and the Blob. Use it for work directories only, not for outputs: only the user can read the
+// file, and modifying it corrupts the cache.
 func (b *Blob) Link(dir string) (string, error) {
 	file := filepath.Join(dir, "cached-"+rand.Text())
 	if os.Link(b.path, file) == nil {
-		// Another blob may have taken the place of this one.
+		// Another blob may have replaced this one.
 		linked, err := os.Lstat(file)
 		if held, heldErr := b.file.Stat(); err == nil && heldErr == nil && os.SameFile(linked, held) {
 			return file, nil
@@ -75,8 +72,7 @@ func (b *Blob) copyTo(file string) error {
 	return nil
 }
 
-// readBlob opens a blob and verifies it. The error is errSpoiled where it is
-// not there or not what it should be, so that nothing should name it.
+// readBlob opens a blob and verifies it. The error is errSpoiled if the blob is missing or corrupt.
 func (c *Cache) readBlob(ctx context.Context, ref blobRef) (_ *Blob, err error) {
 	f, info, err := c.open(ref.name())
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package cache keeps what was made or fetched before, by key, in a directory
-// that many runs may use at the same time.
+// Package cache keeps results and downloads by key, in a directory that several processes may use
+// at the same time.
 //
 // An entry is a small record, with or without a blob. The directory holds
 //
@@ -7,24 +7,19 @@
 //	v1/blobs/sha256/ab/<digest>          the blob; several entries may name it
 //	v1/tmp/<scratch directory>/<name>    what a run has not finished
 //
-// Nothing in it is trusted. An entry counts if its first line, its key and its
-// blob, down to the last bit, are what they should be; all else is as good as
-// absent, and removed when it is met. So nothing is ever brought to the disk by
-// force (fsync): what a power cut tears is found out by whoever reads it, and
-// costs no more than being made again. Only against somebody who can write to
-// the directory a digest beside the data is no help; so it is the user's alone
-// (0700, files 0600), and refused where another user owns it or could put another
-// directory in its place. What is below v1 is opened beneath it, and a symbolic
-// link is followed neither there nor at the directory itself.
+// The content is verified on every read: an entry is valid if its first line, its key and its whole
+// blob match. Anything else is treated as missing, and removed. So the cache needs no fsync: files
+// damaged by a power failure are detected by their readers, and made again. Digests beside the data
+// do not protect against users who can write to the directory; so it is private (0700, files 0600),
+// and refused if another user owns it or could replace it. Files below v1 are opened beneath it.
+// Symbolic links are not followed, neither there nor at the directory itself.
 //
-// Readers and writers take no locks. Every file is written under a name of its
-// own and renamed, the blob before the entry that names it; the scratch directory
-// (see package scratch) of a run that was killed is removed by the next one. Of
-// two writers of one key the last one wins. A file that is removed stays with the
-// runs that have it open.
+// Readers and writers take no locks. Every file is written under a temporary name and renamed, a
+// blob before its entry; the scratch directory (see package scratch) of a killed process is removed
+// by the next one. Of two writers of one key the last one wins. Removing a file does not affect the
+// processes that have it open.
 //
-// A cache never fails a run: nobody is told that something could not be kept
-// but by [Cache.Close], once.
+// Errors of the cache never fail a run: only [Cache.Close] returns the first of them.
 package cache
 
 import (
@@ -44,36 +39,34 @@ import (
 	"laminate/packager/scratch"
 )
 
-// DefaultLimit is how many bytes a cache holds unless somebody says otherwise.
+// DefaultLimit is the default size limit of a cache in bytes.
 const DefaultLimit = 10_000_000_000
 
 const (
-	// format is the directory of everything; what is kept in another way in
-	// future goes into another one.
+	// format is the directory for this format; a future format will use another.
 	format = "v1"
-	// touchAfter is how old the mark of an entry's last use may be.
+	// touchAfter is the age at which an entry's time of last use is updated.
 	touchAfter = 5 * time.Minute
-	// tag is what backups know a cache by: https://bford.info/cachedir/
+	// tag marks caches for backup tools: https://bford.info/cachedir/
 	tag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is the cache of laminate. It may be removed at any time.\n"
 )
 
-// Cache is a cache that was opened. A nil *Cache has nothing and keeps
-// nothing: every method works on it. It is safe for concurrent use.
+// Cache is an open cache. All methods work on a nil *Cache, which is empty and keeps nothing. It is
+// safe for concurrent use.
 type Cache struct {
 	dir   string
 	root  *os.Root
 	limit int64
 
-	wrote atomic.Bool           // there is something to trim for
-	fault atomic.Pointer[error] // what keeps it from keeping more
+	wrote atomic.Bool           // something was added since Open
+	fault atomic.Pointer[error] // the first error; nothing is added after it
 
 	mu      sync.Mutex
-	scratch *scratch.Dir // holds what this run has not finished; nil before there is such
+	scratch *scratch.Dir // for unfinished files; nil until needed
 }
 
-// Open opens the cache in a directory, and makes that if there is none. Limit
-// is the most bytes that it holds when no run is writing; 0 is [DefaultLimit].
-// Who opened it calls Close.
+// Open opens the cache in a directory, which it creates if necessary. Limit is the size limit in
+// bytes, enforced when no run is writing; 0 means [DefaultLimit]. The caller must close it.
 func Open(dir string, limit int64) (*Cache, error) {
 	if limit <= 0 {
 		limit = DefaultLimit
@@ -86,7 +79,7 @@ func Open(dir string, limit int64) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It is for others; where it cannot be written, nothing of ours is missing.
+	// It is for other tools; failing to write it is harmless.
 	if f, err := root.OpenFile("CACHEDIR.TAG", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		_, _ = f.WriteString(tag)
 		_ = f.Close()
@@ -96,8 +89,8 @@ func Open(dir string, limit int64) (*Cache, error) {
 	return c, nil
 }
 
-// Close trims the cache if something was kept, and gives what first kept it
-// from keeping something, for one warning. Blobs that were got stay readable.
+// Close trims the cache if something was added, and returns the first error of adding, for a
+// warning. Blobs stay readable.
 func (c *Cache) Close(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -115,24 +108,21 @@ func (c *Cache) Close(ctx context.Context) error {
 	return err
 }
 
-// fail remembers the first of what went wrong. After it nothing more is kept:
-// a full disk is filled once.
+// fail records the first error. Nothing is added after it: a full disk is filled only once.
 func (c *Cache) fail(err error) { c.fault.CompareAndSwap(nil, &err) }
 
-// failFile is fail for the error of a file. Somebody who cleans the cache in
-// the meantime is no fault of it.
+// failFile is fail for the error of a file. It ignores files that a concurrent cleanup removed.
 func (c *Cache) failFile(err error) {
 	if !errors.Is(err, errGone) {
-		c.fail(fmt.Errorf("%s: %w", c.dir, reasonOf(err)))
+		c.fail(fmt.Errorf("%s: %w", c.dir, localfile.Reason(err)))
 	}
 }
 
 func (c *Cache) failed() bool { return c.fault.Load() != nil }
 
-// Get returns what is kept under a key. The record is decoded into value, a
-// pointer, or nil where nobody wants it; value means nothing if there is no
-// entry. The blob, nil if the entry has none, was read and verified whole, and
-// belongs to the caller.
+// Get returns the entry of a key. It decodes the record into value, a pointer or nil; value is
+// undefined if there is no entry. The blob, nil if the entry has none, is verified; the caller must
+// close it.
 func (c *Cache) Get(ctx context.Context, key string, value any) (*Blob, bool) {
 	if c == nil {
 		return nil, false
@@ -154,14 +144,13 @@ func (c *Cache) Get(ctx context.Context, key string, value any) (*Blob, bool) {
 		return nil, false
 	}
 	if now := time.Now(); now.Sub(used).Abs() > touchAfter {
-		_ = c.root.Chtimes(name, now, now) // a cache that cannot be written to can be read
+		_ = c.root.Chtimes(name, now, now) // the cache may be read-only
 	}
 	return b, true
 }
 
-// Put keeps a record, which is anything that becomes JSON, without a blob.
-// Keys are UTF-8 without secrets: they stand in the entry in clear. The word
-// before a key's first space says what kind of thing it is for; see [Info].
+// Put adds a record, any JSON value, without a blob. Keys are UTF-8 without secrets: entries hold
+// them in plain text. The part of a key before its first space is its kind; see [Info].
 func (c *Cache) Put(key string, value any) {
 	if c == nil || c.failed() {
 		return
@@ -192,8 +181,8 @@ func (c *Cache) put(key string, value any, blob *blobRef) {
 	c.wrote.Store(true)
 }
 
-// readEntry reads an entry, and tells when it was used last. The error is
-// errSpoiled where there is one that is good for nothing.
+// readEntry reads an entry, and returns when it was used last. The error is errSpoiled if it is
+// invalid.
 func (c *Cache) readEntry(name string) (entry, time.Time, error) {
 	f, info, err := c.open(name)
 	if err != nil {
@@ -210,8 +199,7 @@ func (c *Cache) readEntry(name string) (entry, time.Time, error) {
 	return e, info.ModTime(), err
 }
 
-// open opens a file. What stands in its place and is none is spoiled; a pipe
-// must not make anybody wait.
+// open opens a regular file. Anything else is errSpoiled; opening must not block on a pipe.
 func (c *Cache) open(name string) (*os.File, fs.FileInfo, error) {
 	c.dropLinks(name)
 	f, err := c.root.OpenFile(name, os.O_RDONLY|filesys.NoWait, 0)
@@ -228,19 +216,5 @@ func (c *Cache) open(name string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// remove removes what is spoiled. Where it cannot, it stays spoiled.
+// remove removes an invalid file. If that fails, the file stays invalid.
 func (c *Cache) remove(name string) { _ = c.root.RemoveAll(name) }
-
-// reasonOf takes the operation and the name, which mostly is a temporary one,
-// off an error of package os.
-func reasonOf(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
-}

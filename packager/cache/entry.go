@@ -13,44 +13,44 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// maxEntry bounds an entry, which is held in memory.
+// maxEntry is the maximum size of an entry, which is held in memory.
 const maxEntry = 4 << 20
 
-// errSpoiled is the error of what is there and good for nothing.
+// errSpoiled is the error for invalid files.
 var errSpoiled = errors.New("spoiled")
 
-// entry is the JSON in a file of entries.
+// entry is the JSON of an entry.
 type entry struct {
 	Key    string          `json:"key"`
 	Record json.RawMessage `json:"record"`
 	Blob   *blobRef        `json:"blob,omitempty"`
 }
 
-// blobRef names a blob.
+// blobRef identifies a blob.
 type blobRef struct {
 	Digest v1.Hash `json:"digest"`
 	Size   int64   `json:"size"`
 }
 
-// Below this is where entries, blobs, and what is not finished lie.
+// The directories of entries, blobs and unfinished files.
 const (
 	entries = "entries"
 	blobs   = "blobs/sha256"
 	temps   = "tmp"
 )
 
-// entryName is where the entry for a key lies.
+// entryName returns the path of the entry for a key.
 func entryName(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return shard(entries, hex.EncodeToString(sum[:]))
 }
 
-// name is where the blob lies.
+// name returns the path of the blob.
 func (r blobRef) name() string { return shard(blobs, r.Digest.Hex) }
 
 func shard(dir, digest string) string { return path.Join(dir, digest[:2], digest) }
 
-// encode writes an entry.
+// encode encodes an entry.
 func encode(key string, value any, blob *blobRef) ([]byte, error) {
 	record, err := json.Marshal(value)
 	if err != nil {
@@ -67,13 +67,13 @@ func encode(key string, value any, blob *blobRef) ([]byte, error) {
 	return data, nil
 }
 
-// seal puts the digest of a body before it.
+// seal returns a body with its digest in front.
 func seal(body []byte) []byte {
 	sum := sha256.Sum256(body)
 	return append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)
 }
 
-// decode reads an entry; its error is errSpoiled.
+// decode decodes an entry; its error is errSpoiled.
 func decode(data []byte) (entry, error) {
 	if len(data) > maxEntry {
 		return entry{}, errSpoiled
@@ -92,7 +92,7 @@ func decode(data []byte) (entry, error) {
 	return e, nil
 }
 
-// kind is the word before a key's first space.
+// kind returns the part of a key before its first space.
 func kind(key string) string {
 	word, _, _ := strings.Cut(key, " ")
 	return word

@@ -6,26 +6,26 @@ import (
 	"slices"
 )
 
-// Info is what a cache holds.
+// Info is a summary of a cache.
 type Info struct {
-	// Limit is how many bytes it may hold.
+	// Limit is the size limit in bytes.
 	Limit int64
-	// Entries is how many entries there are, and Bytes what all files take.
+	// Entries is the number of entries; Bytes is the disk space of all files.
 	Entries int
 	Bytes   int64
 	// Kinds are sorted by name.
 	Kinds []Kind
 }
 
-// Kind is what a cache holds for the keys with one first word.
+// Kind is a summary of the entries of one kind (see [Cache.Put]).
 type Kind struct {
 	Name    string
 	Entries int
-	// Bytes counts a blob that several entries name for the first of them.
+	// Bytes counts a blob that several entries share only once.
 	Bytes int64
 }
 
-// Info looks at every entry, but not at the blobs.
+// Info reads all entries, but not the blobs.
 func (c *Cache) Info(ctx context.Context) (Info, error) {
 	if c == nil {
 		return Info{}, nil
@@ -52,7 +52,7 @@ func (c *Cache) Info(ctx context.Context) (Info, error) {
 	for _, f := range kept {
 		e, _, err := c.readEntry(f.name)
 		if err != nil {
-			continue // nobody can use it
+			continue // unusable
 		}
 		k := kinds[kind(e.Key)]
 		k.Name, k.Entries, k.Bytes = kind(e.Key), k.Entries+1, k.Bytes+f.size

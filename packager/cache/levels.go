@@ -14,14 +14,13 @@ import (
 	"laminate/packager/filesys"
 )
 
-// maxLinks is how many symbolic links are followed to the cache directory.
+// maxLinks is how many symbolic links to the cache directory are followed.
 const maxLinks = 40
 
-// openLevels opens the format's directory in the cache directory, and makes both
-// if they are missing. Every directory on the path to it is checked: its owner
-// must be root or this user, and no other user may be able to rename its
-// entries. Symbolic links of such an owner are followed above the cache
-// directory, and none at or below it.
+// openLevels opens the format's directory in the cache directory, and creates both if necessary.
+// Every directory on the path to it is checked: its owner must be root or this user, and no other
+// user may be able to rename its entries. Symbolic links of such an owner are followed above the
+// cache directory, and none at or below it.
 func openLevels(dir string) (*os.Root, string, error) {
 	above, err := checkAbove(filepath.Dir(dir))
 	if err != nil {
@@ -29,9 +28,9 @@ func openLevels(dir string) (*os.Root, string, error) {
 	}
 	dir = filepath.Join(above, filepath.Base(dir))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+		return nil, "", fmt.Errorf("%s: %w", dir, localfile.Reason(err))
 	}
-	// Again, now that missing directories have been made.
+	// Check again, now that missing directories were created.
 	if _, err := checkAbove(filepath.Dir(dir)); err != nil {
 		return nil, "", err
 	}
@@ -40,34 +39,34 @@ func openLevels(dir string) (*os.Root, string, error) {
 		err = checkLevel(info, false)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+		return nil, "", fmt.Errorf("%s: %w", dir, localfile.Reason(err))
 	}
 	outer, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", dir, reasonOf(err))
+		return nil, "", fmt.Errorf("%s: %w", dir, localfile.Reason(err))
 	}
 	defer outer.Close()
 	inner := filepath.Join(dir, format)
 	root, err := openOwn(outer)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", inner, reasonOf(err))
+		return nil, "", fmt.Errorf("%s: %w", inner, localfile.Reason(err))
 	}
 	for _, below := range []string{entries, path.Dir(blobs), blobs, temps} {
 		info, err := root.Lstat(below)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
-			continue // a file in place of a directory fails when the directory is used
+			continue // a file in place of a directory fails on use
 		}
 		if err == nil {
 			err = checkLevel(info, true)
 		}
 		if err != nil {
-			return nil, "", errors.Join(fmt.Errorf("%s: %w", filepath.Join(inner, below), reasonOf(err)), root.Close())
+			return nil, "", errors.Join(fmt.Errorf("%s: %w", filepath.Join(inner, below), localfile.Reason(err)), root.Close())
 		}
 	}
 	return root, inner, nil
 }
 
-// openOwn opens the directory of the format, and makes it where it is missing.
+// openOwn opens the directory of the format, and creates it if necessary.
 func openOwn(outer *os.Root) (*os.Root, error) {
 	if err := outer.Mkdir(format, 0o700); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.EROFS) {
 		return nil, err
@@ -124,7 +123,7 @@ func checkAbove(dir string) (string, error) {
 			err = checkLevel(info, false)
 		}
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", next, reasonOf(err))
+			return "", fmt.Errorf("%s: %w", next, localfile.Reason(err))
 		}
 		at = next
 	}
@@ -136,7 +135,7 @@ func levelsOf(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(name string) bool { return name == "" || name == "." })
 }
 
-// readLink reads a symbolic link that may be followed after so many others.
+// readLink reads a symbolic link, after links others.
 func readLink(link string, info fs.FileInfo, links int) (string, error) {
 	switch {
 	case links == maxLinks:
@@ -147,8 +146,7 @@ func readLink(link string, info fs.FileInfo, links int) (string, error) {
 	return os.Readlink(link)
 }
 
-// ErrNotOwn is the error of a cache directory that other users can write to or
-// replace.
+// ErrNotOwn is the error for a cache directory that other users can write to or replace.
 var ErrNotOwn = errors.New("accessible to other users")
 
 // notOwn is the reason why other users can write to a directory or replace it.
@@ -160,8 +158,8 @@ func (e notOwn) Is(target error) bool { return target == ErrNotOwn }
 
 const errForeign = notOwn("owned by another user")
 
-// checkLevel returns an error for a directory that other users can write to. If
-// own is set, root's directories are refused as well.
+// checkLevel returns an error for a directory that other users can write to. With own, it also
+// refuses root's directories.
 func checkLevel(info fs.FileInfo, own bool) error {
 	mode := info.Mode()
 	owner, ok := filesys.OwnerOf(info)
@@ -177,7 +175,7 @@ func checkLevel(info fs.FileInfo, own bool) error {
 	case !isTrusted(info), own && owner.UID != os.Geteuid():
 		return errForeign
 	case mode&fs.ModeSticky != 0 && !own:
-		return nil // a user can rename only files of its own there
+		return nil // sticky: users can rename only their own files
 	case mode.Perm()&0o002 != 0:
 		return notOwn("every user can write to it")
 	case mode.Perm()&0o020 != 0 && !isPrivateGroup(owner.GID):
@@ -186,9 +184,8 @@ func checkLevel(info fs.FileInfo, own bool) error {
 	return nil
 }
 
-// isTrusted reports whether a file belongs to this user, to root, or to the
-// owner of the root directory, which is another number where user namespaces
-// map root so. That user could do anything here.
+// isTrusted reports whether a file belongs to this user, to root, or to the owner of the root
+// directory, whose id differs in user namespaces. These users have access anyway.
 func isTrusted(info fs.FileInfo) bool {
 	owner, ok := filesys.OwnerOf(info)
 	if !ok || owner.UID == 0 || owner.UID == os.Geteuid() {
@@ -206,8 +203,8 @@ func isTrusted(info fs.FileInfo) bool {
 // file mode mask of 002 is usual, that group has no other members.
 func isPrivateGroup(gid int) bool { return gid == 0 || gid == os.Getegid() }
 
-// dropLinks removes the symbolic links at a name and at the levels above it: the
-// cache makes none, and follows none.
+// dropLinks removes symbolic links at a name and at the levels above it: the cache neither creates
+// nor follows any.
 func (c *Cache) dropLinks(name string) {
 	for i := range len(name) + 1 {
 		if i < len(name) && name[i] != '/' {

@@ -12,30 +12,29 @@ import (
 	"laminate/packager/scratch"
 )
 
-// deadAfter is the age from which on a blob that no entry names, or a temporary
-// file where no lock can be relied on, is taken for what a killed run has left. A
-// run that was asleep for longer loses no more than its place in the cache.
+// deadAfter is the age at which a blob without an entry, or a temporary file on a file system
+// without locks, counts as abandoned. A run that was suspended for longer loses only its cache
+// entry.
 const deadAfter = time.Hour
 
-// block is what even the smallest file takes.
+// block is the minimum disk space of a file.
 const block = 4096
 
 // file is one file of the cache.
 type file struct {
 	name string
-	size int64 // on the disk
+	size int64 // disk space
 	used time.Time
 }
 
 func (f file) dead() bool { return time.Since(f.used) > deadAfter }
 
-// low is what a cache is brought down to when it is trimmed: less than its
-// limit, so that not every run has to.
+// low returns the size to trim the cache to: less than its limit, so that not every run has to
+// trim.
 func (c *Cache) low() int64 { return c.limit - c.limit/10 }
 
-// Trim removes what killed runs have left unfinished and, where the cache holds
-// more than its limit, what is spoiled or named by nobody, and then the entries
-// that were used least recently, until a tenth of the limit is free.
+// Trim removes abandoned files. If the cache exceeds its limit, it also removes invalid and
+// unreferenced files, then the least recently used entries, until a tenth of the limit is free.
 func (c *Cache) Trim(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -67,8 +66,8 @@ func (c *Cache) Trim(ctx context.Context) error {
 	return t.err
 }
 
-// isHeld reports whether an unfinished file lies in a scratch directory that is
-// removed when its run has ended, and not before.
+// isHeld reports whether an unfinished file is in a scratch directory with a lock, which is removed
+// once its run has ended.
 func isHeld(name string) bool {
 	dir, _, _ := strings.Cut(strings.TrimPrefix(name, temps+"/"), "/")
 	return scratch.Swept(dir)
@@ -78,10 +77,10 @@ func isHeld(name string) bool {
 type trimming struct {
 	cache *Cache
 	total int64
-	err   error // the first
+	err   error // the first error
 }
 
-// remove removes a file. That somebody else did so before is as good.
+// remove removes a file, which may already be gone.
 func (t *trimming) remove(f file) {
 	err := t.cache.root.Remove(f.name)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -91,10 +90,9 @@ func (t *trimming) remove(f file) {
 	}
 }
 
-// evict removes first what is good for nothing, then what was used least
-// recently: an entry, with the last one that names it a blob, or a blob that
-// nobody names yet. An entry goes before its blob: who is killed leaves none
-// without.
+// evict removes invalid files first, then the least recently used: entries, blobs with their last
+// entry, and blobs without an entry. It removes an entry before its blob, so that a killed run
+// leaves no entry without its blob.
 func (t *trimming) evict(ctx context.Context, kept, held []file) error {
 	blobOf := map[string]file{}
 	for _, b := range held {
@@ -131,10 +129,9 @@ func (t *trimming) evict(ctx context.Context, kept, held []file) error {
 	return ctx.Err()
 }
 
-// read reads the entries, and removes those that are good for nothing. It
-// gives the blob that each of the others names, or "", but for those that were
-// used or replaced just now; and how many entries name a blob. Entries were
-// listed before blobs, so that the blob of each was there to be listed.
+// read reads the entries, and removes invalid ones. For each other entry that was not just used or
+// replaced, it returns the blob or "", and for each blob the number of entries. Entries were listed
+// before blobs, so that their blobs were listed as well.
 func (t *trimming) read(ctx context.Context, kept []file, blobOf map[string]file) (names map[string]string, naming map[string]int, _ error) {
 	names, naming = map[string]string{}, map[string]int{}
 	for _, f := range kept {
@@ -158,8 +155,8 @@ func (t *trimming) read(ctx context.Context, kept []file, blobOf map[string]file
 	return names, naming, nil
 }
 
-// list lists the files below a directory, which may be missing. Files that go
-// away in the meantime are not there.
+// list lists the files below a directory, which may be missing. It ignores files that disappear
+// meanwhile.
 func (c *Cache) list(ctx context.Context, dir string) ([]file, error) {
 	var all []file
 	err := fs.WalkDir(c.root.FS(), dir, func(name string, d fs.DirEntry, err error) error {

@@ -11,8 +11,7 @@ import (
 	"laminate/packager/scratch"
 )
 
-// tempPlace is where scratch directories are made. It implements
-// [scratch.Place].
+// tempPlace is the directory of scratch directories. It implements [scratch.Place].
 type tempPlace struct{ root *os.Root }
 
 func (p tempPlace) Mkdir(name string, perm fs.FileMode) error {
@@ -36,8 +35,8 @@ func (p tempPlace) Lstat(name string) (fs.FileInfo, error) {
 
 func (p tempPlace) RemoveAll(name string) error { return p.root.RemoveAll(path.Join(temps, name)) }
 
-// unfinished makes a file of a new name in this run's scratch directory, which
-// is made anew where it was removed.
+// unfinished creates a file in this run's scratch directory, which it creates again if it was
+// removed.
 func (c *Cache) unfinished(do func(name string) error) (name string, err error) {
 	for range 100 {
 		dir, err := c.scratchName()
@@ -52,14 +51,14 @@ func (c *Cache) unfinished(do func(name string) error) (name string, err error) 
 			return "", err
 		}
 		if _, gone := c.root.Lstat(dir); gone == nil {
-			return "", err // it is another file that is missing
+			return "", err // another file is missing
 		}
 		c.forgetScratch(dir)
 	}
 	return "", errGone
 }
 
-// scratchName returns where this run's scratch directory is.
+// scratchName returns the path of this run's scratch directory.
 func (c *Cache) scratchName() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,8 +72,8 @@ func (c *Cache) scratchName() (string, error) {
 	return path.Join(temps, c.scratch.Name), nil
 }
 
-// forgetScratch returns up a scratch directory that was removed, unless another
-// writer of this run has done so and has a new one already.
+// forgetScratch forgets a scratch directory that was removed, unless another goroutine has already
+// replaced it.
 func (c *Cache) forgetScratch(dir string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +83,7 @@ func (c *Cache) forgetScratch(dir string) {
 	}
 }
 
-// dropScratch removes this run's scratch directory. One that cannot be removed is
-// left to a later run.
+// dropScratch removes this run's scratch directory. If that fails, a later run removes it.
 func (c *Cache) dropScratch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,7 +93,7 @@ func (c *Cache) dropScratch() {
 	}
 }
 
-// sweep removes what killed runs have not finished.
+// sweep removes abandoned scratch directories.
 func (c *Cache) sweep() {
 	tmp, err := c.root.OpenRoot(temps)
 	if err != nil {
@@ -105,8 +103,8 @@ func (c *Cache) sweep() {
 	scratch.SweepRoot(tmp)
 }
 
-// Clean removes everything but what runs that use the cache at the same time have
-// not finished. They go on, and find or keep less.
+// Clean removes everything except the unfinished files of concurrent runs, which continue with an
+// empty cache.
 func (c *Cache) Clean() error {
 	if c == nil {
 		return nil
@@ -132,20 +130,19 @@ func (c *Cache) Clean() error {
 	return errors.Join(errs...)
 }
 
-// discard removes a file or a directory into which other runs may be writing: it
-// is taken away from them first.
+// discard removes a file or directory that other runs may be writing to: it renames it first.
 func (c *Cache) discard(name string) error {
 	if _, err := c.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	away, err := c.unfinished(func(away string) error { return c.root.Rename(name, away) })
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another run has removed it
+		return nil // already removed by another run
 	}
 	if err != nil {
 		away = name
 	}
-	// A run that had begun to write into it may just be ending that.
+	// Another run may just be finishing a write to it.
 	for range 100 {
 		if err = c.root.RemoveAll(away); !errors.Is(err, syscall.ENOTEMPTY) {
 			break

@@ -15,19 +15,18 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Writer takes the blob of an entry. Who made it calls Commit or Discard.
+// Writer writes the blob of an entry. The caller must call Commit or Discard.
 type Writer struct {
 	cache *Cache
 	key   string
-	file  *os.File // nil where nothing will be kept
+	file  *os.File // nil if nothing will be added
 	temp  string
 	buf   *bufio.Writer
 	sum   hash.Hash
 	size  int64
 }
 
-// Create begins an entry with a blob. The entry is there when Commit returns,
-// and not before.
+// Create starts an entry with a blob. Commit adds it.
 func (c *Cache) Create(key string) *Writer {
 	w := &Writer{cache: c, key: key}
 	if c == nil || c.failed() {
@@ -43,9 +42,8 @@ func (c *Cache) Create(key string) *Writer {
 	return w
 }
 
-// Write takes in bytes of the blob. It never fails, so that it can stand
-// beside an output in an io.MultiWriter: what cannot be kept is dropped, and
-// so is a blob that alone would fill the cache.
+// Write appends to the blob. It never fails, so that it can be used in an io.MultiWriter: after an
+// error, or if the blob alone would fill the cache, the blob is dropped.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.file == nil {
 		return len(p), nil
@@ -59,8 +57,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Commit ends the blob and keeps it under the key, with a record, which is
-// anything that becomes JSON.
+// Commit ends the blob and adds it under the key, with a record, any JSON value.
 func (w *Writer) Commit(value any) {
 	if w.file == nil {
 		return
@@ -70,11 +67,11 @@ func (w *Writer) Commit(value any) {
 		return
 	}
 	ref := blobRef{Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(w.sum.Sum(nil))}, Size: w.size}
-	// Until the entry is there, only its age keeps the blob.
+	// Until the entry exists, only its age protects the blob.
 	now := time.Now()
 	_ = w.cache.root.Chtimes(w.temp, now, now)
 	err := w.file.Close()
-	// A blob of this digest that is there already may be spoiled; this one is not.
+	// An existing blob of this digest may be corrupt; this one is not.
 	if err == nil {
 		err = w.cache.place(w.temp, ref.name())
 	}
@@ -86,13 +83,12 @@ func (w *Writer) Commit(value any) {
 	w.cache.put(w.key, value, &ref)
 }
 
-// Discard forgets what was written. After Commit, or another Discard, it does
-// nothing.
+// Discard drops the blob. After Commit, or another Discard, it does nothing.
 func (w *Writer) Discard() {
 	if w.file == nil {
 		return
 	}
-	_ = w.file.Close() // what was written is thrown away: how closing went says nothing
+	_ = w.file.Close() // the content is discarded
 	_ = w.cache.root.Remove(w.temp)
 	w.file = nil
 }
@@ -102,7 +98,7 @@ func (w *Writer) fail(err error) {
 	w.cache.failFile(err)
 }
 
-// temporary makes a file to write to.
+// temporary creates a temporary file.
 func (c *Cache) temporary() (f *os.File, name string, err error) {
 	name, err = c.unfinished(func(name string) error {
 		f, err = c.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -111,10 +107,10 @@ func (c *Cache) temporary() (f *os.File, name string, err error) {
 	return f, name, err
 }
 
-// errGone is the error of a file that somebody removed before it was finished.
+// errGone is the error of a file that was removed before it was finished.
 var errGone = errors.New("gone")
 
-// place returns a finished file its name.
+// place moves a finished file to its name.
 func (c *Cache) place(temp, name string) error {
 	c.dropLinks(path.Dir(name))
 	err := c.within(path.Dir(name), func() error { return c.root.Rename(temp, name) })
@@ -124,9 +120,8 @@ func (c *Cache) place(temp, name string) error {
 	return err
 }
 
-// within does something in a directory, which is made if it is not there: more
-// than once if somebody cleans the cache at the same time, so that what just
-// was there is not, or the other way round.
+// within calls do, and creates the directory if it is missing. It tries several times, since a
+// concurrent cleanup may remove the directory again.
 func (c *Cache) within(dir string, do func() error) error {
 	err := do()
 	for range 100 {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// problemLimit bounds how many things of one kind are told of one source.
+// problemLimit is how many errors are reported for one source.
 const problemLimit = 20
 
-// few joins the first of the errors, and tells how many there are besides.
+// few joins the first errors, and a count of the rest.
 func few(errs []error) error {
 	if more := len(errs) - problemLimit; more > 0 {
 		errs = append(errs[:problemLimit:problemLimit], andMore(more))
@@ -18,7 +18,7 @@ func few(errs []error) error {
 
 func andMore(n int) error { return fmt.Errorf("and %d more", n) }
 
-// fewOf is few for what was joined before.
+// fewOf is few for errors that are already joined.
 func fewOf(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return few(joined.Unwrap())

@@ -1,11 +1,9 @@
-// Package image is the one read-only view of an image, wherever it was opened:
-// what kind it is, its labels decoded, its layers with the refs that they hold
-// and what is known of them.
+// Package image is the read-only view of an opened image from any source: its kind, its decoded
+// labels, and its layers with the refs that they hold.
 //
-// Opening an image reads its manifest. Config, labels and layers are decoded
-// from its config, which is read by [New]. The content of a layer is read only
-// through [Layer], and every blob is verified as it is read: against its digest
-// and size, and what it unpacks to against its diffID and the limits.
+// Opening an image reads its manifest; [New] reads its config, with labels and diffIDs. The content
+// of a layer is read through [Layer] only, and verified while it is read: the blob against digest
+// and size, the tar against diffID and limits.
 package image
 
 import (
@@ -22,22 +20,22 @@ import (
 	"laminate/packager/stream"
 )
 
-// Raw is an image as a transport opens it: nothing of it is verified.
+// Raw is an unverified image, as a transport opens it.
 type Raw struct {
 	v1.Image
-	Name   string // how its user calls it, for messages
-	Stored bool   // its layers are blobs of known digests
-	Remote bool   // its layers come over the network
-	// Saved means that the Docker daemon has just written it.
+	Name   string // its name as the user wrote it, for messages
+	Stored bool   // layers are blobs of known digests
+	Remote bool   // layers come over the network
+	// Saved means that this run exported the image from the Docker daemon.
 	Saved bool
-	// LayoutDir is the directory of the OCI layout that it is in, or "".
+	// LayoutDir is the directory of its OCI layout, or "".
 	LayoutDir string
 	Limits    stream.Limits
-	WorkDir   string // for what has to be spooled
+	WorkDir   string // for spools
 	Log       progress.Log
 }
 
-// Error words an error about the image.
+// Error adds the name of the image to an error.
 func (r *Raw) Error(err error) error {
 	if r.Remote && registry.IsNetwork(err) {
 		return registry.Explain(err, r.Name)
@@ -45,8 +43,8 @@ func (r *Raw) Error(err error) error {
 	return fmt.Errorf("%s: %w", r.Name, err)
 }
 
-// Config returns the image's config, once it is known to be small enough; its
-// size is in the manifest of an image that is stored.
+// Config returns the image's config. It refuses one that is too large, before reading it if the
+// image is stored.
 func (r *Raw) Config() (*v1.ConfigFile, error) {
 	c, err := configOf(r.Image, r.Stored)
 	if err != nil {
@@ -76,16 +74,16 @@ func configOf(img v1.Image, stored bool) (*v1.ConfigFile, error) {
 	return c, nil
 }
 
-// Image is an image that was opened. As a v1.Image, its layers are verified on
-// every read, and can be mounted where they are in a registry.
+// Image is an opened image. As a v1.Image, its layers are verified on every read, and mountable if
+// they are in a registry.
 type Image struct {
 	v1.Image
-	// Name is how its user calls it, for messages.
+	// Name is the image's name as the user wrote it, for messages.
 	Name   string
 	Config *v1.ConfigFile
 	// Target is the image's operating system, architecture and variant.
 	Target flatten.Target
-	// Recipes are laminate's own label, or nil.
+	// Recipes is laminate's own label, or nil.
 	Recipes flatten.RecipesLabel
 
 	ctx    context.Context
@@ -96,8 +94,7 @@ type Image struct {
 	modules map[flatten.Kind][]*Module
 }
 
-// New returns the view of an image. The context bounds all reading, also what
-// happens later.
+// New returns the view of an image. All reading ends with ctx, including later reads of layers.
 func New(ctx context.Context, raw Raw) (*Image, error) {
 	c, err := raw.Config()
 	if err != nil {
@@ -115,7 +112,7 @@ func New(ctx context.Context, raw Raw) (*Image, error) {
 	return i, nil
 }
 
-// Kind is what an image is for.
+// Kind is the kind of an image.
 type Kind string
 
 // The kinds of images.
@@ -126,7 +123,7 @@ const (
 	Other        Kind = "image"
 )
 
-// Kind returns what the image is for, by its labels.
+// Kind returns the kind of the image, by its labels.
 func (i *Image) Kind() Kind {
 	has := func(key string) bool { _, is := i.Config.Config.Labels[key]; return is }
 	switch {
@@ -140,10 +137,10 @@ func (i *Image) Kind() Kind {
 	return Other
 }
 
-// Contents returns the layers, the lowest first.
+// Contents returns the layers, lowest first.
 func (i *Image) Contents() []*Layer { return i.layers }
 
-// view pairs the layers with what config and labels say of them.
+// view combines the layers with config and labels.
 func (i *Image) view() ([]*Layer, error) {
 	raw, diffIDs := i.raw, i.Config.RootFS.DiffIDs
 	stack, err := raw.Layers()
@@ -153,7 +150,7 @@ func (i *Image) view() ([]*Layer, error) {
 	if len(stack) != len(diffIDs) {
 		return nil, fmt.Errorf("%s: manifest has %d layers, config has %d diffIDs", i.Name, len(stack), len(diffIDs))
 	}
-	var manifest *v1.Manifest // read once: a layer that is asked for its media type parses all of it
+	var manifest *v1.Manifest // read once: each layer would parse it again for its media type
 	if raw.Stored {
 		if manifest, err = raw.Manifest(); err != nil {
 			return nil, raw.Error(err)
@@ -179,7 +176,7 @@ func (i *Image) view() ([]*Layer, error) {
 	return layers, nil
 }
 
-// recipes reads laminate's own label. One that cannot be read is ignored.
+// recipes reads laminate's own label. It ignores an invalid one, with a warning.
 func (i *Image) recipes() flatten.RecipesLabel {
 	value, labelled := i.Config.Config.Labels[flatten.RecipesLabelKey]
 	if !labelled {
@@ -193,7 +190,7 @@ func (i *Image) recipes() flatten.RecipesLabel {
 	return l
 }
 
-// checkedImage puts verified layers in the place of the image's own.
+// checkedImage is an image with verified layers.
 type checkedImage struct {
 	v1.Image
 	layers []*Layer
@@ -226,5 +223,5 @@ func (c *checkedImage) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 			return l.Reuse(), nil
 		}
 	}
-	return c.Image.LayerByDigest(h) // the config, or nothing
+	return c.Image.LayerByDigest(h) // the config, or an error
 }

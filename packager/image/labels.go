@@ -9,7 +9,7 @@ import (
 	"laminate/packager/config"
 )
 
-// Package returns what the labels of a buildpackage say.
+// Package returns the buildpackage that the labels describe.
 func (i *Image) Package(kind flatten.Kind) (*Package, error) {
 	label, metadata, err := i.labels(kind)
 	if err != nil {
@@ -61,11 +61,11 @@ func (i *Image) labels(kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata
 	return label, metadata, nil
 }
 
-// apiForm is what every reader of labels understands as a Buildpack API version.
+// apiForm matches Buildpack API versions that all readers of labels accept.
 var apiForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
-// checkLabelled checks what labels say as a buildpack.toml is checked: what no
-// platform could use is an error, the rest are warnings.
+// checkLabelled validates modules from labels like those from a buildpack.toml: what platforms
+// cannot use is an error, the rest are warnings.
 func (i *Image) checkLabelled(modules []*Module) (config.Problems, error) {
 	var doubts config.Problems
 	var errs []error

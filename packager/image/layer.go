@@ -21,35 +21,32 @@ import (
 	"laminate/packager/stream"
 )
 
-// Layer is one layer of an image. Compressed checks digest and size while it
-// streams, Uncompressed the diffID too; the error comes at the end of the
-// stream, in the place of io.EOF, and names the source and the layer. A stream
-// that is not read to its end is not checked.
+// Layer is a layer of an image. Compressed verifies digest and size while streaming, Uncompressed
+// also the diffID; errors come at the end of the stream, instead of io.EOF, and name the source and
+// the layer. Streams that are not read to the end are not verified.
 type Layer struct {
-	v1.Layer // as the image has it
-	// Diff is the diffID that the config says.
+	v1.Layer // unverified
+	// Diff is the diffID in the config.
 	Diff v1.Hash
-	// Stored tells that the source holds the layer as a blob of a known
-	// digest. Where it is false (Docker archives and the daemon) Digest, Size
-	// and Compressed have to compress the layer first; read Uncompressed.
+	// Stored reports whether the source holds the layer as a blob of a known digest. If not (Docker
+	// archives and the daemon), Digest, Size and Compressed compress the layer first; use
+	// Uncompressed.
 	Stored bool
-	// Compression of the blob, by its media type; that its content is such is
-	// checked on every read.
+	// Compression is that of the blob, by its media type; every read verifies it.
 	Compression layer.Compression
-	// Refs are those which the layers label says the layer holds, sorted.
+	// Refs are the refs in the layer according to the layers label, sorted.
 	Refs []flatten.Ref
-	// Facts are what laminate's own label says of the layer's pieces, or nil.
+	// Facts are the layer's pieces according to laminate's own label, or nil.
 	Facts []layer.Facts
-	// Mountable is the reference in a registry from whose repository the blob
-	// can be mounted; nil for layers from elsewhere.
+	// Mountable is the reference in a registry from whose repository the blob can be mounted, or
+	// nil.
 	Mountable name.Reference
 
 	image *Image
 }
 
-// Reuse returns the layer in the shape in which it goes into another image: it
-// is checked on every read as this one is, and gets mounted where it is
-// written to the registry it is in.
+// Reuse returns the layer for another image: it is verified on every read, and mounted when it is
+// written to the registry that it is from.
 func (l *Layer) Reuse() v1.Layer {
 	if l.Mountable == nil {
 		return l
@@ -60,8 +57,8 @@ func (l *Layer) Reuse() v1.Layer {
 // DiffID implements v1.Layer.
 func (l *Layer) DiffID() (v1.Hash, error) { return l.Diff, nil }
 
-// Descriptor returns the layer's media type, size and digest. What else somebody
-// wrote beside them (addresses, annotations, data) is none of another image's.
+// Descriptor returns the layer's media type, size and digest. It omits the rest (URLs, annotations,
+// data), which must not be copied to other images.
 func (l *Layer) Descriptor() (*v1.Descriptor, error) {
 	d, err := partial.Descriptor(l.Layer)
 	if err != nil {
@@ -70,8 +67,7 @@ func (l *Layer) Descriptor() (*v1.Descriptor, error) {
 	return &v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest}, nil
 }
 
-// File is the path of the file that holds the layer's blob and nothing else,
-// in an OCI layout; "" where there is none.
+// File returns the path of the blob in an OCI layout, or "" if the layer is not in one.
 func (l *Layer) File() string {
 	digest, err := l.Digest()
 	if l.image.raw.LayoutDir == "" || err != nil || digest.Algorithm != "sha256" {
@@ -80,19 +76,17 @@ func (l *Layer) File() string {
 	return filepath.Join(l.image.raw.LayoutDir, "blobs", "sha256", digest.Hex)
 }
 
-// Within reports where so much content, unpacked from so many bytes, is beyond
-// the limits.
+// Within returns an error if content bytes, unpacked from packed bytes, exceed the limits.
 func (l *Layer) Within(content, packed int64) error {
 	return l.image.raw.Limits.Check(content, max(packed, 1))
 }
 
-// Exists reports whether the registry that the layer is in still has it.
+// Exists reports whether the registry still has the layer.
 func (l *Layer) Exists() (bool, error) { return partial.Exists(l.Layer) }
 
-// Check returns what is wrong with the layer in its source, as far as that cannot
-// be known from its digest: a layer of a Docker archive is read to its end, and a
-// blob of an OCI layout must be there, with its size. Layers of registries and of
-// the Docker daemon are not asked for.
+// Check verifies the layer in its source as far as needed before it is replaced by an equal one: it
+// reads a layer of a Docker archive to the end, and checks that a blob of an OCI layout exists and
+// has its size. It does nothing for registries and the Docker daemon.
 func (l *Layer) Check(ctx context.Context) error {
 	if l.image.raw.Remote || l.image.raw.Saved {
 		return nil
@@ -124,8 +118,8 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 // Uncompressed implements v1.Layer.
 func (l *Layer) Uncompressed() (io.ReadCloser, error) { return l.Open(l.image.ctx) }
 
-// Open returns the layer's tar, of which the diffID is checked. The caller closes
-// it. Reading ends with the context.
+// Open opens the layer's tar and verifies its diffID. The caller must close it. Reading ends with
+// ctx.
 func (l *Layer) Open(ctx context.Context) (io.ReadCloser, error) {
 	if !l.Stored {
 		rc, err := l.Layer.Uncompressed()
@@ -141,8 +135,8 @@ func (l *Layer) Open(ctx context.Context) (io.ReadCloser, error) {
 	return l.Unpack(blob)
 }
 
-// Unpack returns the tar in a blob of the layer that somebody reads; the diffID
-// is checked. Who closes it closes the blob.
+// Unpack returns the tar in an open blob of the layer, and verifies its diffID. Closing it closes
+// the blob.
 func (l *Layer) Unpack(blob io.ReadCloser) (io.ReadCloser, error) {
 	packed := &stream.Counted{Reader: blob}
 	if l.Compression == layer.Uncompressed {
@@ -162,9 +156,9 @@ func (l *Layer) unpacked(r io.Reader, c io.Closer, packed *stream.Counted) *unpa
 	}
 }
 
-// blob returns the layer's blob, of which digest, size and compression are checked.
+// blob opens the layer's blob, and verifies digest, size and compression.
 func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := l.Layer.Compressed() // who stores blobs checks them
+	rc, err := l.Layer.Compressed() // verified by the store
 	if err != nil {
 		return nil, l.wrong(err)
 	}
@@ -187,7 +181,7 @@ func (l *Layer) blob(ctx context.Context) (io.ReadCloser, error) {
 	return &blobReader{layer: l, r: r, Closer: rc, task: l.image.raw.Log.Start(verb, l.subject(), size)}, nil
 }
 
-// subject names the layer in progress: by what it holds, or else by its digest.
+// subject names the layer for progress: by its refs, or by its digest.
 func (l *Layer) subject() progress.Subject {
 	digest := l.Diff
 	if l.Stored {
@@ -211,7 +205,7 @@ type layerError struct{ error }
 
 func (e layerError) Unwrap() error { return e.error }
 
-// wrong reports what is wrong with the layer, once.
+// wrong adds the names of source and layer to an error, once.
 func (l *Layer) wrong(err error) error {
 	var told layerError
 	if err == nil || errors.As(err, &told) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -226,7 +220,7 @@ func (l *Layer) wrong(err error) error {
 	return layerError{l.image.raw.Error(fmt.Errorf("layer %s: %w", what, err))}
 }
 
-// compressionOf reads a layer's media type.
+// compressionOf returns the compression of a layer's media type.
 func compressionOf(mediaType types.MediaType) (layer.Compression, error) {
 	switch mediaType {
 	case types.DockerLayer, types.OCILayer:
@@ -241,7 +235,7 @@ func compressionOf(mediaType types.MediaType) (layer.Compression, error) {
 	return "", fmt.Errorf("unsupported media type %q", mediaType)
 }
 
-// CompressionIn returns the compression that the first four bytes of a blob show.
+// CompressionIn returns the compression of a blob, by its first four bytes.
 func CompressionIn(magic []byte) layer.Compression {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):

@@ -9,9 +9,9 @@ import (
 	"laminate/packager/config"
 )
 
-// Package is a buildpack, an extension or a buildpackage that was opened.
+// Package is an opened buildpack, extension or buildpackage.
 type Package struct {
-	// Name is what its author calls it, for messages.
+	// Name is its name as the user wrote it, for messages.
 	Name string
 	// Root is the package's own ref: that of the metadata label, or the only
 	// module of a directory or archive.
@@ -21,29 +21,26 @@ type Package struct {
 	// Target is the image's operating system, architecture and variant. It is
 	// zero for directories and archives.
 	Target flatten.Target
-	// Problems are warnings about what was opened.
+	// Problems are warnings.
 	Problems []config.Problem
 }
 
 // Module is a buildpack or extension with its content.
 type Module struct {
 	flatten.Module
-	// Doc reports where things stand in the buildpack.toml; it is empty for
-	// modules out of images.
+	// Doc has the positions in the buildpack.toml; it is empty for modules from images.
 	Doc config.Doc
-	// Source names where the module comes from, for messages.
+	// Source is the name of the module's source, for messages.
 	Source string
 	// Piece is the content.
 	Piece layer.Piece
-	// Layer is the image layer that holds the content; nil for directories
-	// and archives.
+	// Layer is the image layer with the content; nil for directories and archives.
 	Layer *Layer
-	// File is the path of the buildpack.toml as the user can open it, or "".
+	// File is the path of the buildpack.toml if the user can open it, or "".
 	File string
 }
 
-// Modules returns the modules of a kind that the labels of the image name,
-// sorted by ref. An image that names none has none.
+// Modules returns the modules of a kind in the labels of the image, sorted by ref.
 func (i *Image) Modules(kind flatten.Kind) ([]*Module, error) {
 	value := i.Config.Config.Labels[kind.LayersLabelKey()]
 	if value == "" || value == "{}" || value == "null" {
@@ -56,7 +53,7 @@ func (i *Image) Modules(kind flatten.Kind) ([]*Module, error) {
 	return i.listed(kind, label)
 }
 
-// Holders returns the layers that hold modules of a kind, the lowest first.
+// Holders returns the layers that hold modules of a kind, lowest first.
 func (i *Image) Holders(kind flatten.Kind) ([]*Layer, error) {
 	modules, err := i.Modules(kind)
 	if err != nil {
@@ -67,8 +64,8 @@ func (i *Image) Holders(kind flatten.Kind) ([]*Layer, error) {
 	}), nil
 }
 
-// listed returns what a label lists, each with the layer that holds it, sorted
-// by ref. It reads a label of a kind once.
+// listed returns the modules in a label with their layers, sorted by ref. It caches the result by
+// kind.
 func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -8,15 +8,14 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
 )
 
-// refNameKey is the annotation that holds a tag (OCI image layout).
+// refNameKey is the annotation for tags (OCI image layout).
 const refNameKey = "org.opencontainers.image.ref.name"
 
-// Catalog is a place that holds the images of an index.
+// Catalog provides the images of an index.
 type Catalog interface {
 	SubIndex(ctx context.Context, d v1.Descriptor) (*v1.IndexManifest, error)
 	Image(ctx context.Context, d v1.Descriptor) (v1.Image, error)
@@ -24,40 +23,39 @@ type Catalog interface {
 
 const (
 	indexDepth = 4
-	// indexLimit bounds how much is looked at in an index and in those within.
+	// indexLimit is the maximum number of descriptors in an index, including nested ones.
 	indexLimit = 1000
 )
 
-// ErrNoImage is the error of a place that exists and holds other images than
-// the wanted one.
+// ErrNoImage is the error of a location that exists, but does not have the wanted image.
 var ErrNoImage = errors.New("no such image")
 
 type noImage struct{ error }
 
 func (noImage) Is(target error) bool { return target == ErrNoImage }
 
-// Holding is what the entries of an index are.
+// Holding is the meaning of the entries of an index.
 type Holding bool
 
 const (
-	// OneName: the images of one name, for several platforms.
+	// OneName: one image, for several platforms.
 	OneName Holding = false
-	// ManyNames: images of several names, as in the index.json of a layout.
+	// ManyNames: several images, as in the index.json of a layout.
 	ManyNames Holding = true
 )
 
-// candidate is an image that an index leads to.
+// candidate is an image in an index.
 type candidate struct {
 	v1.Descriptor
 	platform v1.Platform
-	name     int      // candidates of one name have the same number
-	image    v1.Image // nil unless it had to be read for its platform
+	name     int      // equal for the platforms of one image
+	image    v1.Image // nil unless it was read for its platform
 }
 
-// Pick chooses the image for the target from an index and the indexes in it. Of
-// several images that one name has for a platform, such as one in gzip and one
-// in zstd, the first counts (OCI image spec, "Image Index"; Docker does the
-// same). If the target does not name a whole platform, only one image may fit.
+// Pick chooses the image for the target from an index and its nested indexes. If an image has
+// several manifests for a platform, such as gzip and zstd variants, Pick uses the first (OCI image
+// spec, "Image Index"; Docker does the same). If the target is not a complete platform, it must
+// match exactly one image.
 func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding, target flatten.Target) (v1.Image, error) {
 	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
 	if err := search.in(ctx, index, 0); err != nil {
@@ -100,7 +98,7 @@ func exact(have v1.Platform, want flatten.Target) bool {
 		variant(have.Architecture, have.Variant) == variant(want.Arch, want.Variant) && have.OSVersion == version
 }
 
-// firstOfEach keeps the first image of each platform that a name has.
+// firstOfEach keeps the first candidate for each name and platform.
 func firstOfEach(all []candidate) []candidate {
 	type key struct {
 		name                       int
@@ -119,13 +117,13 @@ func firstOfEach(all []candidate) []candidate {
 	return first
 }
 
-// search lists the images of an index and of those within, each once.
+// search lists the images of an index and its nested indexes, each once.
 type search struct {
 	catalog Catalog
 	holds   Holding
 	name    int
 	seen    map[v1.Hash]bool // images and indexes
-	looked  int              // at how many descriptors
+	looked  int              // number of descriptors
 	found   []candidate
 }
 
@@ -171,8 +169,7 @@ func (s *search) in(ctx context.Context, index *v1.IndexManifest, depth int) err
 	return nil
 }
 
-// newCandidate reads the platform from the image's config, where the index
-// does not say it.
+// newCandidate reads the platform from the image's config if the index does not have it.
 func newCandidate(ctx context.Context, c Catalog, d v1.Descriptor) (candidate, error) {
 	if d.Platform != nil {
 		return candidate{Descriptor: d, platform: *d.Platform}, nil
@@ -193,50 +190,6 @@ func newCandidate(ctx context.Context, c Catalog, d v1.Descriptor) (candidate, e
 	}}, nil
 }
 
-// errAttachment is the error of a manifest that is not an image but belongs to
-// one: a signature, an attestation, an SBOM.
-var errAttachment = errors.New("not an image")
-
-// isAttachment reports whether an index says of an entry that it is a
-// signature, an attestation or another artifact.
-func isAttachment(d v1.Descriptor) bool {
-	if d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown" {
-		return true
-	}
-	return d.ArtifactType != "" && !types.MediaType(d.ArtifactType).IsConfig()
-}
-
-// ImageOnly returns the image, unless its manifest is one of an attachment
-// (see errAttachment). Most of these have a config or an artifact type of their
-// own (OCI image spec, "Guidelines for Artifact Usage"); cosign's signatures
-// have an image's config, and layers that are no file system.
-func ImageOnly(img v1.Image, err error) (v1.Image, error) {
-	if err != nil {
-		return nil, err
-	}
-	m, err := img.Manifest()
-	if err != nil {
-		return nil, err
-	}
-	kind := m.ArtifactType
-	if kind == "" && m.Config.MediaType != "" && !m.Config.MediaType.IsConfig() {
-		kind = string(m.Config.MediaType)
-	}
-	if kind == "" && len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, func(l v1.Descriptor) bool { return isFileSystem(l.MediaType) }) {
-		kind = string(m.Layers[0].MediaType)
-	}
-	if kind == "" || types.MediaType(kind).IsConfig() {
-		return img, nil
-	}
-	return nil, fmt.Errorf("%w: artifact of type %q", errAttachment, kind)
-}
-
-// isFileSystem reports whether a media type is one of image layers, those that
-// are not supported included.
-func isFileSystem(m types.MediaType) bool {
-	return m.IsLayer() || strings.HasPrefix(string(m), "application/vnd.oci.image.layer.") || strings.HasPrefix(string(m), "application/vnd.docker.image.rootfs.")
-}
-
 func platforms(all []candidate) string {
 	var names []string
 	for _, one := range all {
@@ -250,8 +203,8 @@ func platforms(all []candidate) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-// platformFits reports whether an image for a platform can be used for the
-// target. A field that is empty in either fits.
+// platformFits reports whether an image for a platform can be used for the target. Empty fields
+// match anything.
 func platformFits(have v1.Platform, want flatten.Target) bool {
 	if len(want.Distros) == 1 && have.OSVersion != "" && have.OSVersion != want.Distros[0].Version {
 		return false
@@ -262,7 +215,7 @@ func platformFits(have v1.Platform, want flatten.Target) bool {
 
 func agree(have, want string) bool { return have == "" || want == "" || have == want }
 
-// variant returns the variant, or "" for the one that every arm64 has.
+// variant returns the variant, or "" for the default one of arm64.
 func variant(arch, v string) string {
 	if arch == "arm64" && strings.TrimPrefix(v, "v") == "8" {
 		return ""
@@ -270,8 +223,8 @@ func variant(arch, v string) string {
 	return v
 }
 
-// CheckTarget returns an error where the config of an image is not for a
-// platform. The name of the image is for messages.
+// CheckTarget returns an error if the config of an image does not match the target. Name is the
+// image's name for messages.
 func CheckTarget(name string, c *v1.ConfigFile, want flatten.Target) error {
 	if c.OS == "windows" {
 		return fmt.Errorf("%s: unsupported platform windows; use the linux variant", name)
@@ -283,7 +236,7 @@ func CheckTarget(name string, c *v1.ConfigFile, want flatten.Target) error {
 	return nil
 }
 
-// Tagged keeps what an index has of a tag.
+// Tagged returns the index reduced to the entries of a tag.
 func Tagged(index *v1.IndexManifest, tag string) (*v1.IndexManifest, error) {
 	of := *index
 	of.Manifests = slices.DeleteFunc(slices.Clone(index.Manifests), func(d v1.Descriptor) bool { return d.Annotations[refNameKey] != tag })

@@ -12,7 +12,7 @@ import (
 	"laminate/packager/stream"
 )
 
-// blobReader reads a blob as it is stored, and reports what is wrong with it.
+// blobReader reads a blob, and adds the names of source and layer to errors.
 type blobReader struct {
 	io.Closer
 	layer *Layer
@@ -50,12 +50,12 @@ func (b *blobReader) Close() error {
 	return b.Closer.Close()
 }
 
-// unpackedLayer reads a layer's tar and compares its digest with the diffID.
+// unpackedLayer reads a layer's tar and verifies its diffID.
 type unpackedLayer struct {
 	io.Closer
 	layer  *Layer
 	r      *stream.Bounded
-	packed *stream.Counted // nil where nothing is compressed
+	packed *stream.Counted // nil for uncompressed layers
 	sum    hash.Hash
 	wrong  error
 }
@@ -78,8 +78,7 @@ func (u *unpackedLayer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end reads what the blob has after the compressed stream, for the sake of its
-// digest, and compares the diffID.
+// end reads the rest of the blob, so that its digest is verified, and verifies the diffID.
 func (u *unpackedLayer) end() error {
 	if u.packed != nil {
 		if _, err := io.Copy(io.Discard, u.packed); err != nil {
@@ -93,7 +92,7 @@ func (u *unpackedLayer) end() error {
 	return io.EOF
 }
 
-// forPiece is open for whoever names the source in errors already.
+// forPiece is like Open, without the name of the source in errors.
 func (l *Layer) forPiece(ctx context.Context) (io.ReadCloser, error) {
 	rc, err := l.Open(ctx)
 	if err != nil {
@@ -102,7 +101,7 @@ func (l *Layer) forPiece(ctx context.Context) (io.ReadCloser, error) {
 	return stream.ReadCloser{Reader: unnamedReader{rc, l}, Closer: rc}, nil
 }
 
-// blobForPiece is blob for the same.
+// blobForPiece is like blob, without the name of the source in errors.
 func (l *Layer) blobForPiece(ctx context.Context) (io.ReadCloser, error) {
 	rc, err := l.blob(ctx)
 	if err != nil {

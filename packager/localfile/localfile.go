@@ -101,3 +101,17 @@ func Read(path string, limit int64) ([]byte, error) {
 	}
 	return data, errors.Join(err, f.Close())
 }
+
+// Reason returns the cause of an error of package os, without the operation and the path, which is
+// often that of a temporary file. It returns other errors unchanged.
+func Reason(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
+}

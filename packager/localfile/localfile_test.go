@@ -2,6 +2,7 @@ package localfile_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -76,3 +77,11 @@ var _ = Describe("a file that a user names", func() {
 		Expect(err).To(MatchError(ContainSubstring("escapes")))
 	})
 })
+
+var _ = DescribeTable("Reason removes the operation and the path", func(err error, want string) {
+	Expect(localfile.Reason(err)).To(MatchError(want))
+},
+	Entry("of a path", fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "/tmp/a", Err: fs.ErrNotExist}), "file does not exist"),
+	Entry("of a link", &os.LinkError{Op: "rename", Old: "a", New: "b", Err: fs.ErrPermission}, "permission denied"),
+	Entry("of no file", errors.New("other"), "other"),
+)

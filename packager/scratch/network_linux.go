@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// networks are the file systems (statfs(2)) on which a lock may hold on one
-// machine only. FUSE and 9p may be anything.
+// networks are the file systems (statfs(2)) whose locks may be local to one machine. FUSE and 9p
+// may be anything.
 var networks = map[uint32]bool{
 	0x6969:     true, // NFS
 	0x517b:     true, // SMB
@@ -22,7 +22,7 @@ var networks = map[uint32]bool{
 	0x786f4256: true, // VirtualBox's shared folders
 }
 
-// isNetwork reports whether a file may lie on another machine.
+// isNetwork reports whether a file may be on another machine.
 func isNetwork(f *os.File) bool {
 	var stat syscall.Statfs_t
 	for {

@@ -4,6 +4,5 @@ package scratch
 
 import "os"
 
-// isNetwork reports whether a file may lie on another machine: here that is not
-// known.
+// isNetwork reports whether a file may be on another machine, which is unknown on this system.
 func isNetwork(*os.File) bool { return true }

@@ -1,21 +1,19 @@
-// Package scratch makes directories for unfinished work, and removes those
-// whose process has ended without removing its own.
+// Package scratch creates directories for unfinished work, and removes those that killed processes
+// have left behind.
 //
-// A scratch directory is called .laminate-<26 characters>.tmp. The process that
-// made it holds a lock (flock) on it, which the kernel releases when the process
-// ends, however it ends. So a directory whose lock can be taken is abandoned: no
-// age and no process number has to be trusted.
+// A scratch directory is named .laminate-<26 characters>.tmp. Its process holds a lock (flock) on
+// it, which the kernel releases when the process ends. So a directory whose lock is free is
+// abandoned; neither its age nor a process id matters.
 //
-// Between making a directory and locking it another process may take it for
-// abandoned. So [Make] looks, once it holds the lock, whether the directory is
-// still there, and makes another one where it is not. The process that sweeps
-// removes only what it has locked.
+// Between creation and locking, another process may consider a directory abandoned. So [Make], once
+// it holds the lock, checks that the directory still exists, and creates another one if not.
+// Sweeping removes only locked directories.
 //
 // [Claim] makes the scratch directory of one name, so that processes that claim
 // the same name wait for each other and for no one else.
 //
-// On a network file system a lock may be seen on one machine only. Directories
-// there have the suffix .unlocked.tmp, and are never swept.
+// On a network file system, locks may be local to one machine. Directories there have the suffix
+// .unlocked.tmp, and are never swept.
 package scratch
 
 import (
@@ -32,32 +30,31 @@ import (
 	"laminate/packager/filesys"
 )
 
-// Prefix is what the names of scratch directories begin with.
+// Prefix is the prefix of names of scratch directories.
 const Prefix = ".laminate-"
 
 const (
 	locked   = ".tmp"
 	unlocked = ".unlocked.tmp"
-	// attempts bounds how often a directory is made anew because another
-	// process swept it before it was locked.
+	// attempts is how often a directory is created again because another process swept it before it
+	// was locked.
 	attempts = 100
 )
 
-// abandonable are the names of the directories that may be swept.
+// abandonable matches names of directories that may be swept.
 var abandonable = regexp.MustCompile(`^\.laminate-[A-Z2-7]{26}\.tmp$`)
 
-// ours are the names of all scratch directories.
+// ours matches names of all scratch directories.
 var ours = regexp.MustCompile(`^\.laminate-[A-Z2-7]{26}(\.unlocked)?\.tmp$`)
 
-// Is reports whether a file of this name is a scratch directory.
+// Is reports whether a name is one of a scratch directory.
 func Is(name string) bool { return ours.MatchString(name) }
 
-// Swept reports whether a scratch directory of this name is removed by other
-// processes once its own has ended.
+// Swept reports whether other processes remove a scratch directory of this name once its own has
+// ended.
 func Swept(name string) bool { return abandonable.MatchString(name) }
 
-// A Place is a directory in which scratch directories are made. An [os.Root] is
-// one, and so is an [At].
+// A Place is a directory for scratch directories. [os.Root] and [At] implement it.
 type Place interface {
 	Mkdir(name string, perm fs.FileMode) error
 	OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error)
@@ -84,7 +81,7 @@ func (d At) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(filepath.J
 // RemoveAll implements Place.
 func (d At) RemoveAll(name string) error { return os.RemoveAll(filepath.Join(string(d), name)) }
 
-// A Dir is a scratch directory that this process holds.
+// A Dir is a scratch directory that this process has locked.
 type Dir struct {
 	// Name is its name in its place.
 	Name string
@@ -93,7 +90,7 @@ type Dir struct {
 	lock *os.File
 }
 
-// Make makes a scratch directory, for this user only, which the caller removes.
+// Make creates a scratch directory with mode 0700. The caller must remove it.
 func Make(in Place) (*Dir, error) {
 	suffix := locked
 	for range attempts {
@@ -115,20 +112,19 @@ func Make(in Place) (*Dir, error) {
 	return nil, errors.New("other processes repeatedly removed the directory")
 }
 
-// Claim makes the empty scratch directory that belongs to key, or takes over that
-// of a process that has ended. It returns nil where another process holds it. On a
-// network file system, and where there are no locks, it holds against processes
-// of this machine at most.
+// Claim creates the empty scratch directory for key, or takes over an abandoned one. It returns nil
+// if another process holds it. On a network file system, or without locks, it excludes at most
+// processes of this machine.
 func Claim(in Place, key string) (*Dir, error) {
 	sum := sha256.Sum256([]byte(key))
 	name := Prefix + base32.StdEncoding.EncodeToString(sum[:])[:26] + locked
-	// Other users may have to wait for it as well, for which they open it.
+	// Other users open it to wait for it.
 	if err := in.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	f, err := in.OpenFile(name, asDirectory, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // its process has just removed it
+		return nil, nil // just removed by its process
 	}
 	if err != nil {
 		return nil, err
@@ -143,13 +139,13 @@ func Claim(in Place, key string) (*Dir, error) {
 	return &Dir{Name: name, in: in, lock: f}, nil
 }
 
-// Path is the path of a directory whose place is an [At].
+// Path returns the path of a directory whose place is an [At].
 func (d *Dir) Path() string {
 	at, _ := d.in.(At)
 	return filepath.Join(string(at), d.Name)
 }
 
-// Remove removes the directory with everything in it, and then gives up its lock.
+// Remove removes the directory with everything in it, and then releases its lock.
 func (d *Dir) Remove() error {
 	return errors.Join(d.in.RemoveAll(d.Name), closed(d.lock))
 }
@@ -161,21 +157,21 @@ func closed(f *os.File) error {
 	return f.Close()
 }
 
-// state is what is known of a directory.
+// state is the result of acquiring a directory.
 type state int
 
 const (
 	held   state = iota // this process has locked it
 	taken               // another process has locked it, removed it, or replaced it
-	unsure              // no lock there can be relied on
+	unsure              // locks are unreliable there
 )
 
 // asDirectory opens a directory and nothing else: what has taken its place may be
 // a named pipe, which blocks whoever opens it, or lead elsewhere.
 const asDirectory = os.O_RDONLY | filesys.OnlyDirectory | filesys.NoFollow | filesys.NoWait
 
-// acquire locks a directory, unless another process holds it. The file, which
-// may be nil, holds the lock until it is closed.
+// acquire locks a directory, unless another process holds it. The returned file, which may be nil,
+// holds the lock until it is closed.
 func acquire(in Place, name string) (*os.File, state) {
 	f, err := in.OpenFile(name, asDirectory, 0)
 	switch {
@@ -209,16 +205,15 @@ func lock(f *os.File) state {
 	return taken
 }
 
-// isStill reports whether a name is still that of an open directory.
+// isStill reports whether a name still refers to an open directory.
 func isStill(in Place, name string, f *os.File) bool {
 	now, errNow := in.Lstat(name)
 	then, errThen := f.Stat()
 	return errNow == nil && errThen == nil && os.SameFile(now, then)
 }
 
-// Sweep removes from a directory the scratch directories of this user whose
-// process has ended, and returns how many they were and how many bytes they held.
-// What cannot be removed stays.
+// Sweep removes abandoned scratch directories of this user from a directory, and returns their
+// number and size in bytes. It ignores errors.
 func Sweep(dir string) (n int, bytes int64) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -228,7 +223,7 @@ func Sweep(dir string) (n int, bytes int64) {
 	return SweepRoot(root)
 }
 
-// SweepRoot is [Sweep] for a directory that is open.
+// SweepRoot is [Sweep] for an open directory.
 func SweepRoot(root *os.Root) (n int, bytes int64) {
 	for _, name := range abandoned(root) {
 		lock, state := acquire(root, name)
@@ -243,7 +238,7 @@ func SweepRoot(root *os.Root) (n int, bytes int64) {
 	return n, bytes
 }
 
-// abandoned lists what may be an abandoned directory of this user.
+// abandoned lists directories of this user that may be abandoned.
 func abandoned(root *os.Root) (names []string) {
 	dir, err := root.Open(".")
 	if err != nil {

@@ -89,7 +89,7 @@ func readIndex(dir string) (v1.IndexManifest, error) {
 		err = json.Unmarshal(raw, &index)
 	}
 	if err != nil {
-		return index, fmt.Errorf("output %s: %w", file, reasonOf(err))
+		return index, fmt.Errorf("output %s: %w", file, localfile.Reason(err))
 	}
 	return index, nil
 }

@@ -273,7 +273,7 @@ var _ = Describe("a layout that is there", func() {
 		file := filepath.Join(dir, "index.json")
 		crowded := `{"schemaVersion":2,"manifests":[` + strings.Repeat("{},", 100_000) + `{}]}`
 		Expect(os.WriteFile(file, []byte(crowded), 0o600)).To(Succeed())
-		Expect(write(dir)).To(MatchError("output " + file + ": its JSON has 100003 entries, more than the limit of 100000"))
+		Expect(write(dir)).To(MatchError("output " + file + ": too many JSON entries: 100003, the limit is 100000"))
 		Expect(contentOf(file)).To(Equal(crowded))
 	})
 })

@@ -68,7 +68,7 @@ func (l *layoutDir) lock(ctx context.Context, path string) error {
 			continue // the run that had made it failed, and has removed it
 		}
 		if err != nil {
-			return fmt.Errorf("output %s: %w", path, reasonOf(err))
+			return fmt.Errorf("output %s: %w", path, localfile.Reason(err))
 		}
 		// Another run may have written while this one waited.
 		now, existsNow, err := inspectLayout(path)
@@ -96,7 +96,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 		}
 		return dir, false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("output %s: %w", path, reasonOf(err))
+		return "", false, fmt.Errorf("output %s: %w", path, localfile.Reason(err))
 	case !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !scratch.Is(e.Name()) }):
 		return dir, true, nil
 	}
@@ -105,7 +105,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 		return "", false, fmt.Errorf("output %s: the directory holds other things than an OCI layout; name an empty or a new one", path)
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("output %s: %s: %w", path, layoutFile, reasonOf(err))
+		return "", false, fmt.Errorf("output %s: %s: %w", path, layoutFile, localfile.Reason(err))
 	}
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`

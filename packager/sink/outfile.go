@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"laminate/packager/localfile"
 	"laminate/packager/scratch"
 )
 
@@ -60,7 +61,7 @@ func createIn(dir *scratch.Dir, dest, output string) (*newFile, error) {
 }
 
 func wrongOutput(output string, err error) error {
-	return fmt.Errorf("output %s: %w", output, reasonOf(err))
+	return fmt.Errorf("output %s: %w", output, localfile.Reason(err))
 }
 
 // tempIn is the path of a new file in a scratch directory.
@@ -150,19 +151,6 @@ func syncDir(dir string) error {
 	}
 	_ = d.Sync()
 	return d.Close()
-}
-
-// reasonOf takes the operation and the name of a temporary file off an error of package os.
-func reasonOf(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
 }
 
 // WriteFile makes the file at dest, or makes it anew, of what write writes:

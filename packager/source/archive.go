@@ -13,22 +13,22 @@ import (
 	"laminate/packager/stream"
 )
 
-// archive is a tar or zip file: what it holds, and how to open it.
+// archive is a listed tar or zip file.
 type archive struct {
 	files  []layer.File // in the archive's order
 	byPath map[string]int
-	// rooted is the first name that begins with a slash, "" if there is none.
-	// Image archives may have such, buildpacks may not.
+	// rooted is the first name with a leading slash, or "". Image archives may have such names,
+	// buildpacks may not.
 	rooted string
 	limits stream.Limits
-	packed int64 // the size of the file
-	bytes  int64 // of all entries together, unpacked
+	packed int64 // size of the file
+	bytes  int64 // unpacked size of all entries
 	census census
-	dirs   map[string]bool // that were counted
+	dirs   map[string]bool // directories that were counted
 	errs   []error
 }
 
-// problemLimit is how many problems of one archive are found before reading ends.
+// problemLimit is how many problems of an archive are collected before reading ends.
 const problemLimit = 20
 
 // newArchive returns an empty archive for a file of packed bytes.
@@ -36,8 +36,7 @@ func newArchive(l stream.Limits, packed int64) *archive {
 	return &archive{byPath: map[string]int{}, dirs: map[string]bool{}, limits: l, packed: max(packed, 1), census: census{limits: l}}
 }
 
-// problem notes something wrong with the archive; reading goes on, to find the
-// rest. It says false where there is enough to tell.
+// problem adds a problem with the archive. It returns false if there are enough to stop reading.
 func (a *archive) problem(format string, args ...any) bool {
 	a.errs = append(a.errs, fmt.Errorf(format, args...))
 	return len(a.errs) < problemLimit
@@ -45,7 +44,7 @@ func (a *archive) problem(format string, args ...any) bool {
 
 func (a *archive) err() error {
 	if len(a.errs) == problemLimit {
-		return errors.Join(append(a.errs, errors.New("and perhaps more: it was read no further"))...)
+		return errors.Join(append(a.errs, errors.New("and possibly more: reading stopped here"))...)
 	}
 	return errors.Join(a.errs...)
 }
@@ -56,7 +55,7 @@ func (a *archive) place(name string) (string, error) {
 	case len(name) > nameLimit:
 		return "", fmt.Errorf("entry %.40q… has a name of more than %d bytes", name, nameLimit)
 	case name == "" || strings.ContainsRune(name, 0):
-		return "", fmt.Errorf("entry %q has no name that a file can have", name)
+		return "", fmt.Errorf("entry %q has an invalid name", name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
@@ -73,17 +72,16 @@ func (a *archive) place(name string) (string, error) {
 	return clean, nil
 }
 
-// begin counts an entry of size bytes against the limits, and the directories
-// that it needs. The size is what the entry unpacks to, as its header has it: a
-// sparse file is a few bytes that stand for gigabytes of zeros, and entries of
-// a zip file may share their bytes. So it is checked before content is read.
+// begin counts an entry, and the directories that it needs, against the limits. Size is the
+// unpacked size in its header, which is checked before content is read: a sparse file is a few
+// bytes that expand to gigabytes of zeros, and entries of a zip file may share bytes.
 func (a *archive) begin(name, link string, size int64) error {
 	if err := a.census.add(len(name) + len(link)); err != nil {
 		return err
 	}
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	if len(name) > nameLimit || isDeep(name) {
-		name = "" // place refuses it
+		name = "" // refused by place
 	}
 	for at := strings.LastIndexByte(name, '/'); at > 0 && !a.dirs[name[:at]]; at = strings.LastIndexByte(name[:at], '/') {
 		a.dirs[name[:at]] = true
@@ -96,12 +94,12 @@ func (a *archive) begin(name, link string, size int64) error {
 		a.bytes = math.MaxInt64
 	}
 	if err := a.limits.Check(a.bytes, a.packed); err != nil {
-		return fmt.Errorf("%w; it is reached at entry %.100q", err, name)
+		return fmt.Errorf("%w; reached at entry %.100q", err, name)
 	}
 	return nil
 }
 
-// add takes an entry in. A directory may stand twice, all else but once.
+// add adds an entry. Duplicate directories are allowed, other duplicates are not.
 func (a *archive) add(f layer.File) error {
 	if i, twice := a.byPath[f.Path]; twice {
 		if f.Mode.IsDir() && a.files[i].Mode.IsDir() {
@@ -117,7 +115,7 @@ func (a *archive) add(f layer.File) error {
 	return nil
 }
 
-// hardLink returns the entry that is another name of a file that came before.
+// hardLink returns the entry for another name of an earlier file.
 func (a *archive) hardLink(name, target string, mode fs.FileMode) (layer.File, error) {
 	to, err := a.place(target)
 	if err != nil {
@@ -125,7 +123,7 @@ func (a *archive) hardLink(name, target string, mode fs.FileMode) (layer.File, e
 	}
 	i, there := a.byPath[to]
 	if !there || !a.files[i].Mode.IsRegular() {
-		return layer.File{}, fmt.Errorf("%s is a hard link to %s, which is no file that came before it", name, target)
+		return layer.File{}, fmt.Errorf("%s is a hard link to %s, which is not an earlier file", name, target)
 	}
 	first := &a.files[i]
 	if first.Same == "" {
@@ -142,8 +140,8 @@ func (a *archive) has(name string) bool {
 	return there && a.files[i].Mode.IsRegular()
 }
 
-// open opens a regular file, following symbolic links within the archive, as
-// old Docker archives have them.
+// open opens a regular file. It follows symbolic links within the archive, which old Docker
+// archives have.
 func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	for range 8 {
@@ -157,7 +155,7 @@ func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 			return rc, f.Size, err
 		}
 		if f.Mode&fs.ModeSymlink == 0 {
-			return nil, 0, fmt.Errorf("%s is no regular file", name)
+			return nil, 0, fmt.Errorf("%s is not a regular file", name)
 		}
 		name = strings.TrimPrefix(path.Join("/", path.Dir(name), f.Link), "/")
 	}

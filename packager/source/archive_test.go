@@ -69,7 +69,7 @@ var _ = DescribeTable("an archive that is bad gives one clear error, and leaves 
 	Entry("a name that is too long", "more than 4096 bytes", func() []byte { return with(regular(strings.Repeat("x/", 3000)+"x", "x")) }),
 	Entry("a path that is too deep", "more than 256 components", func() []byte { return with(regular(strings.Repeat("x/", 256)+"x", "x")) }),
 	Entry("cut off within a file", "unexpected EOF", func() []byte { return with(regular("big", strings.Repeat("x", 4000)))[:len(with())] }),
-	Entry("cut off between files", "it has no end", func() []byte { return with()[:len(with())-1024] }),
+	Entry("cut off between files", "missing end", func() []byte { return with()[:len(with())-1024] }),
 	Entry("a damaged header", "reading tar", func() []byte {
 		data := with()
 		data[1024+148] ^= 1
@@ -200,14 +200,14 @@ var _ = DescribeTable("limits hold",
 		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
 		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
 	},
-	Entry("bytes of a tar", "more than the limit of 2000 bytes", stream.Limits{Bytes: 2000}, func() []byte { return with(regular("big", strings.Repeat("x", 2000))) }),
-	Entry("bytes of a tgz", "more than the limit of 100000 bytes", stream.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
-	Entry("bytes of headers alone", "more than the limit of 3000 bytes", stream.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
-	Entry("bytes of a zip", "more than the limit of 100 bytes", stream.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
+	Entry("bytes of a tar", "exceeds the limit of 2000 bytes", stream.Limits{Bytes: 2000}, func() []byte { return with(regular("big", strings.Repeat("x", 2000))) }),
+	Entry("bytes of a tgz", "exceeds the limit of 100000 bytes", stream.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
+	Entry("bytes of headers alone", "exceeds the limit of 3000 bytes", stream.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
+	Entry("bytes of a zip", "exceeds the limit of 100 bytes", stream.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
 	Entry("entries of a tar", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return with() }),
 	Entry("entries of a zip", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
 	Entry("directories that a tar leaves out", "more than the limit of 40 entries", stream.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
-	Entry("a tar that grows and grows", "more than 50 times its size", stream.Limits{Ratio: 50}, func() []byte {
+	Entry("a tar that grows and grows", "exceeds 50 times the compressed size", stream.Limits{Ratio: 50}, func() []byte {
 		big := make([]byte, 101<<20)
 		for i := 0; i < len(big); i += 512 {
 			binary.LittleEndian.PutUint32(big[i:], uint32(i*2654435761))

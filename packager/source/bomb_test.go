@@ -27,24 +27,24 @@ var _ = DescribeTable("a small file that unpacks to very much is refused before 
 		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
 		Expect(diskUse(o.WorkDir)).To(BeNumerically("<", 1<<20))
 	},
-	Entry("a sparse file of GNU's old format", "more than 1000 times its size", func() []byte { return sparse("hole", 7<<30, "data") }),
-	Entry("the same in a tgz", "more than 1000 times its size", func() []byte { return packed(layer.Gzip, sparse("hole", 7<<30, "data")) }),
-	Entry("sparse files that are too large together", "more than 1000 times its size", func() []byte {
+	Entry("a sparse file of GNU's old format", "exceeds 1000 times the compressed size", func() []byte { return sparse("hole", 7<<30, "data") }),
+	Entry("the same in a tgz", "exceeds 1000 times the compressed size", func() []byte { return packed(layer.Gzip, sparse("hole", 7<<30, "data")) }),
+	Entry("sparse files that are too large together", "exceeds 1000 times the compressed size", func() []byte {
 		var all []byte
 		for i := range 70 {
 			all = append(all, sparseHead(fmt.Sprint("hole", i), 100<<20, "data")...)
 		}
 		return packed(layer.Gzip, append(all, tarOf(component("acme/a").entries()...)...))
 	}),
-	Entry("a sparse file of PAX 0.1", `more than 1000 times its size, which is beyond the limit; it is reached at entry "hole"`, func() []byte {
+	Entry("a sparse file of PAX 0.1", `exceeds 1000 times the compressed size; reached at entry "hole"`, func() []byte {
 		return packed(layer.Gzip, sparsePAX("data", "GNU.sparse.size", "16106127360", "GNU.sparse.numblocks", "1", "GNU.sparse.map", "16106127356,4"))
 	}),
-	Entry("a sparse file of PAX 1.0", "more than 1000 times its size", func() []byte {
+	Entry("a sparse file of PAX 1.0", "exceeds 1000 times the compressed size", func() []byte {
 		table := "1\n16106127356\n4\n"
 		return packed(layer.Gzip, sparsePAX(table+strings.Repeat("\x00", 512-len(table))+"data",
 			"GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name", "hole", "GNU.sparse.realsize", "16106127360"))
 	}),
-	Entry("a sparse file beyond the limit of bytes", "more than the limit of 17179869184 bytes", func() []byte {
+	Entry("a sparse file beyond the limit of bytes", "exceeds the limit of 17179869184 bytes", func() []byte {
 		return packed(layer.Gzip, sparsePAX("data", "GNU.sparse.size", "9223372036854775807", "GNU.sparse.numblocks", "1", "GNU.sparse.map", "9223372036854775803,4"))
 	}),
 	Entry("entries of a zip file that share all bytes", `entries "0" and "1" share bytes`, func() []byte { return overlapping(false, 2) }),

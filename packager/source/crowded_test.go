@@ -89,7 +89,7 @@ var _ = Describe("a document of very many entries", func() {
 	refused := func(loc location.Location) {
 		GinkgoHelper()
 		_, err := openAt(loc, flatten.Target{})
-		Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), MatchRegexp("its JSON has 1000[0-9]* entries, more than the limit of 100000"))))
+		Expect(err).To(MatchError(And(HavePrefix(loc.Written+": "), MatchRegexp("too many JSON entries: 1000[0-9]*, the limit is 100000"))))
 	}
 	for what, build := range each {
 		It("is refused in "+what, func() {

@@ -40,7 +40,7 @@ func (o *Opener) dial(ctx context.Context) (*client.Client, error) {
 }
 
 func noDaemon(err error) error {
-	return fmt.Errorf("no Docker daemon answers (%s); take the image from a registry with docker://REF, or from a file with docker-archive:FILE or oci-archive:FILE", registry.Shorten(err.Error()))
+	return fmt.Errorf("no Docker daemon responds (%s); use docker://REF for a registry, or docker-archive:FILE or oci-archive:FILE for a file", registry.Shorten(err.Error()))
 }
 
 // daemonHas reports whether there is a daemon that has an image of this name.
@@ -53,8 +53,8 @@ func (o *Opener) daemonHas(ctx context.Context, ref string) bool {
 	return errors.Join(err, c.Close()) == nil
 }
 
-// openDaemon opens an image of the Docker daemon, which is pulled before where
-// the policy says so, and saved into the work directory.
+// openDaemon pulls an image of the Docker daemon if the policy says so, exports it into the work
+// directory, and opens it.
 func (o *Opener) openDaemon(ctx context.Context, img *opening, ref string, policy PullPolicy, target flatten.Target) error {
 	if o.DryRun && policy != Never {
 		return o.openUnpulled(ctx, img, ref, policy, target)
@@ -68,9 +68,8 @@ func (o *Opener) openDaemon(ctx context.Context, img *opening, ref string, polic
 	return o.openDockerArchive(ctx, img, file, "")
 }
 
-// openUnpulled opens what the daemon would have after a pull, without the pull:
-// the image in the registry, or, where the policy or the registry's answer leads
-// there, the one that the daemon has.
+// openUnpulled opens the image that the daemon would have after a pull, without pulling: the image
+// in the registry or, depending on policy and registry, the daemon's.
 func (o *Opener) openUnpulled(ctx context.Context, img *opening, ref string, policy PullPolicy, target flatten.Target) error {
 	there := o.daemonHas(ctx, ref)
 	if there && policy == IfNotPresent {
@@ -88,13 +87,13 @@ func (o *Opener) openUnpulled(ctx context.Context, img *opening, ref string, pol
 	return err
 }
 
-// isNotFound reports whether a registry answered that it has no such image.
+// isNotFound reports whether a registry responded that the image does not exist.
 func isNotFound(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// save writes an image of the daemon into a file of the work directory.
+// save exports an image of the daemon into a file in the work directory.
 func (o *Opener) save(ctx context.Context, ref string, policy PullPolicy, target flatten.Target) (_ string, err error) {
 	if o.WorkDir == "" {
 		return "", errNoWorkDir
@@ -112,7 +111,7 @@ func (o *Opener) save(ctx context.Context, ref string, policy PullPolicy, target
 	defer func() { task.Done(err) }()
 	saved, err := c.ImageSave(ctx, []string{found.ID})
 	if err != nil {
-		return "", fmt.Errorf("saving it from the Docker daemon: %w", short(err))
+		return "", fmt.Errorf("exporting from the Docker daemon: %w", short(err))
 	}
 	defer func() { err = errors.Join(err, saved.Close()) }()
 	f, err := os.CreateTemp(o.WorkDir, "saved-*.tar")
@@ -128,8 +127,8 @@ func (o *Opener) save(ctx context.Context, ref string, policy PullPolicy, target
 	return f.Name(), nil
 }
 
-// ensure pulls an image as the policy says, and returns what the daemon says
-// of it then. With Never, no registry is asked, by the daemon either.
+// ensure pulls an image if the policy says so, and inspects it. With Never, neither laminate nor
+// the daemon accesses a registry.
 func (o *Opener) ensure(ctx context.Context, c *client.Client, ref string, policy PullPolicy, target flatten.Target) (client.ImageInspectResult, error) {
 	found, err := c.ImageInspect(ctx, ref)
 	there := err == nil
@@ -137,17 +136,17 @@ func (o *Opener) ensure(ctx context.Context, c *client.Client, ref string, polic
 	case err != nil && !errdefs.IsNotFound(err):
 		return found, short(err)
 	case policy == Never && !there:
-		return found, notThere{errors.New("the Docker daemon does not have it, and the pull policy is never; pull it first, or use another --pull-policy")}
+		return found, notThere{errors.New("not in the Docker daemon, and the pull policy is never; pull it first, or use another --pull-policy")}
 	case policy == Never, policy == IfNotPresent && there:
 		return found, nil
 	}
-	// What no registry has cannot be pulled, and need not be.
+	// An image that is in no registry need not be pulled.
 	if err := o.pull(ctx, c, ref, target); err != nil && !(there && errdefs.IsNotFound(err)) {
 		hint := ""
 		if there && ctx.Err() == nil {
-			hint = "; --pull-policy if-not-present uses the one that the daemon has"
+			hint = "; --pull-policy if-not-present uses the daemon's image"
 		}
-		failed := fmt.Errorf("pulling it with the Docker daemon: %w%s", short(err), hint)
+		failed := fmt.Errorf("pulling with the Docker daemon: %w%s", short(err), hint)
 		if errdefs.IsNotFound(err) || errdefs.IsUnauthorized(err) || errdefs.IsPermissionDenied(err) {
 			return found, notThere{failed}
 		}
@@ -159,17 +158,17 @@ func (o *Opener) ensure(ctx context.Context, c *client.Client, ref string, polic
 	return found, nil
 }
 
-// ErrNotThere is what errors are that say that the Docker daemon lacks an image,
-// and that it must not pull it, or that the registry has none for us.
-var ErrNotThere = errors.New("image is not there")
+// ErrNotThere matches errors for images that the Docker daemon lacks and must not pull, and that
+// the registry lacks or denies.
+var ErrNotThere = errors.New("image does not exist")
 
 type notThere struct{ error }
 
 func (notThere) Is(target error) bool { return target == ErrNotThere }
 func (e notThere) Unwrap() error      { return e.error }
 
-// daemonConfig returns what a config says of an image of the daemon, which is
-// pulled before as the policy says, but not read.
+// daemonConfig pulls an image of the daemon if the policy says so, and returns its config without
+// exporting it.
 func (o *Opener) daemonConfig(ctx context.Context, ref string, policy PullPolicy, target flatten.Target) (_ *v1.ConfigFile, err error) {
 	c, err := o.dial(ctx)
 	if err != nil {
@@ -187,8 +186,8 @@ func (o *Opener) daemonConfig(ctx context.Context, ref string, policy PullPolicy
 	return config, nil
 }
 
-// pull pulls an image for the target. Docker 20.10 refuses an image that names
-// no architecture where one is asked for; such an image is pulled without.
+// pull pulls an image for the target. Docker 20.10 refuses images without an architecture if one is
+// requested; they are pulled without.
 func (o *Opener) pull(ctx context.Context, c *client.Client, ref string, target flatten.Target) error {
 	err := o.pullFor(ctx, c, ref, target)
 	if err != nil && target.Arch != "" && strings.Contains(err.Error(), "does not match the specified platform") {
@@ -215,7 +214,7 @@ func (o *Opener) pullFor(ctx context.Context, c *client.Client, ref string, targ
 	return err
 }
 
-// daemonAuth returns the credentials with which the daemon pulls.
+// daemonAuth returns the credentials for pulls by the daemon.
 func (o *Opener) daemonAuth(ctx context.Context, ref string) (string, error) {
 	parsed, err := name.ParseReference(ref)
 	if err != nil {
@@ -240,5 +239,5 @@ func (o *Opener) daemonAuth(ctx context.Context, ref string) (string, error) {
 	})
 }
 
-// short tells an error in few words.
+// short shortens the message of an error.
 func short(err error) error { return registry.Reword(err, registry.Shorten(err.Error())) }

@@ -134,7 +134,7 @@ var _ = Describe("the Docker daemon", func() {
 		},
 		Entry("never, what is new", source.Never, "acme/new:1", "the pull policy is never"),
 		Entry("always, what is nowhere", source.Always, "acme/none:1", "pull access denied"),
-		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full; --pull-policy if-not-present uses the one that the daemon has"),
+		Entry("a pull that breaks off", source.Always, "acme/broken:1", "the disk is full; --pull-policy if-not-present uses the daemon's image"),
 	)
 
 	DescribeTable("has the images that TOML files list, as it is told",
@@ -252,7 +252,7 @@ var _ = Describe("the Docker daemon", func() {
 		o := opener()
 		o.PullPolicy, o.Limits.Bytes, o.Daemon = source.Never, 10_000, d.at
 		_, err := o.Package(context.Background(), at(location.Daemon, "", "acme/old:1"), flatten.Buildpack, amd64)
-		Expect(err).To(MatchError(ContainSubstring("more than the limit of 10000 bytes")))
+		Expect(err).To(MatchError(ContainSubstring("exceeds the limit of 10000 bytes")))
 		left, err := os.ReadDir(o.WorkDir)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(BeEmpty())
@@ -262,7 +262,7 @@ var _ = Describe("the Docker daemon", func() {
 		o := opener()
 		o.Daemon.Host = "tcp://127.0.0.1:1"
 		_, err := o.Package(context.Background(), at(location.Daemon, "", "acme/old:1"), flatten.Buildpack, amd64)
-		Expect(err).To(MatchError(And(HavePrefix("acme/old:1: no Docker daemon answers ("), ContainSubstring("docker://REF"))))
+		Expect(err).To(MatchError(And(HavePrefix("acme/old:1: no Docker daemon responds ("), ContainSubstring("docker://REF"))))
 	})
 
 	It("comes before a registry for a plain reference, where it is preferred and has it", func() {

@@ -18,9 +18,8 @@ import (
 	"laminate/packager/stream"
 )
 
-// readDirectory lists everything below a directory but what is left out.
-// Nothing is opened until its content is asked for; symbolic links are not
-// followed. LeaveOut may be nil.
+// readDirectory lists everything below a directory, except what leaveOut reports. It opens no
+// files, and follows no symbolic links. LeaveOut may be nil.
 func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, limits stream.Limits) ([]layer.File, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err == nil {
@@ -66,7 +65,7 @@ func readDirectory(ctx context.Context, dir string, leaveOut func(string) bool, 
 	return files, err
 }
 
-// listed describes one file of a directory, but for its path below the root.
+// listed describes a file of a directory, without its path below the root.
 func listed(file string, info fs.FileInfo) (layer.File, error) {
 	f := layer.File{Mode: filesys.Mode(info)}
 	switch {
@@ -85,8 +84,8 @@ func listed(file string, info fs.FileInfo) (layer.File, error) {
 	return f, nil
 }
 
-// errChanged is what is wrong with a file that is not what it was when it was listed.
-var errChanged = errors.New("it changed while being read")
+// errChanged is the error for a file that changed after it was listed.
+var errChanged = errors.New("changed while being read")
 
 func changed(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,13 +94,13 @@ func changed(err error) error {
 	return err
 }
 
-// original is a local file as it was when it was listed.
+// original is the state of a local file when it was listed.
 type original struct {
 	path string
 	info fs.FileInfo
 }
 
-// listOriginal takes a look at a file that is going to be read.
+// listOriginal records the state of a file that will be read.
 func listOriginal(file string) (original, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -114,9 +113,8 @@ func listOriginal(file string) (original, error) {
 	return original{path: path, info: info}, err
 }
 
-// open reads length bytes from offset. It is an error if the file is another
-// one, or has another size or time, than when it was listed: before the first
-// byte, or after the last.
+// open opens length bytes at offset. Before the first byte and after the last, it compares
+// identity, size and time of the file with those when it was listed.
 func (o original) open(offset, length int64) (io.ReadCloser, error) {
 	// Not to follow a link that took the file's place, not to wait for the
 	// other end of a fifo that did.
@@ -169,9 +167,9 @@ func (r *originalReader) check() error {
 
 func (r *originalReader) Close() error { return r.file.Close() }
 
-// forTarget keeps what a buildpack has for a target: as many of the folders as
-// exist, from the first, lead to what becomes the root. The descriptor of the
-// outer root is put there. Files are in no order that matters.
+// forTarget returns the files of a buildpack for a target: it follows the folders as far as they
+// exist; the last one becomes the root, with the descriptor of the outer root. The order of the
+// files does not matter.
 func forTarget(files []layer.File, folders []string, descriptor string) []layer.File {
 	has := func(dir string) bool {
 		return slices.ContainsFunc(files, func(f layer.File) bool {
@@ -189,7 +187,7 @@ func forTarget(files []layer.File, folders []string, descriptor string) []layer.
 	if root == "" || outer < 0 {
 		return files
 	}
-	// An own file, as a copy would be: the outer one may have hard links.
+	// A separate file, like a copy: the outer one may have hard links.
 	inner := files[outer]
 	inner.Same, inner.Mode = "", 0o644
 	kept := []layer.File{inner}

@@ -41,8 +41,7 @@ func (o *Opener) openDockerArchive(ctx context.Context, img *opening, file, ref 
 	return img.openDocker(a, ref)
 }
 
-// openDocker opens an image of a Docker archive, as `docker save` writes it:
-// that of a reference, or the only one.
+// openDocker opens an image in the format of `docker save`: that of a reference, or the only one.
 func (i *opening) openDocker(a *archive, ref string) error {
 	img, err := readDocker(i.ctx, a, ref)
 	if err != nil {
@@ -52,10 +51,10 @@ func (i *opening) openDocker(a *archive, ref string) error {
 	return nil
 }
 
-// openSaved opens an image of what `docker save` has written since Docker 25: an OCI layout and, in
+// openSaved opens an image in the format of `docker save` since Docker 25: an OCI layout and, in
 // the same archive, a manifest.json for older readers. Docker 25.0.0 wrote OCI manifests without
-// layers (moby/moby#47065). Where the layout's image has another number of layers than its config,
-// manifest.json counts.
+// layers (moby/moby#47065). If the number of layers in the layout's manifest and config differ,
+// manifest.json is used.
 func (i *opening) openSaved(a *archive, target flatten.Target) error {
 	if err := i.openLayout(a, "", target); err != nil {
 		return err
@@ -75,7 +74,7 @@ func (i *opening) openSaved(a *archive, target flatten.Target) error {
 func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	data, err := layout{a}.file(ctx, "manifest.json")
 	if err != nil {
-		return nil, fmt.Errorf("it is no Docker archive: %w", err)
+		return nil, fmt.Errorf("not a Docker archive: %w", err)
 	}
 	if err := registry.CheckDocument(data); err != nil {
 		return nil, fmt.Errorf("manifest.json: %w", err)
@@ -92,10 +91,10 @@ func readDocker(ctx context.Context, a *archive, ref string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The config's name is its digest.
+	// The name of the config is its digest.
 	digest, _, _ := v1.SHA256(bytes.NewReader(config)) // reading from memory
 	if named := strings.TrimSuffix(path.Base(one.Config), ".json"); len(named) == 64 && named != digest.Hex {
-		return nil, fmt.Errorf("config %s: its digest is %s", one.Config, digest)
+		return nil, fmt.Errorf("config %s: digest is %s", one.Config, digest)
 	}
 	parsed, err := registry.ParseConfig(config)
 	if err != nil {
@@ -131,9 +130,9 @@ func chooseDocker(all tarball.Manifest, ref string) (tarball.Descriptor, error) 
 		}
 	}
 	if len(tags) == 0 {
-		return tarball.Descriptor{}, fmt.Errorf("it has no image %s, nor any other with a name", ref)
+		return tarball.Descriptor{}, fmt.Errorf("no image %s, and no other with a name", ref)
 	}
-	return tarball.Descriptor{}, fmt.Errorf("it has no image %s, but %s", ref, strings.Join(tags, ", "))
+	return tarball.Descriptor{}, fmt.Errorf("no image %s; available: %s", ref, strings.Join(tags, ", "))
 }
 
 // dockerImage implements partial.UncompressedImageCore.

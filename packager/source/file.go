@@ -20,7 +20,7 @@ import (
 	"laminate/packager/stream"
 )
 
-// local returns the path of a file or directory on this machine.
+// local returns the local path of a location, after downloading it if necessary.
 func (o *Opener) local(ctx context.Context, loc location.Location) (string, error) {
 	if loc.Kind != location.HTTP {
 		return loc.Path, nil
@@ -33,11 +33,10 @@ type tree struct {
 	name  string       // for messages
 	files []layer.File // from the root
 	toml  string       // path of the descriptor, for messages
-	file  string       // the same if it can be opened there, or ""
+	file  string       // the same if the user can open it, or ""
 }
 
-// tree opens a directory or archive that holds a module. It gives nil where
-// the local file or directory holds an image.
+// tree opens a directory or archive with a module. It returns nil if local is an image.
 func (o *Opener) tree(ctx context.Context, loc location.Location, local string, kind flatten.Kind, target flatten.Target) (*tree, error) {
 	info, err := os.Stat(local)
 	if err != nil {
@@ -73,8 +72,8 @@ func (o *Opener) tree(ctx context.Context, loc location.Location, local string, 
 	return t, nil
 }
 
-// hasDescriptor reports where the root has no descriptor of the kind, and
-// what there is instead.
+// hasDescriptor returns an error if the root has no descriptor of the kind, with a hint at what was
+// found instead.
 func (t *tree) hasDescriptor(kind flatten.Kind) error {
 	other := flatten.Extension
 	if kind == flatten.Extension {
@@ -87,7 +86,7 @@ func (t *tree) hasDescriptor(kind flatten.Kind) error {
 		case f.Path == kind.Descriptor() && f.Mode.IsRegular():
 			return nil
 		case f.Path == kind.Descriptor():
-			return fmt.Errorf("%s: %s is no regular file", t.name, f.Path)
+			return fmt.Errorf("%s: %s is not a regular file", t.name, f.Path)
 		case f.Path == other.Descriptor():
 			isOther = true
 		case filepath.Base(f.Path) == kind.Descriptor() && (deeper == "" || len(f.Path) < len(deeper)):
@@ -96,16 +95,16 @@ func (t *tree) hasDescriptor(kind flatten.Kind) error {
 	}
 	switch {
 	case isOther:
-		return fmt.Errorf("%s: it has no %s: it holds %s, not %s", t.name, kind.Descriptor(), called[other], called[kind])
+		return fmt.Errorf("%s: missing %s: this is %s, not %s", t.name, kind.Descriptor(), called[other], called[kind])
 	case deeper != "":
-		return fmt.Errorf("%s: it has no %s at its root; there is one at %s: name that directory, or pack it so that the file is at the root", t.name, kind.Descriptor(), deeper)
+		return fmt.Errorf("%s: missing %s at the root; found one at %s: use that directory, or repack with the file at the root", t.name, kind.Descriptor(), deeper)
 	}
-	return fmt.Errorf("%s: it has no %s", t.name, kind.Descriptor())
+	return fmt.Errorf("%s: missing %s", t.name, kind.Descriptor())
 }
 
 var called = map[flatten.Kind]string{flatten.Buildpack: "a buildpack", flatten.Extension: "an image extension"}
 
-// pack makes a package of the one module.
+// pack returns the module as a package.
 func (t *tree) pack(kind flatten.Kind) (*image.Package, error) {
 	data, err := t.read(kind.Descriptor())
 	if err != nil {
@@ -123,8 +122,7 @@ func (t *tree) pack(kind flatten.Kind) (*image.Package, error) {
 	return &image.Package{Name: t.name, Root: m.Ref(), Modules: []*image.Module{m}, Problems: append(problems.Warnings(), t.doubts(m)...)}, nil
 }
 
-// doubts warns of a component that cannot work, which is mostly one that
-// nobody has compiled yet.
+// doubts warns about a component without executables, which usually was not compiled yet.
 func (t *tree) doubts(m *image.Module) []config.Problem {
 	if m.Kind != flatten.Buildpack || m.IsComposite() {
 		return nil
@@ -149,15 +147,14 @@ func (t *tree) read(name string) (data []byte, err error) {
 			if err != nil {
 				return nil, err
 			}
-			data, err = io.ReadAll(io.LimitReader(r, config.MaxSize+1)) // whoever parses it refuses more
+			data, err = io.ReadAll(io.LimitReader(r, config.MaxSize+1)) // the parser refuses larger files
 			return data, errors.Join(err, r.Close())
 		}
 	}
 	return nil, fs.ErrNotExist
 }
 
-// openFile opens the image that a local file or directory, or one from a web
-// server, holds.
+// openFile opens the image in a local file or directory, or in a download.
 func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Location, target flatten.Target) error {
 	local, err := o.local(ctx, loc)
 	if err != nil {
@@ -170,7 +167,7 @@ func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Locati
 	case info.IsDir() && isLayout(local):
 		return img.openLayout(dirBlobs(local), "", target)
 	case info.IsDir():
-		return fmt.Errorf("%s: it is a directory, not an image", loc)
+		return fmt.Errorf("%s: is a directory, not an image", loc)
 	}
 	a, err := o.archive(ctx, local, loc.String())
 	switch {
@@ -183,7 +180,7 @@ func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Locati
 	case a.isDocker():
 		return img.openDocker(a, "")
 	}
-	return fmt.Errorf("%s: it holds no image: there is neither an oci-layout nor a manifest.json", loc)
+	return fmt.Errorf("%s: not an image: neither oci-layout nor manifest.json found", loc)
 }
 
 func (a *archive) isOCI() bool { return a.has("oci-layout") && a.has("index.json") }
@@ -191,8 +188,8 @@ func (a *archive) isDocker() bool {
 	return a.has("manifest.json") && !a.has("buildpack.toml") && !a.has("extension.toml")
 }
 
-// archive reads a tar or zip file, compressed or not, once per run. What it is
-// is told by its content; name is for messages.
+// archive lists a tar or zip file, compressed or not, once per run. It detects the format by
+// content; name is for messages.
 func (o *Opener) archive(ctx context.Context, file, name string) (*archive, error) {
 	a, err := o.tars.Do(file, func() (*archive, error) { return o.readArchive(ctx, file, name) })
 	if err != nil {
@@ -201,11 +198,10 @@ func (o *Opener) archive(ctx context.Context, file, name string) (*archive, erro
 	return a, nil
 }
 
-// archiveKinds are the archives that are read.
+// archiveKinds lists the supported archives, for messages.
 const archiveKinds = "tar, plain or compressed with gzip or zstd, or zip"
 
-// otherKinds are files that users take for archives that are read, by what they
-// begin with.
+// otherKinds are known unsupported formats, by magic bytes.
 var otherKinds = []struct{ magic, kind string }{
 	{"\xfd7zXZ", "compression xz"},
 	{"BZh", "compression bzip2"},
@@ -250,13 +246,13 @@ func (o *Opener) readArchive(ctx context.Context, file, name string) (_ *archive
 		return o.readZip(ctx, listed)
 	}
 	a, err := o.readTarFile(ctx, listed)
-	if errors.Is(err, errNoTar) || listed.info.Size() < 512 { // only then: a tar may begin with any name
+	if errors.Is(err, errNoTar) || listed.info.Size() < 512 { // only then: a tar may begin with any bytes
 		return nil, unsupportedKind(magic)
 	}
 	return a, err
 }
 
-// unsupportedKind returns the error for a file that is no archive that is read, by what it begins with.
+// unsupportedKind returns the error for a file of an unsupported format, by its magic bytes.
 func unsupportedKind(magic []byte) error {
 	for _, other := range otherKinds {
 		if bytes.HasPrefix(magic, []byte(other.magic)) {
@@ -266,7 +262,7 @@ func unsupportedKind(magic []byte) error {
 	return errors.New("unknown kind of archive; use " + archiveKinds)
 }
 
-// readCompressed reads a compressed tar, to its very end.
+// readCompressed lists a compressed tar, and reads it to the end.
 func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compression, name string, size int64) (_ *archive, err error) {
 	task := o.log().Start(progress.Reading, progress.Subject{Name: name}, size)
 	defer func() { task.Done(err) }()
@@ -279,7 +275,7 @@ func (o *Opener) readCompressed(ctx context.Context, f io.Reader, c layer.Compre
 	return o.readTarStream(ctx, stream.Within(o.Limits.OrDefault(), r, packed), size)
 }
 
-// reported tells a task of what is read.
+// reported reports bytes read to a task.
 type reported struct {
 	io.Reader
 	task progress.Task

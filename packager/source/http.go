@@ -17,15 +17,15 @@ import (
 	"laminate/packager/stream"
 )
 
-// webFile is what is kept of a file from a web server beside the file itself.
+// webFile is the cached metadata of a download.
 type webFile struct {
-	URL          string `json:"url"` // without what may be secret
+	URL          string `json:"url"` // without secrets
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
 }
 
-// download brings a file from a web server, or what the cache has of it if the
-// server says that nothing changed, into the work directory, where it stays.
+// download downloads a file into the work directory, or takes it from the cache if the server says
+// that it is unchanged.
 func (o *Opener) download(ctx context.Context, loc location.Location) (string, error) {
 	if o.WorkDir == "" {
 		return "", fmt.Errorf("%s: %w", loc, errNoWorkDir)
@@ -38,7 +38,7 @@ func (o *Opener) download(ctx context.Context, loc location.Location) (string, e
 }
 
 func (o *Opener) fetch(ctx context.Context, loc location.Location) (_ string, err error) {
-	sum := sha256.Sum256([]byte(loc.URL)) // which may hold secrets, as keys may not
+	sum := sha256.Sum256([]byte(loc.URL)) // hashed, since keys must not hold secrets
 	key := "http " + hex.EncodeToString(sum[:])
 	var known webFile
 	blob, _ := o.Cache.Get(ctx, key, &known)
@@ -61,7 +61,7 @@ func (o *Opener) fetch(ctx context.Context, loc location.Location) (_ string, er
 	return o.receive(ctx, loc, key, resp)
 }
 
-// request asks for the file, or for news if one is known.
+// request requests the file, conditionally if a version is cached.
 func (o *Opener) request(ctx context.Context, loc location.Location, known webFile) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, loc.URL, nil)
 	if err != nil {
@@ -73,23 +73,23 @@ func (o *Opener) request(ctx context.Context, loc location.Location, known webFi
 		req.Header.Set("If-Modified-Since", known.LastModified)
 	}
 	req.Header.Set("User-Agent", "laminate")
-	req.Header.Set("Accept-Encoding", "identity") // the file as it is
+	req.Header.Set("Accept-Encoding", "identity") // do not transform the file
 	options := o.registry()
-	if req.URL.Scheme == "http" { // who writes http:// means it; a redirect does not
+	if req.URL.Scheme == "http" { // http:// is allowed if the user wrote it, but not in a redirect
 		options.Insecure = append(options.Insecure[:len(options.Insecure):len(options.Insecure)], req.URL.Host)
 	}
 	return (&http.Client{Transport: options.Retrying()}).Do(req)
 }
 
-// receive writes the body into the work directory, and into the cache if the
-// server can be asked for news of it.
+// receive writes the body into the work directory, and into the cache if the server supports
+// conditional requests.
 func (o *Opener) receive(ctx context.Context, loc location.Location, key string, resp *http.Response) (_ string, err error) {
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the server says %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return "", fmt.Errorf("server responds %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	limit := o.Limits.OrDefault().Bytes
 	if resp.ContentLength > limit {
-		return "", fmt.Errorf("it has %d bytes, more than the limit of %d", resp.ContentLength, limit)
+		return "", fmt.Errorf("%d bytes exceed the limit of %d", resp.ContentLength, limit)
 	}
 	task := o.log().Start(progress.Downloading, progress.Subject{Name: loc.String()}, resp.ContentLength)
 	defer func() { task.Done(err) }()
@@ -101,7 +101,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, key string,
 	defer kept.Discard()
 	n, err := io.Copy(io.MultiWriter(f, kept), io.LimitReader(stream.WithContext(ctx, reported{resp.Body, task}), limit+1))
 	if err == nil && n > limit {
-		err = fmt.Errorf("it has more bytes than the limit of %d", limit)
+		err = fmt.Errorf("more than the limit of %d bytes", limit)
 	}
 	if err == nil && resp.ContentLength >= 0 && n != resp.ContentLength {
 		err = io.ErrUnexpectedEOF
@@ -116,7 +116,7 @@ func (o *Opener) receive(ctx context.Context, loc location.Location, key string,
 	return f.Name(), nil
 }
 
-// explainHTTP takes the URL, which may hold secrets, out of an error.
+// explainHTTP removes the URL, which may hold secrets, from an error.
 func explainHTTP(err error) error {
 	var request *url.Error
 	for errors.As(err, &request) {

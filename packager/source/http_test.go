@@ -238,7 +238,7 @@ var _ = Describe("a file from a web server", func() {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}),
-		Entry("elsewhere, in the clear", "plain HTTP to example.com is refused", func(w http.ResponseWriter, r *http.Request) {
+		Entry("elsewhere, in the clear", "refused plain HTTP to example.com", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://example.com/x.tgz", http.StatusFound)
 		}),
 		Entry("not modified, of which there is nothing", "304", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) }),

@@ -15,15 +15,13 @@ type opening struct {
 	image.Raw
 	ctx             context.Context
 	registryOptions registry.Options
-	puller          *remote.Puller // of its repository; nil where there is no login yet
+	puller          *remote.Puller // of its repository; nil before the first login
 }
 
-// IsTimeout reports whether opening an image failed because its registry did not
-// answer in time.
+// IsTimeout reports whether opening an image failed because its registry did not respond in time.
 func IsTimeout(err error) bool { return registry.IsTimeout(err) }
 
-// checkTarget returns an error where the image is for another platform than is
-// wanted.
+// checkTarget returns an error if the platform of the image does not match the target.
 func (i *opening) checkTarget(want flatten.Target) error {
 	c, err := i.Config()
 	if err != nil {
@@ -32,5 +30,5 @@ func (i *opening) checkTarget(want flatten.Target) error {
 	return image.CheckTarget(i.Name, c, want)
 }
 
-// view returns the image that was opened.
+// view returns the opened image.
 func (i *opening) view() (*image.Image, error) { return image.New(i.ctx, i.Raw) }

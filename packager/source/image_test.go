@@ -186,10 +186,10 @@ var _ = DescribeTable("an image that is no buildpackage, or whose labels lie, is
 	Entry("no layers label", "not a buildpackage: missing label io.buildpacks.buildpack.layers", sample{labels: func(l map[string]string) {
 		delete(l, flatten.BuildpackLayersLabel)
 	}}),
-	Entry("no metadata label", "perhaps a builder: no label io.buildpacks.buildpackage.metadata", sample{labels: func(l map[string]string) {
+	Entry("no metadata label", "perhaps a builder: missing label io.buildpacks.buildpackage.metadata", sample{labels: func(l map[string]string) {
 		delete(l, flatten.BuildpackageMetadataLabel)
 	}}),
-	Entry("an extension", "has label io.buildpacks.extension.layers, but not io.buildpacks.buildpack.layers", sample{labels: func(l map[string]string) {
+	Entry("an extension", "label io.buildpacks.extension.layers instead of io.buildpacks.buildpack.layers", sample{labels: func(l map[string]string) {
 		l[flatten.ExtensionLayersLabel] = l[flatten.BuildpackLayersLabel]
 		delete(l, flatten.BuildpackLayersLabel)
 	}}),
@@ -205,7 +205,7 @@ var _ = DescribeTable("an image that is no buildpackage, or whose labels lie, is
 		info.LayerDiffID = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 		l["acme/a"]["1.0.0"] = info
 	}}),
-	Entry("windows", "windows, which is not supported", sample{target: flatten.Target{OS: "windows", Arch: "amd64"}}),
+	Entry("windows", "unsupported platform windows", sample{target: flatten.Target{OS: "windows", Arch: "amd64"}}),
 	Entry("fewer diffIDs than layers", "2 layers, config has 1 diffIDs", sample{change: func(_ flatten.LayersLabel, c *v1.ConfigFile) {
 		c.RootFS.DiffIDs = c.RootFS.DiffIDs[:1]
 	}}),
@@ -286,7 +286,7 @@ var _ = Describe("an image of another platform", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.Target).To(Equal(arm64))
 		_, err = openAt(at(location.OCILayout, dir, ""), flatten.Target{})
-		Expect(err).To(MatchError(ContainSubstring(`several images (tags "a", "b"); name one as :TAG`)))
+		Expect(err).To(MatchError(ContainSubstring(`several images (tags "a", "b"); append :TAG`)))
 		_, err = openAt(at(location.OCILayout, dir, "c"), flatten.Target{})
 		Expect(err).To(MatchError(ContainSubstring(`no tag "c"; available: "a", "b"`)))
 	})

@@ -37,11 +37,11 @@ var _ = Describe("what a label says of a buildpack", func() {
 		Expect(p.Problems[0].Warning).To(BeTrue())
 		Expect(p.Problems[0].Error()).To(Equal(loc.Written + ": acme/a@1.0.0 has " + why))
 	},
-		Entry("an API to come", "buildpack API 9.9, which is not known to laminate", func(i *flatten.LayerInfo) { i.API = "9.9" }),
-		Entry("an order and stacks", "an order, and stacks; those of its components count", func(i *flatten.LayerInfo) {
+		Entry("an API to come", "unknown buildpack API 9.9", func(i *flatten.LayerInfo) { i.API = "9.9" }),
+		Entry("an order and stacks", "an order and stacks; its stacks are ignored", func(i *flatten.LayerInfo) {
 			i.Order = flatten.Order{{Entries: []flatten.Entry{{ID: "acme/b", Version: "1.0.0"}}}}
 		}),
-		Entry("an order and targets", "an order, and targets; those of its components count", func(i *flatten.LayerInfo) {
+		Entry("an order and targets", "an order and targets; its targets are ignored", func(i *flatten.LayerInfo) {
 			i.Order = flatten.Order{{Entries: []flatten.Entry{{ID: "acme/b", Version: "1.0.0"}}}}
 			i.Stacks, i.Targets = nil, []flatten.Target{{OS: "linux"}}
 		}),
@@ -55,10 +55,10 @@ var _ = Describe("what a label says of a buildpack", func() {
 
 	DescribeTable("is refused", func(api, why string) {
 		loc, _, err := labelled(func(i *flatten.LayerInfo) { i.API = api })
-		Expect(err).To(MatchError(loc.Written + ": label io.buildpacks.buildpack.layers gives " + why))
+		Expect(err).To(MatchError(loc.Written + ": label io.buildpacks.buildpack.layers has " + why))
 	},
 		Entry("without an API", "", "no api for acme/a@1.0.0"),
-		Entry("with anything for an API", "0.10\n", `api "0.10\n" for acme/a@1.0.0, which is no version`),
+		Entry("with anything for an API", "0.10\n", `invalid api "0.10\n" for acme/a@1.0.0`),
 	)
 })
 
@@ -118,6 +118,6 @@ var _ = Describe("what is told of one source", func() {
 		for n := range 50 {
 			all = append(all, regular(fmt.Sprint("../", n), ""))
 		}
-		Expect(lines(openError(opener(), file("x.tar", with(all...))))).To(enough("and perhaps more: it was read no further"))
+		Expect(lines(openError(opener(), file("x.tar", with(all...))))).To(enough("and possibly more: reading stopped here"))
 	})
 })

@@ -52,7 +52,7 @@ func isLayout(dir string) bool {
 	return true
 }
 
-// layout reads an OCI layout. Every blob is checked against digest and size.
+// layout reads an OCI layout. It verifies digest and size of every blob.
 type layout struct{ blobs }
 
 // openLayout opens an image of an OCI layout: that of a tag, or the only one.
@@ -77,11 +77,11 @@ func (i *opening) openLayout(b blobs, tag string, target flatten.Target) error {
 	return nil
 }
 
-// index reads index.json, and oci-layout, which says that there is one.
+// index reads oci-layout and index.json.
 func (l layout) index(ctx context.Context) (*v1.IndexManifest, error) {
 	data, err := l.file(ctx, "oci-layout")
 	if err != nil {
-		return nil, fmt.Errorf("it is no OCI layout: %w", err)
+		return nil, fmt.Errorf("not an OCI layout: %w", err)
 	}
 	var version struct {
 		V string `json:"imageLayoutVersion"`
@@ -90,7 +90,7 @@ func (l layout) index(ctx context.Context) (*v1.IndexManifest, error) {
 		return nil, fmt.Errorf("oci-layout: %w", err)
 	}
 	if !strings.HasPrefix(version.V, "1.") {
-		return nil, fmt.Errorf("oci-layout: version %q is not supported", version.V)
+		return nil, fmt.Errorf("oci-layout: unsupported version %q", version.V)
 	}
 	if data, err = l.file(ctx, "index.json"); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (l layout) file(ctx context.Context, name string) ([]byte, error) {
 	return data, nil
 }
 
-// blob opens a blob. Reading it to its end checks it.
+// blob opens a blob, which is verified when read to its end.
 func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
 	if d.Digest.Algorithm != "sha256" {
 		return nil, fmt.Errorf("blob %s: only sha256 is supported", d.Digest)
@@ -124,12 +124,12 @@ func (l layout) blob(d v1.Descriptor) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
 	}
 	if size != d.Size {
-		return nil, errors.Join(fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, size, d.Size), r.Close())
+		return nil, errors.Join(fmt.Errorf("blob %s has %d bytes, expected %d", d.Digest, size, d.Size), r.Close())
 	}
 	return stream.Verify(r, d.Digest), nil
 }
 
-// document reads a blob that is to be held in memory.
+// document reads a blob into memory.
 func (l layout) document(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if d.Size > documentLimit {
 		return nil, fmt.Errorf("blob %s has %d bytes, more than the limit of %d", d.Digest, d.Size, documentLimit)

@@ -11,12 +11,12 @@ import (
 
 const (
 	documentLimit = registry.DocumentLimit
-	// nameLimit bounds the names of an archive's entries.
+	// nameLimit is the maximum length of an entry's name.
 	nameLimit = 4096
-	// namesLimit bounds all names of one archive or directory together, which
-	// are held in memory, with what links lead to.
+	// namesLimit is the maximum length of all names and link targets of an archive or directory,
+	// which are held in memory.
 	namesLimit = 64 << 20
-	// depthLimit bounds the components of a path in an archive.
+	// depthLimit is the maximum number of components of a path in an archive.
 	depthLimit = 256
 )
 
@@ -34,18 +34,18 @@ func (c *census) add(names int) error {
 	c.entries, c.names = c.entries+1, c.names+names
 	switch {
 	case c.entries > c.limits.Entries:
-		return fmt.Errorf("it has more than the limit of %d entries", c.limits.Entries)
+		return fmt.Errorf("too many entries; the limit is %d", c.limits.Entries)
 	case c.names > namesLimit:
-		return fmt.Errorf("its entries have names of more than the limit of %d bytes", namesLimit)
+		return fmt.Errorf("names of entries exceed the limit of %d bytes", namesLimit)
 	}
 	return nil
 }
 
-// readAll reads a document that is to be held in memory.
+// readAll reads a document into memory.
 func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, documentLimit+1))
 	if err == nil && len(data) > documentLimit {
-		err = fmt.Errorf("it is larger than %d MiB", documentLimit>>20)
+		err = fmt.Errorf("larger than %d MiB", documentLimit>>20)
 	}
 	return data, err
 }

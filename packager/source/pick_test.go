@@ -69,7 +69,7 @@ var _ = Describe("an index that names one platform twice", func() {
 	It("is not meant by a layout with two images of several names", func() {
 		dir := layoutOf(map[string]partial.Describable{"a": gz(), "b": zst()})
 		_, err := openAt(at(location.OCILayout, dir, ""), amd64)
-		Expect(err).To(MatchError(ContainSubstring(`several images (tags "a", "b"); name one as :TAG`)))
+		Expect(err).To(MatchError(ContainSubstring(`several images (tags "a", "b"); append :TAG`)))
 	})
 })
 

@@ -16,7 +16,7 @@ import (
 // remoteCatalog is a repository of a registry.
 type remoteCatalog struct {
 	repository name.Repository
-	puller     *remote.Puller // which logs in once
+	puller     *remote.Puller // logs in once
 }
 
 // openRegistry opens an image of a registry.
@@ -52,8 +52,8 @@ func (i *opening) openRegistry(ref string, target flatten.Target) error {
 	return nil
 }
 
-// get fetches a manifest, or an index. A digest is checked. Its media type is
-// what the document says, not the Content-Type of the response.
+// get fetches a manifest or an index, and verifies a digest. The media type is that of the
+// document, not the Content-Type of the response.
 func (c remoteCatalog) get(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
 	d, err := c.puller.Get(ctx, ref)
 	if err != nil {

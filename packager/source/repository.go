@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// tagLimit bounds the tags of a repository. Busy ones have some thousands.
+	// tagLimit is the maximum number of tags of a repository. Busy ones have some thousands.
 	tagLimit = 100_000
-	// pageLimit bounds the answers that they come in; a page has 100 or 1,000.
+	// pageLimit is the maximum number of pages of tags; a page has 100 or 1,000.
 	pageLimit = 2_000
 )
 
-// Repository is a repository of a registry, for those who look at many of its
-// images: it logs in once, and reads documents only. It is safe for concurrent use.
+// Repository is a repository of a registry, for callers that read many of its images: it logs in
+// once, and reads documents only. It is safe for concurrent use.
 type Repository struct {
 	opener  *Opener
 	written string
@@ -29,8 +29,7 @@ type Repository struct {
 	puller  *remote.Puller
 }
 
-// Repository names a repository; nothing is asked yet. The context bounds all
-// that is read of it.
+// Repository returns a repository, without accessing it. All reading ends with ctx.
 func (o *Opener) Repository(ctx context.Context, written string) (*Repository, error) {
 	if err := location.NoSecret(written); err != nil {
 		return nil, fmt.Errorf("repository %q: %w", location.Redact(written), err)
@@ -64,14 +63,14 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 			return nil, r.wrong(err)
 		}
 		if tags = append(tags, page.Tags...); len(tags) > tagLimit || pages == pageLimit {
-			return nil, fmt.Errorf("%s: it has more tags than the limit of %d, or they come in more than %d pages", r.written, tagLimit, pageLimit)
+			return nil, fmt.Errorf("%s: too many tags; the limit is %d, in %d pages", r.written, tagLimit, pageLimit)
 		}
 	}
 	return tags, nil
 }
 
-// Image opens one of the images, as [Opener.Image] does, for its labels and its
-// manifest: layers cannot be read.
+// Image opens an image like [Opener.Image], for labels and manifest only: its layers cannot be
+// read.
 func (r *Repository) Image(ctx context.Context, tag string, target flatten.Target) (*image.Image, error) {
 	img := r.opener.opening(ctx, r.written+":"+tag)
 	img.puller = r.puller

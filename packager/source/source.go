@@ -1,13 +1,10 @@
-// Package source opens buildpacks, extensions, buildpackages and images from
-// wherever they are: directories, archives, OCI layouts and archives, Docker
-// archives, registries, the Docker daemon, web servers.
+// Package source opens buildpacks, extensions, buildpackages and images from directories, archives,
+// OCI layouts and archives, Docker archives, registries, the Docker daemon, and web servers.
 //
-// Nothing that is read is trusted. Blobs are checked against their digest and
-// size, layers against their diffID, names against leading out of where they
-// belong, and sizes against [Limits]. Metadata is read when a source is
-// opened; the content of layers and files only when somebody asks for it.
-// A source must stay in place, and the work directory too, as long as what
-// came from it is in use.
+// All input is verified: blobs by digest and size, layers by diffID, names against path traversal,
+// and sizes against [Limits]. Opening a source reads metadata; the content of layers and files is
+// read on demand. Sources and the work directory must stay unchanged as long as anything opened is
+// in use.
 package source
 
 import (
@@ -32,53 +29,49 @@ import (
 	"laminate/packager/stream"
 )
 
-// Opener opens sources. Its zero value works for directories, OCI layouts and
-// registries; all else needs a WorkDir. It is safe for concurrent use and must
-// not be copied after its first use.
+// Opener opens sources. The zero value works for directories, OCI layouts and registries; other
+// sources need a WorkDir. It is safe for concurrent use and must not be copied after its first use.
 type Opener struct {
-	// Keychain finds credentials; nil is authn.DefaultKeychain.
+	// Keychain finds credentials; nil means authn.DefaultKeychain.
 	Keychain authn.Keychain
-	// Transport carries every request but those to the Docker daemon; nil is
-	// a transport with sane timeouts.
+	// Transport sends all requests except those to the Docker daemon; nil means a default with
+	// timeouts.
 	Transport http.RoundTripper
-	// Insecure names hosts, as host or host:port, that may be spoken to
-	// without TLS, besides this machine.
+	// Insecure lists hosts, as host or host:port, that may be accessed without TLS, in addition to
+	// loopback.
 	Insecure []string
-	// Stall is how long a server may be silent; 0 is registry.DefaultStall.
+	// Stall is how long a server may move no byte; 0 means registry.DefaultStall.
 	Stall time.Duration
-	// Pause is how long the second attempt waits; 0 is 250 ms.
+	// Pause is the delay before the second attempt; 0 means 250 ms.
 	Pause time.Duration
-	// Daemon says where the Docker daemon is.
+	// Daemon locates the Docker daemon.
 	Daemon daemon.Options
-	// PullPolicy says when the Docker daemon pulls what is asked of it. Without
-	// one, that is always for images that a TOML file lists, and if-not-present
-	// for those that are named as the daemon's.
+	// PullPolicy is when the Docker daemon pulls images. The default is always for images listed in
+	// TOML files, and if-not-present for docker-daemon:REF.
 	PullPolicy PullPolicy
-	// FromDaemon makes the images that a TOML file lists (location.Listed) those
-	// of the Docker daemon, under the pull policy, and a plain REF of the command
-	// line the daemon's where it has one of this name. Without it, all of them
-	// are in registries.
+	// FromDaemon takes images listed in TOML files (location.Listed) from the Docker daemon, under
+	// the pull policy, and a plain REF on the command line as well if the daemon has it. Otherwise
+	// they are taken from registries.
 	FromDaemon bool
-	// DryRun leaves the Docker daemon as it is: what would be pulled is read from
-	// its registry instead.
+	// DryRun prevents pulls by the Docker daemon: what it would pull is read from the registry
+	// instead.
 	DryRun bool
-	// Cache keeps files from web servers between runs; nil keeps none.
+	// Cache keeps downloads between runs; nil keeps none.
 	Cache *cache.Cache
-	// WorkDir takes what has to be unpacked, downloaded or saved. The caller
-	// makes it, and removes it when nothing opened here is in use any more.
+	// WorkDir is for unpacked, downloaded and exported files. The caller creates it, and removes it
+	// when nothing opened is in use any more.
 	WorkDir string
 	Limits  stream.Limits
-	Log     progress.Log // nil is progress.Discard
-	// LeaveOut, where it is set, tells which files and directories are no part
-	// of the directories that hold them, by their absolute paths: what a run
-	// writes must not be what the next one reads.
+	Log     progress.Log // nil means progress.Discard
+	// LeaveOut, if set, reports files and directories to exclude from source directories, by
+	// absolute path, so that the output of a run is not part of the input of the next.
 	LeaveOut func(path string) bool
 
-	files once.Map[string, string]   // downloads and saved images, by where they come from
-	tars  once.Map[string, *archive] // archives that were read, by path
+	files once.Map[string, string]   // downloads and exported images, by source
+	tars  once.Map[string, *archive] // listed archives, by path
 }
 
-// PullPolicy tells when the Docker daemon pulls an image before it is read.
+// PullPolicy is when the Docker daemon pulls an image before it is read.
 type PullPolicy string
 
 // The policies.
@@ -88,7 +81,7 @@ const (
 	Never        PullPolicy = "never"
 )
 
-// ParsePullPolicy reads the name of a policy.
+// ParsePullPolicy parses a pull policy.
 func ParsePullPolicy(s string) (PullPolicy, error) {
 	switch p := PullPolicy(s); p {
 	case Always, IfNotPresent, Never:
@@ -97,10 +90,9 @@ func ParsePullPolicy(s string) (PullPolicy, error) {
 	return "", fmt.Errorf("invalid pull policy %q; use always, if-not-present or never", s)
 }
 
-// Package opens a buildpack, an extension or a buildpackage. Target chooses
-// among the images of an index and the folders that a directory or archive has
-// for targets; where it is zero there must be but one image. The context
-// bounds all reading, also what happens later.
+// Package opens a buildpack, an extension or a buildpackage. Target selects the image of an index,
+// or the target folder of a directory or archive; with a zero target, an index must have a single
+// image. All reading ends with ctx, including later reads of content.
 func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatten.Kind, target flatten.Target) (*image.Package, error) {
 	if loc.Kind == location.HTTP || loc.Kind == location.Path {
 		local, err := o.local(ctx, loc)
@@ -122,7 +114,7 @@ func (o *Opener) Package(ctx context.Context, loc location.Location, kind flatte
 	return opened.Package(kind)
 }
 
-// Image opens an image. The context bounds all reading, also what happens later.
+// Image opens an image. All reading ends with ctx, including later reads of layers.
 func (o *Opener) Image(ctx context.Context, loc location.Location, target flatten.Target) (*image.Image, error) {
 	opened, err := o.open(ctx, loc, target)
 	if err != nil {
@@ -131,9 +123,8 @@ func (o *Opener) Image(ctx context.Context, loc location.Location, target flatte
 	return opened.view()
 }
 
-// Config returns platform and labels of an image, for callers that need no more
-// of it. An image of the Docker daemon is not read for that; it is pulled as
-// the pull policy says.
+// Config returns the config of an image. Images of the Docker daemon are not exported for it, but
+// pulled according to the pull policy.
 func (o *Opener) Config(ctx context.Context, loc location.Location, target flatten.Target) (*v1.ConfigFile, error) {
 	if loc.Kind != location.Listed || !o.FromDaemon {
 		img, err := o.open(ctx, loc, target)
@@ -183,7 +174,7 @@ func (o *Opener) open(ctx context.Context, loc location.Location, target flatten
 	case location.Name:
 		err = o.openName(ctx, img, loc.Ref, target)
 	default:
-		err = fmt.Errorf("%s: location of an unknown kind", loc)
+		err = fmt.Errorf("%s: unknown kind of location", loc)
 	}
 	if err != nil {
 		return nil, err
@@ -191,7 +182,7 @@ func (o *Opener) open(ctx context.Context, loc location.Location, target flatten
 	return img, img.checkTarget(target)
 }
 
-// opening returns an image that is still to be opened.
+// opening returns an image that is not opened yet.
 func (o *Opener) opening(ctx context.Context, name string) *opening {
 	return &opening{
 		ctx: ctx, registryOptions: o.registry(),
@@ -218,7 +209,7 @@ func (o *Opener) openName(ctx context.Context, img *opening, ref string, target 
 	return img.openRegistry(ref, target)
 }
 
-// parseReference reads a reference and remembers nothing of the network.
+// parseReference parses a reference, without network access.
 func (i *opening) parseReference(ref string) (name.Reference, error) {
 	parsed, err := i.registryOptions.ParseReference(ref)
 	if err != nil {

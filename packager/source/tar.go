@@ -16,19 +16,19 @@ import (
 	"laminate/packager/stream"
 )
 
-// errNoTar is what is wrong with a file that does not begin as a tar does.
-var errNoTar = errors.New("it is no tar")
+// errNoTar is the error for a file that does not begin with a tar header.
+var errNoTar = errors.New("not a tar")
 
-// errNoWorkDir is a mistake of the caller, see [Opener].
+// errNoWorkDir is a mistake of the caller; see [Opener].
 var errNoWorkDir = errors.New("missing work directory to unpack it into")
 
-// spooler keeps contents that cannot be read twice from where they are.
+// spooler keeps contents that can be read only once from their source.
 type spooler struct {
 	dir   string
 	spool *layer.Spool
 }
 
-// keep spools all that r has, which must be size bytes.
+// keep spools r, which must have size bytes.
 func (s *spooler) keep(r io.Reader, size int64) (func() (io.ReadCloser, error), error) {
 	if s.dir == "" {
 		return nil, errNoWorkDir
@@ -39,12 +39,12 @@ func (s *spooler) keep(r io.Reader, size int64) (func() (io.ReadCloser, error), 
 			return nil, err
 		}
 	}
-	n, err := io.Copy(s.spool, r) // neither tar nor zip gives more than it announced
+	n, err := io.Copy(s.spool, r) // readers of tar and zip return no more than size
 	if err != nil {
 		return nil, err
 	}
 	if n != size {
-		return nil, fmt.Errorf("%d bytes where %d were announced: %w", n, size, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("%d bytes, expected %d: %w", n, size, io.ErrUnexpectedEOF)
 	}
 	at, err := s.spool.End()
 	if err != nil {
@@ -61,8 +61,7 @@ func (s *spooler) close() error {
 	return s.spool.Close()
 }
 
-// readTarFile lists a tar file that is not compressed. Contents are read from
-// it when they are asked for.
+// readTarFile lists an uncompressed tar file. Contents are read from the file on demand.
 func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, err error) {
 	f, err := localfile.Open(file.path)
 	if err != nil {
@@ -76,7 +75,7 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 		if layer.IsSparse(h) {
 			return spool.keep(r, h.Size)
 		}
-		// The tar reader reads no further than it has to.
+		// The tar reader stops at the end of the last entry.
 		offset, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
@@ -90,8 +89,8 @@ func (o *Opener) readTarFile(ctx context.Context, file original) (_ *archive, er
 	return a, err
 }
 
-// readTarStream lists a tar that can be read but once, unpacked from a file of
-// packed bytes. Contents are spooled.
+// readTarStream lists a tar that can be read only once, unpacked from packed bytes. It spools
+// contents.
 func (o *Opener) readTarStream(ctx context.Context, r io.Reader, packed int64) (_ *archive, err error) {
 	spool := &spooler{dir: o.WorkDir}
 	defer func() { err = errors.Join(err, spool.close()) }()
@@ -101,21 +100,20 @@ func (o *Opener) readTarStream(ctx context.Context, r io.Reader, packed int64) (
 	if err != nil {
 		return nil, err
 	}
-	// What follows the end of the tar must be sound too: it ends the compressed stream.
+	// What follows the end of the tar must be valid too: it is the end of the compressed stream.
 	_, err = io.Copy(io.Discard, stream.WithContext(ctx, r))
 	return a, err
 }
 
-// keeper makes the content of the current entry readable later.
+// keeper returns a function to read the content of the current entry later.
 type keeper func(h *tar.Header, r io.Reader) (func() (io.ReadCloser, error), error)
 
-// readTar lists the tar of a file of packed bytes. All entries that an archive
-// cannot have are reported together.
+// readTar lists a tar, unpacked from packed bytes. It reports all invalid entries together.
 func readTar(ctx context.Context, r io.Reader, limits stream.Limits, packed int64, keep keeper) (*archive, error) {
 	a := newArchive(limits, packed)
 	last := &tail{r: r}
 	tr := tar.NewReader(last)
-	if s, ok := r.(io.Seeker); ok { // what is not read gets passed by
+	if s, ok := r.(io.Seeker); ok { // skip contents by seeking
 		tr = tar.NewReader(struct {
 			io.Reader
 			io.Seeker
@@ -128,7 +126,7 @@ func readTar(ctx context.Context, r io.Reader, limits stream.Limits, packed int6
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
 			if !last.zero() {
-				a.problem("reading tar: it has no end: %w", io.ErrUnexpectedEOF)
+				a.problem("reading tar: missing end: %w", io.ErrUnexpectedEOF)
 			}
 			return a, a.err()
 		}
@@ -168,7 +166,7 @@ func readTar(ctx context.Context, r io.Reader, limits stream.Limits, packed int6
 	}
 }
 
-// tarEntry reads the header of an entry. Hard links come back open.
+// tarEntry converts the header of an entry. Hard links are returned with Open set.
 func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 	name, err := a.place(h.Name)
 	if err != nil {
@@ -186,7 +184,7 @@ func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 	case tar.TypeLink:
 		return a.hardLink(name, h.Linkname, f.Mode)
 	case typeMultiVolume:
-		return f, fmt.Errorf("%s begins in another volume, which is not supported; make one archive, without tar --multi-volume", name)
+		return f, fmt.Errorf("%s begins in another volume, which is unsupported; make one archive, without tar --multi-volume", name)
 	case tar.TypeChar, tar.TypeBlock:
 		return f, fmt.Errorf("%s is a device, which a buildpack cannot hold", name)
 	case tar.TypeFifo:
@@ -195,26 +193,25 @@ func (a *archive) tarEntry(h *tar.Header) (layer.File, error) {
 		return f, fmt.Errorf("%s is of type %q, which a buildpack cannot hold", name, h.Typeflag)
 	}
 	if name == "" && !f.Mode.IsDir() {
-		return f, fmt.Errorf("entry %q is the root and no directory", h.Name)
+		return f, fmt.Errorf("entry %q is the root but not a directory", h.Name)
 	}
 	return f, nil
 }
 
-// Types of entries that only GNU tar writes ("Basic Tar Format" in its manual).
+// Entry types of GNU tar ("Basic Tar Format" in its manual).
 const (
 	typeDumpDir     = 'D' // --listed-incremental: a directory; the content lists its names
 	typeMultiVolume = 'M' // --multi-volume: the rest of a file
 	typeVolume      = 'V' // --label: the name is the label
 )
 
-// isMeta reports whether an entry is about the archive, and no file in it.
+// isMeta reports whether an entry is metadata of the archive, not a file.
 func isMeta(h *tar.Header) bool {
 	return h.Typeflag == tar.TypeXGlobalHeader || h.Typeflag == typeVolume
 }
 
-// globalProblem returns an error for a global header that changes which files
-// the entries after it are, which is ignored by archive/tar. Other records, such
-// as git's comment, say nothing about the files that are kept.
+// globalProblem returns an error for a global header that changes names or sizes of later entries,
+// which archive/tar ignores. Other records, such as git's comment, are harmless.
 func globalProblem(h *tar.Header) error {
 	if h.Typeflag != tar.TypeXGlobalHeader {
 		return nil
@@ -224,13 +221,13 @@ func globalProblem(h *tar.Header) error {
 		case key == "path", key == "linkpath", key == "size", strings.HasPrefix(key, "GNU.sparse."):
 			return fmt.Errorf("unsupported global pax header: it sets %s for all entries; make the archive without it", key)
 		case key == "GNU.volume.offset":
-			return errors.New("it begins in another volume, which is not supported; make one archive, without tar --multi-volume")
+			return errors.New("archive begins in another volume, which is unsupported; make one archive, without tar --multi-volume")
 		}
 	}
 	return nil
 }
 
-// tail remembers the last block that was read, which ends a whole tar as zeros.
+// tail keeps the last block read; a complete tar ends with zeros.
 type tail struct {
 	r    io.Reader
 	last []byte

@@ -17,14 +17,12 @@ import (
 	"laminate/packager/stream"
 )
 
-// Tars returns what a location holds as uncompressed tar streams: one for a
-// directory or an archive, one for each layer of an image, the lowest first.
-// Streams are checked as layers are, and bounded by the Limits. Entries of
-// directories and zip files belong to root and are as old as those in layers
-// that laminate builds; those of tar files are as they are.
+// Tars returns the content of a location as uncompressed tar streams: one for a directory or an
+// archive, one for each layer of an image, lowest first. Streams are verified like layers, and
+// limited by Limits. Entries of directories and zip files get owner root and the time of layers
+// that laminate builds; those of tar files are unchanged.
 //
-// A tar file that begins with a name of which known is true is not looked at
-// any further: it is taken to hold no image.
+// A tar file whose first name is known is not inspected: it is not an image.
 func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten.Target, known func(name string) bool) ([]layer.Opener, error) {
 	if loc.Kind == location.Path || loc.Kind == location.HTTP {
 		local, err := o.local(ctx, loc)
@@ -70,8 +68,7 @@ func (o *Opener) Tars(ctx context.Context, loc location.Location, target flatten
 	return tars, nil
 }
 
-// openFetched returns the tar of a layer that was brought to this machine when
-// it was asked for first: it may be asked for again.
+// openFetched returns the tar of a layer, which it downloads on first use.
 func (o *Opener) openFetched(l *image.Layer) (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
@@ -88,7 +85,7 @@ func (o *Opener) openFetched(l *image.Layer) (io.ReadCloser, error) {
 	return l.Unpack(f)
 }
 
-// fetch brings the blob of a layer into dir, where it stays.
+// fetch downloads the blob of a layer into dir.
 func fetch(l *image.Layer, dir string) (string, error) {
 	if dir == "" {
 		return "", errNoWorkDir
@@ -105,8 +102,8 @@ func fetch(l *image.Layer, dir string) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// beginsWith reports whether a file is a tar, compressed or not, whose first
-// file has a name that is known. What is wrong with it is told by who reads it.
+// beginsWith reports whether a file is a tar, compressed or not, whose first file has a known name.
+// It ignores errors, which later reads report.
 func (o *Opener) beginsWith(ctx context.Context, file string, known func(name string) bool) bool {
 	r, err := o.openTar(ctx, file, nil, file)
 	if err != nil {
@@ -121,10 +118,10 @@ func (o *Opener) beginsWith(ctx context.Context, file string, known func(name st
 	return err == nil && known(h.Name)
 }
 
-// errZip is a zip file that was not listed.
-var errZip = errors.New("it is a zip file")
+// errZip is the error for a zip file that was not listed.
+var errZip = errors.New("zip file")
 
-// openTar reads a tar file, compressed or not, or a zip file, which was listed.
+// openTar opens a tar file, compressed or not, or a listed zip file, as a tar.
 func (o *Opener) openTar(ctx context.Context, file string, a *archive, name string) (io.ReadCloser, error) {
 	listed, err := listOriginal(file)
 	if err != nil {
@@ -156,7 +153,7 @@ func (o *Opener) openTar(ctx context.Context, file string, a *archive, name stri
 	return stream.ReadCloser{Reader: stream.Within(o.Limits.OrDefault(), r, packed), Closer: stream.Unpacker{Decompressor: r, Packed: f}}, nil
 }
 
-// asTar writes files as a tar while it is read.
+// asTar streams files as a tar.
 func asTar(files []layer.File) layer.Opener {
 	return func(ctx context.Context) (io.ReadCloser, error) {
 		r, w := io.Pipe()
@@ -187,7 +184,7 @@ func writeFile(tw *tar.Writer, f layer.File) error {
 	case f.Mode.IsRegular():
 		h.Typeflag, h.Size = tar.TypeReg, f.Size
 	default:
-		return nil // nobody looks for such
+		return nil // not needed
 	}
 	if err := tw.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err

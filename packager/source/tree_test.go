@@ -292,7 +292,7 @@ var _ = Describe("a buildpack.toml", func() {
 			}
 		},
 		Entry("in the folder of a release", tree{"acme-1.0/buildpack.toml": "", "acme-1.0/x/buildpack.toml": ""}, flatten.Buildpack, "there is one at acme-1.0/buildpack.toml"),
-		Entry("nowhere", tree{"README": ""}, flatten.Buildpack, "it has no buildpack.toml"),
+		Entry("nowhere", tree{"README": ""}, flatten.Buildpack, "missing buildpack.toml"),
 		Entry("an extension", tree{"extension.toml": ""}, flatten.Buildpack, "holds an image extension, not a buildpack"),
 		Entry("a buildpack, for an extension", tree{"buildpack.toml": ""}, flatten.Extension, "holds a buildpack, not an image extension"),
 		Entry("a directory", tree{"buildpack.toml/": ""}, flatten.Buildpack, "no regular file"),

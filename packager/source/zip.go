@@ -15,10 +15,10 @@ import (
 	"laminate/packager/stream"
 )
 
-// linkLimit bounds the targets of symbolic links in zip files.
+// linkLimit is the maximum length of the target of a symbolic link in a zip file.
 const linkLimit = 4096
 
-// readZip lists a zip file. Contents are checked and spooled.
+// readZip lists a zip file. It verifies and spools contents.
 func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err error) {
 	limits := o.Limits.OrDefault()
 	r, err := localfile.Open(file.path)
@@ -52,11 +52,11 @@ func (o *Opener) readZip(ctx context.Context, file original) (_ *archive, err er
 	return a, a.err()
 }
 
-// zipEntry takes an entry in. Modes are as archive/zip reads them; files that
-// were packed on FAT, which knows no modes, may be executed, as pack has it.
+// zipEntry adds an entry. Modes are those of archive/zip; files from FAT, which has no modes, are
+// executable, as in pack.
 func (a *archive) zipEntry(ctx context.Context, f *zip.File, spool *spooler) error {
 	if strings.ContainsRune(f.Name, '\\') {
-		return fmt.Errorf("entry %q has backslashes in its name, which zip files cannot have", f.Name)
+		return fmt.Errorf("entry %q has an invalid name; zip files must not use backslashes", f.Name)
 	}
 	name, err := a.place(f.Name)
 	if err != nil {
@@ -73,7 +73,7 @@ func (a *archive) zipEntry(ctx context.Context, f *zip.File, spool *spooler) err
 	case name == "" && entry.Mode.IsDir():
 		return nil
 	case name == "":
-		return fmt.Errorf("entry %q is the root and no directory", f.Name)
+		return fmt.Errorf("entry %q is the root but not a directory", f.Name)
 	case entry.Mode.IsDir():
 		entry.Size = 0
 	case entry.Mode&fs.ModeSymlink != 0:
@@ -94,7 +94,7 @@ func (a *archive) zipEntry(ctx context.Context, f *zip.File, spool *spooler) err
 	return a.add(entry)
 }
 
-// zipLink reads the target of a symbolic link, which is its content.
+// zipLink reads the target of a symbolic link, which is the content of its entry.
 func zipLink(f *zip.File) (string, error) {
 	if f.UncompressedSize64 > linkLimit {
 		return "", errors.New("the target of the symbolic link is too long")

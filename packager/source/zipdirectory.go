@@ -10,13 +10,11 @@ import (
 	"slices"
 )
 
-// zipDirectoryLimit bounds the directory at the end of a zip file: names and
-// what else is said of the entries.
+// zipDirectoryLimit is the maximum size of the central directory of a zip file.
 const zipDirectoryLimit = 256 << 20
 
-// zipDirectory reads the directory of a zip file of size bytes. The library
-// holds all of it in memory, however many entries there are and whatever count
-// the file claims; so they are counted while it reads.
+// zipDirectory reads the central directory of a zip file of size bytes. The library holds all of it
+// in memory, whatever count the file claims; so entries are counted while it reads.
 func zipDirectory(r io.ReaderAt, size int64, entries int) (*zip.Reader, error) {
 	headers := &zipHeaders{ReaderAt: r, limit: entries, next: -1}
 	z, err := zip.NewReader(headers, size)
@@ -24,13 +22,13 @@ func zipDirectory(r io.ReaderAt, size int64, entries int) (*zip.Reader, error) {
 	return z, err
 }
 
-// zipHeaders counts the headers of the directory that are read in sequence.
+// zipHeaders counts the headers of the directory, which are read in sequence.
 type zipHeaders struct {
 	io.ReaderAt
-	limit          int // of entries
-	entries, bytes int // that may still come
+	limit          int // maximum number of entries
+	entries, bytes int // still allowed
 	next           int64
-	before         []byte // up to three bytes that lie before next
+	before         []byte // up to three bytes before next
 	done           bool
 }
 
@@ -40,7 +38,7 @@ func (z *zipHeaders) ReadAt(p []byte, off int64) (int, error) {
 	if z.done {
 		return n, err
 	}
-	if off != z.next { // the end is read first, and holds headers that come again
+	if off != z.next { // the end is read first, and its headers are read again
 		z.before, z.entries, z.bytes = nil, z.limit, zipDirectoryLimit
 	}
 	seen := slices.Concat(z.before, p[:n])
@@ -49,15 +47,15 @@ func (z *zipHeaders) ReadAt(p []byte, off int64) (int, error) {
 	z.bytes -= n
 	switch {
 	case z.entries < 0:
-		return 0, fmt.Errorf("it has more than the limit of %d entries", z.limit)
+		return 0, fmt.Errorf("too many entries; the limit is %d", z.limit)
 	case z.bytes < 0:
-		return 0, fmt.Errorf("its directory is larger than the limit of %d MiB", zipDirectoryLimit>>20)
+		return 0, fmt.Errorf("zip directory exceeds the limit of %d MiB", zipDirectoryLimit>>20)
 	}
 	return n, err
 }
 
-// zipOverlap reports entries that share bytes of the file, by which a small
-// file unpacks to any size (https://www.bamsoftware.com/hacks/zipbomb/).
+// zipOverlap returns an error if entries share bytes of the file, which lets a small file unpack to
+// any size (https://www.bamsoftware.com/hacks/zipbomb/).
 func zipOverlap(ctx context.Context, files []*zip.File) error {
 	type content struct {
 		name       string
