@@ -128,7 +128,7 @@ var _ = Describe("package", func() {
 
 	It("looks at DEST in a dry run too", func() {
 		enterPackages("offline")
-		Expect(laminate("package", "nope/x.cnb", "--dry-run").stderr).To(ContainSubstring("there is no directory nope"))
+		Expect(laminate("package", "nope/x.cnb", "--dry-run").stderr).To(ContainSubstring("missing directory nope"))
 	})
 
 	DescribeTable("calls it wrong use, tries nothing, and says what it takes",
@@ -159,7 +159,7 @@ var _ = Describe("package", func() {
 		Entry(nil, "--target linus/amd64: laminate makes images for linux only", "x.cnb", "-t", "linus/amd64", "-t", "linux/amd64"),
 		Entry(nil, "it is named twice", "x.cnb", "-t", "linux/amd64", "-t", "linux/amd64"),
 		Entry(nil, `--label "a": it is written KEY=VALUE`, "x.cnb", "-l", "a"),
-		Entry(nil, "it is no image reference", "x", "--tag", "/x/y.cnb"),
+		Entry(nil, "invalid image reference", "x", "--tag", "/x/y.cnb"),
 		Entry(nil, `--tag "localhost:5000/x": invalid reference`, "x", "--tag", "ann:secret@localhost:5000/x"),
 		Entry(nil, "use gzip or zstd", "x.cnb", "--compression", "xz"),
 		Entry(nil, `--on-conflict: invalid choice "newest"; it is first or last`, "x.cnb", "--on-conflict", "newest"),
@@ -216,8 +216,8 @@ var _ = Describe("package", func() {
 		Entry(nil, "--config nope.toml: no such file; name the package.toml to read", "x.cnb", "-c", "nope.toml"),
 		Entry(nil, "an image is written docker://nope", "x.cnb", "-p", "nope"),
 		Entry(nil, "name its directory: --path ../../buildpacks/hello-moon", "x.cnb", "-p", "../../buildpacks/hello-moon/buildpack.toml"),
-		Entry(nil, "there is no directory nope", "nope/x.cnb"),
-		Entry(nil, "more tags need a registry", "x.cnb", "--tag", "a/b"),
+		Entry(nil, "missing directory nope", "nope/x.cnb"),
+		Entry(nil, "more than one tag requires a registry", "x.cnb", "--tag", "a/b"),
 		Entry(nil, "did you mean samples/hello-moon@0.0.1", "x.cnb", "--flatten-group", "samples/hello-mon"),
 		Entry(nil, "The plan:\n   1  samples/hello-world@0.0.1", "x.cnb", "--max-layers", "6"),
 		Entry(nil, "is laminate's to set", "x.cnb", "-l", "laminate.layers=x"),

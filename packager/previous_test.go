@@ -177,6 +177,6 @@ var _ = Describe("a registry that lies", func() {
 		info.LayerDiffID = diffID.String()
 		label["acme/a"]["1"] = info
 		source := push(relabelled(honest.Image, label, bomb, layers[1], layers[2]), newCountingRegistry().host+"/acme/left:1")
-		Expect(b.fails(b.toml("acme_root@1", source))).To(MatchError(ContainSubstring("beyond the limit")))
+		Expect(b.fails(b.toml("acme_root@1", source))).To(MatchError(ContainSubstring("times the compressed size")))
 	})
 })

@@ -178,7 +178,7 @@ package.toml:11: source "urn:cnb:registry:acme/a": the Buildpack Registry is not
 			return b.toml("acme_root@1", "README.md", "deep", "bad")
 		}, text: `
 package.toml:4: README.md: unknown kind of archive; use tar, plain or compressed with gzip or zstd, or zip
-package.toml:7: deep: it has no buildpack.toml at its root; there is one at down/buildpack.toml: name that directory, or pack it so that the file is at the root
+package.toml:7: deep: missing buildpack.toml at the root; found one at down/buildpack.toml: use that directory, or repack with the file at the root
 package.toml:10: bad/buildpack.toml:1: api must be a string, not a number
 package.toml:10: bad/buildpack.toml:2: buildpack.version is missing`}),
 		Entry("the root and its dependencies alike", wrong{make: func(b *bench) string {

@@ -45,11 +45,10 @@ type Resolved struct {
 // resolveJobs is how many layers are resolved at once.
 const resolveJobs = 4
 
-// Resolve decides where each layer of a plan comes from. Labels and manifests
-// suffice for that, but for three things: directories and archives are read
-// where the previous image or the cache knows their refs; a source's layer of
-// which no label says what it holds is read once; and what the cache has is
-// verified. Errors come in the order of the plan.
+// Resolve decides where each layer of a plan comes from. Labels and manifests suffice for that, but
+// for three things: directories and archives are read where the previous image or the cache knows
+// their refs; a source's layer of which no label says content is read once; and what the cache has
+// is verified. Errors come in the order of the plan.
 func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan) ([]Resolved, error) {
 	resolved, errs := make([]Resolved, len(plan)), make([]error, len(plan))
 	var group errgroup.Group

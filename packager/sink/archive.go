@@ -23,18 +23,17 @@ import (
 	"laminate/packager/stream"
 )
 
-// epoch is the time of every entry, the one of the layers' normal form.
+// epoch is the time of every entry, as in layers.
 var epoch = time.Date(1980, 1, 1, 0, 0, 1, 0, time.UTC)
 
-// layoutFile marks a directory as an OCI layout, and layoutMark is what it holds
-// (OCI image layout specification).
+// layoutFile marks a directory as an OCI layout; layoutMark is its content (OCI image layout
+// specification).
 const (
 	layoutFile = "oci-layout"
 	layoutMark = `{"imageLayoutVersion":"1.0.0"}`
 )
 
-// writeFiles writes one archive per image. All are complete before the first
-// takes its place.
+// writeFiles writes one archive per image. It completes all before it moves the first into place.
 func writeFiles(ctx context.Context, dest location.Location, contents []content, o Options) (written []Written, err error) {
 	tags, err := archiveTags(dest, o)
 	if err != nil {
@@ -140,10 +139,9 @@ func writeLayoutArchive(ctx context.Context, w io.Writer, c content, tag string,
 	return a.close()
 }
 
-// writeDockerArchive writes the image as "docker save" does, its layers
-// compressed as they are. Layers in zstd are written as plain tar: Docker's
-// engine learned to load zstd only late, and the image ID does not change. The
-// lowest layers, as many as without says, are named but not in the archive.
+// writeDockerArchive writes the image in the format of "docker save", with its layers compressed as
+// they are. Layers in zstd are written as plain tar: older Docker engines cannot load zstd, and the
+// image ID does not change. The lowest without layers are listed but not included.
 func writeDockerArchive(ctx context.Context, w io.Writer, c content, tags []name.Tag, without int, log progress.Log) error {
 	entry := tarball.Descriptor{Config: c.config.digest.String()}
 	for _, t := range tags {
@@ -173,8 +171,8 @@ func writeDockerArchive(ctx context.Context, w io.Writer, c content, tags []name
 	return a.close()
 }
 
-// dockerLayer is the layer as a docker-archive has it, and its file's name.
-// The size of what zstd holds is learned by reading it once before.
+// dockerLayer returns the layer for a docker-archive, and its file name. It reads a zstd layer once
+// to find its uncompressed size.
 func dockerLayer(ctx context.Context, b blob, diffID v1.Hash) (blob, string, error) {
 	mt, err := b.layer.MediaType()
 	switch {
@@ -202,8 +200,8 @@ func length(ctx context.Context, b blob) (int64, error) {
 	return n, nil
 }
 
-// An archive is a tar archive that depends on nothing but what it holds. Its
-// methods do nothing once one of them did not work out; close tells.
+// An archive writes a reproducible tar archive. After an error its methods do nothing; close
+// returns the error.
 type archive struct {
 	ctx context.Context
 	tar *tar.Writer

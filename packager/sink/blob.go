@@ -21,7 +21,7 @@ type blob struct {
 	digest v1.Hash
 	size   int64
 	open   func() (io.ReadCloser, error)
-	layer  v1.Layer // of layers only
+	layer  v1.Layer // nil except for layers
 }
 
 // String names the blob in messages.
@@ -32,8 +32,7 @@ func (b blob) subject() progress.Subject {
 	return progress.Subject{Name: fmt.Sprintf("%s %.12s", b.what, b.digest.Hex), Digest: b.digest.String()}
 }
 
-// A blobError is a blob that cannot be read, or that does not hold what its
-// digest or its size says: nothing that the output is to blame for.
+// A blobError is an unreadable or corrupt blob: an error of the input, not of the output.
 type blobError struct {
 	blob fmt.Stringer
 	err  error
@@ -42,11 +41,11 @@ type blobError struct {
 func (e *blobError) Error() string { return fmt.Sprintf("%s: %v", e.blob, e.err) }
 func (e *blobError) Unwrap() error { return e.err }
 
-// read opens the blob. The reader gives exactly its bytes, or an error before
-// the last of them has been handed out. It stops when ctx does; the caller closes it.
+// read opens the blob. The reader returns exactly its bytes, or an error before the last of them.
+// It ends with ctx; the caller must close it.
 func (b blob) read(ctx context.Context) (io.ReadCloser, error) {
 	if b.digest.Algorithm != "sha256" {
-		return nil, &blobError{b, errors.New("the algorithm is not sha256")}
+		return nil, &blobError{b, errors.New("unsupported algorithm; use sha256")}
 	}
 	r, err := b.open()
 	if err != nil {
@@ -55,7 +54,7 @@ func (b blob) read(ctx context.Context) (io.ReadCloser, error) {
 	return &checked{ctx: ctx, from: r, sum: sha256.New(), want: b.digest.Hex, left: b.size, blob: b}, nil
 }
 
-// check reads the blob to its end and keeps nothing.
+// check verifies the blob.
 func (b blob) check(ctx context.Context) error {
 	r, err := b.read(ctx)
 	if err != nil {
@@ -65,7 +64,7 @@ func (b blob) check(ctx context.Context) error {
 	return errors.Join(err, r.Close())
 }
 
-// writeTo writes the blob to w. Layers are told to the log.
+// writeTo writes the blob to w. It logs layers.
 func (b blob) writeTo(ctx context.Context, w io.Writer, log progress.Log) error {
 	j := b.writing(log)
 	err := j.copyTo(ctx, w)
@@ -73,7 +72,7 @@ func (b blob) writeTo(ctx context.Context, w io.Writer, log progress.Log) error 
 	return err
 }
 
-// writing is the blob on its way into a file. Layers are told to the log.
+// writing returns a journey of the blob into a file. It logs layers.
 func (b blob) writing(log progress.Log) *journey {
 	if b.layer == nil {
 		log = progress.Discard
@@ -100,7 +99,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	}
 	n, err := c.from.Read(p[:min(int64(len(p)), max(c.left, 1))])
 	if int64(n) > c.left {
-		c.err = c.is("longer than its size says")
+		c.err = c.is("longer than its size")
 		return 0, c.err
 	}
 	c.sum.Write(p[:n])
@@ -109,7 +108,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		c.err = &blobError{c.blob, err}
 	case c.left > 0 && err == io.EOF:
-		c.err = c.is(fmt.Sprintf("%d bytes shorter than its size says", c.left))
+		c.err = c.is(fmt.Sprintf("%d bytes shorter than its size", c.left))
 	case c.left == 0:
 		c.err = c.end(err)
 	}
@@ -119,26 +118,26 @@ func (c *checked) Read(p []byte) (int, error) {
 	return n, c.err
 }
 
-// end looks whether the blob is over and is what it should be: io.EOF says
-// yes. It runs before the last bytes are handed out, so that whoever gets them
-// all, a registry for one that then answers at once, got nothing wrong.
+// end verifies size and digest at the end of the blob, and returns io.EOF on success. It runs
+// before the last bytes are returned, so that a consumer that got all bytes, such as a registry
+// that responds at once, never got a corrupt blob.
 func (c *checked) end(err error) error {
 	for err == nil {
 		var n int
 		if n, err = c.from.Read(make([]byte, 1)); n > 0 {
-			return c.is("longer than its size says")
+			return c.is("longer than its size")
 		}
 	}
 	if err != io.EOF {
 		return &blobError{c.blob, err}
 	}
 	if got := hex.EncodeToString(c.sum.Sum(nil)); got != c.want {
-		return &blobError{c.blob, fmt.Errorf("what it holds is sha256:%s", got)}
+		return &blobError{c.blob, fmt.Errorf("content is sha256:%s", got)}
 	}
 	return io.EOF
 }
 
-func (c *checked) is(what string) error { return &blobError{c.blob, errors.New("it is " + what)} }
+func (c *checked) is(what string) error { return &blobError{c.blob, errors.New(what)} }
 
 func (c *checked) Close() error {
 	if err := c.from.Close(); err != nil {
@@ -147,9 +146,8 @@ func (c *checked) Close() error {
 	return nil
 }
 
-// A journey is a blob on its way to one place, perhaps by several attempts.
-// Its task begins with the first byte asked for, and bytes that are sent again
-// do not count again.
+// A journey is the transfer of a blob to one destination, possibly in several attempts. Its task
+// begins with the first read, and bytes that are sent again are not counted again.
 type journey struct {
 	blob blob
 	verb progress.Verb
@@ -184,7 +182,7 @@ func (j *journey) copyTo(ctx context.Context, w io.Writer) error {
 	return errors.Join(err, r.Close())
 }
 
-// end tells the log how it came out; a blob that nobody asked for was there already.
+// end logs the result. A blob that was never read existed already.
 func (j *journey) end(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -8,9 +8,8 @@ import (
 	"laminate/packager/location"
 )
 
-// Check reports what would keep images for the targets from being written to
-// dest, as far as that can be seen without them and without a network: before
-// the work that they are begins.
+// Check returns errors that would prevent writing images for the targets to dest, as far as they
+// can be found without the images and without network, before images are built.
 func Check(dest location.Location, targets []flatten.Target, o Options) error {
 	switch dest.Kind {
 	case location.Path, location.OCIArchive, location.DockerArchive:
@@ -36,12 +35,11 @@ func Check(dest location.Location, targets []flatten.Target, o Options) error {
 	return o.tagsFit(dest)
 }
 
-// tagsFit reports what is wrong with the tags for a destination outside of
-// registries.
+// tagsFit returns an error if the destination, which is not a registry, does not support the tags.
 func (o Options) tagsFit(dest location.Location) error {
 	if dest.Kind != location.Daemon && dest.Kind != location.DockerArchive {
 		if len(o.Tags) > 0 {
-			return fmt.Errorf("output %s: more tags need a registry, a Docker daemon or a docker-archive", dest)
+			return fmt.Errorf("output %s: more than one tag requires a registry, a Docker daemon or a docker-archive", dest)
 		}
 		return nil
 	}

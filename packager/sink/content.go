@@ -16,26 +16,26 @@ import (
 	"laminate/packager/mediatype"
 )
 
-// content is an image taken apart into what an output holds: a manifest, and
-// blobs. It holds the small parts; layers are read when they are written.
+// content is the parts of an image: manifest and blobs. It holds the small ones in memory; layers
+// are read when they are written.
 type content struct {
 	target   flatten.Target
 	platform v1.Platform
 	manifest manifest
 	config   blob
-	layers   []blob // as the manifest lists them, repetitions included
+	layers   []blob // in the order of the manifest, including duplicates
 	diffIDs  []v1.Hash
 	image    v1.Image
 }
 
-// A manifest is an image manifest or an index as it is, byte for byte.
+// A manifest is the encoded image manifest or index.
 type manifest struct {
 	raw       []byte
 	mediaType types.MediaType
 	digest    v1.Hash
 }
 
-// RawManifest and MediaType let the manifest be put into a registry.
+// RawManifest and MediaType implement remote.Taggable.
 func (m manifest) RawManifest() ([]byte, error)        { return m.raw, nil }
 func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 
@@ -45,7 +45,7 @@ func (m manifest) descriptor() v1.Descriptor {
 	return v1.Descriptor{MediaType: m.mediaType, Size: int64(len(m.raw)), Digest: m.digest}
 }
 
-// blobs are everything that an image consists of, each digest once.
+// blobs returns all blobs of an image, including the manifest, each digest once.
 func (c content) blobs() []blob {
 	return unique(append([]blob{c.manifest.blob(), c.config}, c.layers...))
 }
@@ -62,11 +62,11 @@ func unique(all []blob) []blob {
 	return once
 }
 
-// readAll takes the images apart. What contradicts itself is found here,
-// before anything is written.
+// readAll reads the parts of the images, and reports inconsistent images before anything is
+// written.
 func readAll(images []Image) ([]content, error) {
 	if len(images) == 0 {
-		return nil, errors.New("output: there is no image to write")
+		return nil, errors.New("output: no image to write")
 	}
 	var all []content
 	var wrong []error
@@ -109,8 +109,8 @@ func read(img Image) (content, error) {
 	return c, c.readLayers(img, m)
 }
 
-// readConfig learns the diffIDs and the platform. The target's platform goes
-// first: its distribution is more than what a config has room for.
+// readConfig reads diffIDs and platform. The target takes precedence for the platform: a config
+// cannot hold its distribution.
 func (c *content) readConfig(img Image) error {
 	file, err := img.ConfigFile()
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *content) readConfig(img Image) error {
 	t := img.Target
 	for _, differ := range [][2]string{{t.OS, file.OS}, {t.Arch, file.Architecture}, {t.Variant, file.Variant}} {
 		if differ[0] != "" && differ[1] != "" && differ[0] != differ[1] {
-			return fmt.Errorf("config: it says %s, and the target is %s", file.Platform(), t)
+			return fmt.Errorf("config: platform is %s, target is %s", file.Platform(), t)
 		}
 	}
 	c.platform = v1.Platform{
@@ -130,7 +130,7 @@ func (c *content) readConfig(img Image) error {
 		OSVersion:    file.OSVersion,
 	}
 	if len(t.Distros) > 0 {
-		// As pack's images and indexes have it.
+		// As in pack's images and indexes.
 		c.platform.OSVersion = t.Distros[0].Version
 	}
 	return nil
@@ -142,7 +142,7 @@ func (c *content) readLayers(img Image, m *v1.Manifest) error {
 		return fmt.Errorf("layers: %w", err)
 	}
 	if len(layers) != len(m.Layers) || len(layers) != len(c.diffIDs) {
-		return fmt.Errorf("layers: the manifest lists %d, the config %d, and there are %d", len(m.Layers), len(c.diffIDs), len(layers))
+		return fmt.Errorf("layers: %d in the manifest, %d in the config, %d in the image", len(m.Layers), len(c.diffIDs), len(layers))
 	}
 	for i, l := range layers {
 		digest, err := l.Digest()
@@ -150,17 +150,16 @@ func (c *content) readLayers(img Image, m *v1.Manifest) error {
 			return fmt.Errorf("layer %d: digest: %w", i+1, err)
 		}
 		if digest != m.Layers[i].Digest {
-			return fmt.Errorf("layer %d: it is %s, and the manifest says %s", i+1, digest, m.Layers[i].Digest)
+			return fmt.Errorf("layer %d: digest is %s, manifest says %s", i+1, digest, m.Layers[i].Digest)
 		}
 		c.layers = append(c.layers, blob{what: "layer", digest: digest, size: m.Layers[i].Size, open: l.Compressed, layer: l})
 	}
 	return nil
 }
 
-// asOCI returns the image OCI media types. Its config and its layers stay as
-// they are, byte for byte; only the manifest, and so its digest, changes.
-// OCI layouts need it: skopeo does not find a Docker manifest there by its
-// tag, and umoci does not find it at all.
+// asOCI returns the image with OCI media types. Config and layers are unchanged; only the manifest,
+// and its digest, change. OCI layouts need it: skopeo does not find a Docker manifest there by tag,
+// and umoci does not find it at all.
 func (c content) asOCI() (content, error) {
 	if mediatype.FamilyOf(c.manifest.mediaType) == mediatype.OCI {
 		return c, nil
@@ -195,7 +194,7 @@ func bytesBlob(what string, digest v1.Hash, content []byte) blob {
 	}}
 }
 
-// sorted orders blobs by their digests.
+// sorted returns the blobs sorted by digest.
 func sorted(all []blob) []blob {
 	return slices.SortedFunc(slices.Values(all), func(a, b blob) int { return cmp.Compare(a.digest.Hex, b.digest.Hex) })
 }

@@ -19,15 +19,15 @@ import (
 	"laminate/packager/registry"
 )
 
-// writeDaemon loads the image that the Docker daemon can run into it, under
-// the destination's name and the tags.
+// writeDaemon loads the image for the Docker daemon's platform into the daemon, under the
+// destination's name and the tags.
 func writeDaemon(ctx context.Context, dest location.Location, contents []content, o Options) ([]Written, error) {
 	tags, err := o.tags(dest.Ref)
 	if err != nil {
 		return nil, fmt.Errorf("output %s: %w", dest, err)
 	}
 	if len(tags) == 0 {
-		return nil, fmt.Errorf("output %s: an image in the Docker daemon needs a name", dest)
+		return nil, fmt.Errorf("output %s: missing name; images in the Docker daemon need one", dest)
 	}
 	api, err := o.Daemon.Client()
 	if err != nil {
@@ -54,17 +54,16 @@ func writeDaemon(ctx context.Context, dest location.Location, contents []content
 	return written, nil
 }
 
-// noDaemon says what else can be done.
+// noDaemon returns the error for an unreachable daemon, with alternatives.
 func noDaemon(ctx context.Context, tag name.Tag, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("no Docker daemon answers (%w); write to a file instead (%s.cnb), to a layout (oci:DIR), or to a registry (--publish, docker://REF)",
+	return fmt.Errorf("no Docker daemon responds (%w); write to a file instead (%s.cnb), to a layout (oci:DIR), or to a registry (--publish, docker://REF)",
 		err, path.Base(tag.RepositoryStr()))
 }
 
-// runnable picks the image for the daemon's platform. A single image is taken
-// as it is: it was asked for by name.
+// runnable returns the image for the daemon's platform, or a single image whatever its platform.
 func runnable(contents []content, daemon v1.Platform, log progress.Log) (content, error) {
 	fits := func(c content) bool {
 		return (c.platform.OS == "" || c.platform.OS == daemon.OS) &&
@@ -72,7 +71,7 @@ func runnable(contents []content, daemon v1.Platform, log progress.Log) (content
 	}
 	if len(contents) == 1 {
 		if c := contents[0]; !fits(c) {
-			log.Warn(fmt.Sprintf("The image is for %s, and the Docker daemon runs on %s.", c.platform, daemon))
+			log.Warn(fmt.Sprintf("The image is for %s, but the Docker daemon runs on %s.", c.platform, daemon))
 		}
 		return contents[0], nil
 	}
@@ -84,14 +83,14 @@ func runnable(contents []content, daemon v1.Platform, log progress.Log) (content
 		}
 	}
 	if i < 0 {
-		return content{}, fmt.Errorf("the Docker daemon runs on %s, and there are images for %s", daemon, strings.Join(others, ", "))
+		return content{}, fmt.Errorf("no image for the Docker daemon's platform %s; available: %s", daemon, strings.Join(others, ", "))
 	}
-	log.Warn(fmt.Sprintf("The Docker daemon gets the image for %s; it takes one only. Left out: %s.", contents[i].platform, strings.Join(others, ", ")))
+	log.Warn(fmt.Sprintf("Loading the image for %s into the Docker daemon; skipped: %s.", contents[i].platform, strings.Join(others, ", ")))
 	return contents[i], nil
 }
 
-// load brings the image into the daemon, unless it is there, and looks
-// whether the tags name it. It gives the ID that the daemon has for it.
+// load loads the image into the daemon, unless it has it, and verifies the tags. It returns the
+// daemon's ID for it.
 func (e engine) load(ctx context.Context, c content, tags []name.Tag, log progress.Log) (v1.Hash, error) {
 	api := e.api
 	if _, err := api.ImageInspect(ctx, c.config.digest.String()); err == nil {
@@ -110,13 +109,13 @@ func (e engine) load(ctx context.Context, c content, tags []name.Tag, log progre
 	for _, t := range tags {
 		got, err := api.ImageInspect(ctx, spelled(t))
 		if err != nil {
-			return v1.Hash{}, fmt.Errorf("looking at %s after it was loaded: %w", spelled(t), err)
+			return v1.Hash{}, fmt.Errorf("inspecting %s after loading: %w", spelled(t), err)
 		}
 		if id, err = v1.NewHash(got.ID); err != nil {
 			return v1.Hash{}, fmt.Errorf("image %s: %w", spelled(t), err)
 		}
-		// A daemon that keeps its images in containerd identifies them by a
-		// manifest of its own. Then the layers have to do.
+		// A daemon with the containerd image store identifies images by a manifest of its own;
+		// compare the layers instead.
 		if id != c.config.digest && (got.Descriptor == nil || !slices.Equal(got.RootFS.Layers, texts(c.diffIDs))) {
 			return v1.Hash{}, fmt.Errorf("the Docker daemon has %s under %s, not %s", id, spelled(t), c.config.digest)
 		}
@@ -132,8 +131,7 @@ func texts(hashes []v1.Hash) []string {
 	return all
 }
 
-// stream sends the image as a docker-archive that never lies anywhere, without
-// the lowest layers, as many as are left out.
+// stream streams the image to the daemon as a docker-archive, without the lowest layers.
 func (e engine) stream(ctx context.Context, c content, tags []name.Tag, without int, log progress.Log) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -145,7 +143,7 @@ func (e engine) stream(ctx context.Context, c content, tags []name.Tag, without 
 		wrote <- err
 	}()
 	err := receive(ctx, e.api, r)
-	// Whatever the daemon has not read by now it will not read.
+	// The daemon will read no more.
 	r.CloseWithError(io.ErrClosedPipe)
 	if ours := <-wrote; ours != nil && !errors.Is(ours, io.ErrClosedPipe) {
 		return ours
@@ -153,8 +151,8 @@ func (e engine) stream(ctx context.Context, c content, tags []name.Tag, without 
 	return err
 }
 
-// receive lets the daemon read the archive, and reads what it says to it: its
-// errors come in the body of an answer that is otherwise a good one.
+// receive lets the daemon read the archive, and reads its response: errors are in the body of a
+// successful response.
 func receive(ctx context.Context, api *client.Client, archive io.Reader) (err error) {
 	said, err := api.ImageLoad(ctx, archive, client.ImageLoadWithQuiet(true))
 	if err != nil {
@@ -170,9 +168,9 @@ func receive(ctx context.Context, api *client.Client, archive io.Reader) (err er
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("loading: what the Docker daemon answers: %w", err)
+			return fmt.Errorf("loading: invalid response of the Docker daemon: %w", err)
 		case message.Error != "":
-			return fmt.Errorf("loading: the Docker daemon says: %s", registry.Shorten(message.Error))
+			return fmt.Errorf("loading: Docker daemon: %s", registry.Shorten(message.Error))
 		}
 	}
 }

@@ -145,16 +145,16 @@ var _ = Describe("the Docker daemon", func() {
 		written, err := sink.Write(ctx, inDaemon("x"), []sink.Image{there, here}, sink.Options{Daemon: e.at, Log: log})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written[0].Digest).To(Equal(must(here.ConfigName())))
-		Expect(log.lines).To(ContainElement(ContainSubstring("Left out: linux/amd64.")))
+		Expect(log.lines).To(ContainElement(ContainSubstring("skipped: linux/amd64.")))
 		_, err = sink.Write(ctx, inDaemon("x"), []sink.Image{there, there}, sink.Options{Daemon: e.at})
-		Expect(err).To(MatchError("output docker-daemon:x: the Docker daemon runs on linux/arm64, and there are images for linux/amd64, linux/amd64"))
+		Expect(err).To(MatchError("output docker-daemon:x: no image for the Docker daemon's platform linux/arm64; available: linux/amd64, linux/amd64"))
 	})
 
 	It("is believed when it says in a good answer that it could not", func(ctx SpecContext) {
 		e := newEngine()
 		e.says = `{"errorDetail":{"message":"max depth exceeded"},"error":"max depth exceeded"}`
 		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{imageOf(arm64, layerOf(1, 3_000_000))}, sink.Options{Daemon: e.at})
-		Expect(err).To(MatchError(ContainSubstring("the Docker daemon says: max depth exceeded")))
+		Expect(err).To(MatchError(ContainSubstring("loading: Docker daemon: max depth exceeded")))
 	})
 
 	It("is not believed about an image that it does not have", func(ctx SpecContext) {
@@ -167,7 +167,7 @@ var _ = Describe("the Docker daemon", func() {
 	It("gets nothing of a lying layer, or of a write that is interrupted", func(ctx SpecContext) {
 		e := newEngine()
 		_, err := sink.Write(ctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 100_000)), flipped)}, sink.Options{Daemon: e.at})
-		Expect(err).To(MatchError(ContainSubstring("what it holds is sha256:")))
+		Expect(err).To(MatchError(ContainSubstring("content is sha256:")))
 		cctx, cancel, soon := interruptible(ctx)
 		_, err = sink.Write(cctx, inDaemon("x"), []sink.Image{reread(imageOf(arm64, layerOf(1, 3_000_000)), cancelling(cancel, 1_000_000))}, sink.Options{Daemon: e.at})
 		Expect(err).To(MatchError(context.Canceled))
@@ -178,7 +178,7 @@ var _ = Describe("the Docker daemon", func() {
 	It("that does not answer is named, and so is what else can be done", func(ctx SpecContext) {
 		e := &engine{at: daemon.Options{Host: "unix://" + GinkgoT().TempDir() + "/none.sock"}}
 		_, err := sink.Write(ctx, inDaemon("a/b"), []sink.Image{imageOf(arm64, layerOf(1, 10))}, sink.Options{Daemon: e.at})
-		Expect(err).To(MatchError(And(HavePrefix("no Docker daemon answers ("),
+		Expect(err).To(MatchError(And(HavePrefix("no Docker daemon responds ("),
 			HaveSuffix("write to a file instead (b.cnb), to a layout (oci:DIR), or to a registry (--publish, docker://REF)"))))
 	})
 })

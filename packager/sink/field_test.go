@@ -69,7 +69,7 @@ var _ = DescribeTable("a push that replaces a tag succeeds where the registry sh
 	reg.Before(nil)
 	Expect(get(reg.Host + "/a:1").Digest).To(Equal(digestOf(img)))
 	Expect(shown.Load()).To(BeNumerically(">=", min(reads, 5)))
-	warning := fmt.Sprintf("warning %s/a:1: the registry accepted %s, but still shows it names %s there", reg.Host, digestOf(img), digestOf(before))
+	warning := fmt.Sprintf("warning %s/a:1: the registry accepted %s, but the tag still points to %s", reg.Host, digestOf(img), digestOf(before))
 	if warns {
 		Expect(log.lines).To(ContainElement(HavePrefix(warning)))
 	} else {

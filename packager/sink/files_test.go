@@ -210,13 +210,13 @@ var _ = Describe("files", func() {
 	It("are refused what cannot be a file", func(ctx SpecContext) {
 		img := imageOf(amd64, layerOf(1, 10))
 		_, err := write(ctx, cnb(dir), img)
-		Expect(err).To(MatchError("output " + dir + ": it is a directory"))
+		Expect(err).To(MatchError("output " + dir + ": is a directory"))
 		_, err = write(ctx, cnb(filepath.Join(dir, "no", "x.cnb")), img)
-		Expect(err).To(MatchError("output " + dir + "/no/x.cnb: there is no directory " + dir + "/no"))
+		Expect(err).To(MatchError("output " + dir + "/no/x.cnb: missing directory " + dir + "/no"))
 		_, err = write(ctx, cnb("/dev/null"), img)
-		Expect(err).To(MatchError("output /dev/null: it is not a regular file"))
+		Expect(err).To(MatchError("output /dev/null: is not a regular file"))
 		_, err = sink.Write(ctx, cnb(filepath.Join(dir, "x.cnb")), []sink.Image{img}, sink.Options{Tags: []string{"x"}})
-		Expect(err).To(MatchError(ContainSubstring("more tags need a registry")))
+		Expect(err).To(MatchError(ContainSubstring("more than one tag requires a registry")))
 		_, err = write(ctx, cnb(filepath.Join(dir, "x.cnb")))
 		Expect(err).To(MatchError(ContainSubstring("no image")))
 		Expect(names(dir)).To(BeEmpty())
@@ -261,7 +261,7 @@ var _ = Describe("files", func() {
 
 	It("of several targets must not clash", func(ctx SpecContext) {
 		_, err := write(ctx, cnb(filepath.Join(dir, "x.cnb")), imageOf(amd64, layerOf(1, 10)), imageOf(amd64, layerOf(2, 10)))
-		Expect(err).To(MatchError(ContainSubstring(`x-linux-amd64.cnb: it would be written for target "linux/amd64" and for target "linux/amd64"`)))
+		Expect(err).To(MatchError(ContainSubstring(`x-linux-amd64.cnb: conflict between target "linux/amd64" and target "linux/amd64"`)))
 		odd := imageOf(amd64, layerOf(2, 10))
 		odd.Target.Distros = []flatten.Distro{{Name: "../../x", Version: "1"}}
 		_, err = write(ctx, cnb(filepath.Join(dir, "x.cnb")), imageOf(amd64, layerOf(1, 10)), odd)
@@ -273,7 +273,7 @@ var _ = Describe("files", func() {
 		img := imageOf(arm64, layerOf(1, 10))
 		img.Target = amd64
 		_, err := write(ctx, cnb(filepath.Join(dir, "x.cnb")), img)
-		Expect(err).To(MatchError("image for linux/amd64: config: it says linux/arm64, and the target is linux/amd64"))
+		Expect(err).To(MatchError("image for linux/amd64: config: platform is linux/arm64, target is linux/amd64"))
 	})
 
 	// Every way to break off must leave what was there, and nothing else.
@@ -308,16 +308,16 @@ var _ = Describe("files", func() {
 			}
 			untouched()
 		},
-			Entry("of other content", flipped, "what it holds is sha256:"),
-			Entry("that is too short", cut, "it is 1 bytes shorter than its size says"),
-			Entry("that is too long", longer, "it is longer than its size says"),
+			Entry("of other content", flipped, "content is sha256:"),
+			Entry("that is too short", cut, "1 bytes shorter than its size"),
+			Entry("that is too long", longer, "longer than its size"),
 		)
 
 		It("for a zstd layer whose diffID is wrong", func(ctx SpecContext) {
 			img := oci(imageOf(amd64, zstdLayer(1, 1000)))
 			img.Image = altered{Image: img.Image, layers: []v1.Layer{withDiffID(img, layerOf(2, 1000))}}
 			_, err := write(ctx, kinds["x.tar"](filepath.Join(dir, "x.tar")), img)
-			Expect(err).To(MatchError(ContainSubstring("what it holds is sha256:")))
+			Expect(err).To(MatchError(ContainSubstring("content is sha256:")))
 			untouched()
 		})
 

@@ -17,16 +17,16 @@ import (
 	"laminate/packager/registry"
 )
 
-// holdings are what a repository is known to have. What a manifest in it
-// names is in it, too: registries refuse manifests of which a part is missing.
+// holdings are the known blobs and manifests of a repository. They include everything that its
+// manifests reference: registries refuse incomplete manifests.
 type holdings struct {
-	refs      map[string]v1.Hash // what the references that are written name now
+	refs      map[string]v1.Hash // current targets of the references to write
 	manifests map[v1.Hash]bool
 	blobs     map[v1.Hash]bool
 }
 
-// look reads what the references name now, each with one request. It gives the
-// holdings of their repositories, by name.
+// look reads the current targets of the references, each with one request. It returns the holdings
+// of their repositories, by name.
 func (p *push) look(ctx context.Context, refs []name.Reference) (map[string]*holdings, error) {
 	all := map[string]*holdings{}
 	for _, ref := range refs {
@@ -53,7 +53,8 @@ func (p *push) look(ctx context.Context, refs []name.Reference) (map[string]*hol
 	return all, group.Wait()
 }
 
-// add takes in what a reference names. A manifest that cannot be read names nothing.
+// add adds the target of a reference and everything that it references. It ignores unreadable
+// manifests.
 func (h *holdings) add(ref name.Reference, d *remote.Descriptor) {
 	h.refs[ref.Identifier()] = d.Digest
 	h.manifests[d.Digest] = true
@@ -72,8 +73,8 @@ func (h *holdings) add(ref name.Reference, d *remote.Descriptor) {
 	}
 }
 
-// missing are the images that the repository does not have. One that it has,
-// under whatever tag, needs no look at its blobs.
+// missing returns the images that the repository does not have. If it has an image, under any tag,
+// its blobs need no check.
 func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings) ([]content, error) {
 	there := make([]bool, len(p.contents))
 	group, ctx := errgroup.WithContext(ctx)
@@ -106,7 +107,7 @@ func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings
 	return missing, nil
 }
 
-// noteReused tells of the layers of images that need not be sent.
+// noteReused logs the layers of images that need not be pushed.
 func (p *push) noteReused(contents []content) {
 	var layers []blob
 	for _, c := range contents {
@@ -117,9 +118,9 @@ func (p *push) noteReused(contents []content) {
 	}
 }
 
-// isRefused reports whether an answer says that there is nothing, or nothing
-// for us. Some registries answer 401 or 403 for what is not there: Quay does so
-// for a repository that the first push creates. Whether we may write will be seen.
+// isRefused reports whether a response means that something does not exist or is not accessible.
+// Some registries respond 401 or 403 for what does not exist: Quay does so for a repository that
+// the first push creates. Missing write access shows when pushing.
 func isRefused(err error) bool {
 	switch statusOf(err) {
 	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
@@ -128,7 +129,7 @@ func isRefused(err error) bool {
 	return false
 }
 
-// statusOf returns the status of the answer that is the error, or 0.
+// statusOf returns the HTTP status of an error, or 0.
 func statusOf(err error) int {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
@@ -137,8 +138,7 @@ func statusOf(err error) int {
 	return answer.StatusCode
 }
 
-// isBlobUnknown tells that a registry refuses a manifest because it misses a
-// blob that the manifest names.
+// isBlobUnknown reports whether a registry refused a manifest because a blob is missing.
 func isBlobUnknown(err error) bool {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
@@ -152,8 +152,8 @@ func isBlobUnknown(err error) bool {
 	return false
 }
 
-// isManifestRefused reports whether a registry refuses a manifest as it is written, which may be
-// for its media types.
+// isManifestRefused reports whether a registry refused a manifest, possibly because of its media
+// types.
 func isManifestRefused(err error) bool {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {

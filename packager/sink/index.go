@@ -16,8 +16,8 @@ import (
 // specification, "Pre-Defined Annotation Keys").
 const refName = "org.opencontainers.image.ref.name"
 
-// indexOf makes the index over several images: a Docker manifest list where
-// all of them are Docker images, else an OCI image index.
+// indexOf returns the index of several images: a Docker manifest list if all have Docker media
+// types, otherwise an OCI image index.
 func indexOf(contents []content) (manifest, error) {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: mediatype.Docker.Index()}
 	var wrong []error
@@ -28,7 +28,7 @@ func indexOf(contents []content) (manifest, error) {
 		}
 		platform := platformOf(c)
 		if seen[platform.String()] {
-			wrong = append(wrong, fmt.Errorf("index: two images are for %s", platform))
+			wrong = append(wrong, fmt.Errorf("index: duplicate platform %s", platform))
 		}
 		seen[platform.String()] = true
 		d := c.manifest.descriptor()
@@ -46,7 +46,7 @@ func platformOf(c content) *v1.Platform {
 	return &p
 }
 
-// encode writes a manifest or an index.
+// encode encodes a manifest or an index.
 func encode(value any, mediaType types.MediaType) (manifest, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -56,8 +56,7 @@ func encode(value any, mediaType types.MediaType) (manifest, error) {
 	return manifest{raw: raw, mediaType: mediaType, digest: digest}, err
 }
 
-// layoutIndex is the index.json of a layout that holds what d describes,
-// under a tag if it has one.
+// layoutIndex returns the index.json of a layout for d, with a tag unless it is empty.
 func layoutIndex(d v1.Descriptor, tag string) v1.IndexManifest {
 	return v1.IndexManifest{
 		SchemaVersion: 2,

@@ -20,12 +20,11 @@ import (
 	"laminate/packager/registry"
 )
 
-// writeLayout writes the image, or the index over several, into an OCI layout.
-// A new layout is made beside its place. In a directory that is there, the file
-// oci-layout comes first, then the blobs, and index.json is replaced at the end,
-// so that a reader sees the old state or the new one, and a run that is killed
-// leaves what the next run goes on with. What nothing refers to any more is left
-// there.
+// writeLayout writes the image, or the index over several, into an OCI layout. A new layout is
+// written beside its destination and renamed. In an existing directory, the file oci-layout is
+// written first, then the blobs, and index.json is replaced at the end, so that readers see the old
+// or the new state, and the next run can reuse what a killed run has written. Unreferenced blobs
+// are not removed.
 func writeLayout(ctx context.Context, dest location.Location, contents []content, o Options) (written []Written, err error) {
 	if contents, err = allOCI(contents); err != nil {
 		return nil, err
@@ -56,7 +55,7 @@ func writeLayout(ctx context.Context, dest location.Location, contents []content
 	return []Written{w}, nil
 }
 
-// rootOf is what index.json will point at, and all blobs that this needs.
+// rootOf returns the descriptor for index.json, and all blobs that it references.
 func rootOf(contents []content) (v1.Descriptor, []blob, error) {
 	var blobs []blob
 	for _, c := range contents {
@@ -94,7 +93,7 @@ func readIndex(dir string) (v1.IndexManifest, error) {
 	return index, nil
 }
 
-// writeBlob writes a blob, unless it is there and is what its name says.
+// writeBlob writes a blob, unless a valid one exists.
 func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 	path := filepath.Join(l.dir, "blobs", "sha256", b.digest.Hex)
 	there := blob{what: b.what, digest: b.digest, size: b.size, open: func() (io.ReadCloser, error) { return os.Open(path) }}
@@ -118,7 +117,7 @@ func (l *layoutDir) writeBlob(ctx context.Context, b blob) (err error) {
 	return f.place()
 }
 
-// publish makes what was written visible.
+// publish makes the written blobs visible.
 func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string) error {
 	index, err := readIndex(l.dir)
 	if err != nil {
@@ -145,8 +144,7 @@ func (l *layoutDir) publish(ctx context.Context, root v1.Descriptor, tag string)
 	return syncDir(filepath.Dir(l.place))
 }
 
-// replaced puts d in the place of the descriptors that have its tag, or, where
-// it has none, of those without a tag.
+// replaced replaces the descriptors with the tag of d, or those without a tag if d has none, by d.
 func replaced(all []v1.Descriptor, d v1.Descriptor) []v1.Descriptor {
 	same := func(o v1.Descriptor) bool { return o.Annotations[refName] == d.Annotations[refName] }
 	at := slices.IndexFunc(all, same)

@@ -167,7 +167,7 @@ var _ = Describe("layouts", func() {
 
 	It("refuse two images for one platform", func(ctx SpecContext) {
 		_, err := sink.Write(ctx, ociLayout(dir, ""), []sink.Image{imageOf(amd64, layerOf(1, 10)), imageOf(amd64, layerOf(2, 10))}, sink.Options{})
-		Expect(err).To(MatchError("index: two images are for linux/amd64"))
+		Expect(err).To(MatchError("index: duplicate platform linux/amd64"))
 		Expect(names(parent)).To(BeEmpty())
 	})
 
@@ -178,9 +178,9 @@ var _ = Describe("layouts", func() {
 		Expect(err).To(MatchError(ContainSubstring(message)))
 		Expect(names(dir)).To(Equal([]string{file}))
 	},
-		Entry("somebody's directory", "notes.txt", "mine", "holds other things than an OCI layout"),
-		Entry("another version", "oci-layout", `{"imageLayoutVersion":"2.0.0"}`, `has version "2.0.0"`),
-		Entry("no JSON", "oci-layout", `nonsense`, "oci-layout: invalid character"),
+		Entry("a directory of other files", "notes.txt", "mine", "is neither empty nor an OCI layout"),
+		Entry("another version", "oci-layout", `{"imageLayoutVersion":"2.0.0"}`, `unsupported OCI layout version "2.0.0"`),
+		Entry("not JSON", "oci-layout", `nonsense`, "oci-layout: invalid character"),
 	)
 
 	It("are refused where a file stands and where there is no directory", func(ctx SpecContext) {
@@ -189,7 +189,7 @@ var _ = Describe("layouts", func() {
 		_, err := sink.Write(ctx, ociLayout(dir, ""), img, sink.Options{})
 		Expect(err).To(MatchError("output " + dir + ": not a directory"))
 		_, err = sink.Write(ctx, ociLayout(filepath.Join(parent, "a", "b"), ""), img, sink.Options{})
-		Expect(err).To(MatchError(ContainSubstring("there is no directory")))
+		Expect(err).To(MatchError(ContainSubstring("missing directory")))
 		Expect(contentOf(dir)).To(Equal("mine"))
 	})
 
@@ -231,7 +231,7 @@ var _ = Describe("layouts", func() {
 			}
 		}
 		By("a lying layer")
-		Expect(try(ctx, reread(imageOf(amd64, layerOf(1, 1000), layerOf(2, 200_000)), flipped))).To(MatchError(ContainSubstring("what it holds is")))
+		Expect(try(ctx, reread(imageOf(amd64, layerOf(1, 1000), layerOf(2, 200_000)), flipped))).To(MatchError(ContainSubstring("content is")))
 		unchanged()
 		By("cancellation")
 		cctx, cancel, soon := interruptible(ctx)

@@ -20,26 +20,25 @@ import (
 	"laminate/packager/scratch"
 )
 
-// A layoutDir is a layout that is written to: in its place where a directory is
-// there, else beside it. No other run writes to it meanwhile.
+// A layoutDir is a layout that is being written: in place if the directory exists, otherwise beside
+// it. It is locked against other runs.
 type layoutDir struct {
 	place  string
-	exists bool // a directory is at its place
+	exists bool // the directory exists
 	dir    string
 	log    progress.Log
 	unlock func() error
 
-	scratch   *scratch.Dir // holds what is unfinished: blobs, or all of a new layout
-	made      []string     // files and directories that were made, outer ones first
-	published bool         // index.json refers to what was written
+	scratch   *scratch.Dir // for unfinished blobs, or for all of a new layout
+	made      []string     // created files and directories, outer ones first
+	published bool         // index.json references what was written
 
 	mu    sync.Mutex
-	wrote []string // blobs that were not there before
+	wrote []string // blobs that did not exist before
 }
 
-// openLayout locks the place of a layout, sees what is there, and makes it ready
-// to take blobs. What killed runs have left there and beside it goes. The caller
-// closes it.
+// openLayout locks and inspects the destination of a layout, removes what killed runs have left,
+// and prepares it for blobs. The caller must close it.
 func openLayout(ctx context.Context, path string, log progress.Log) (*layoutDir, error) {
 	l := &layoutDir{log: log}
 	if err := l.lock(ctx, path); err != nil {
@@ -51,8 +50,8 @@ func openLayout(ctx context.Context, path string, log progress.Log) (*layoutDir,
 	return l, nil
 }
 
-// lock locks the layout's directory or, where there is none, its name: two runs
-// must not both read index.json before either has written it.
+// lock locks the layout's directory or, if it does not exist, its name: two runs must not both read
+// index.json before either has written it.
 func (l *layoutDir) lock(ctx context.Context, path string) error {
 	for {
 		dir, exists, err := inspectLayout(path)
@@ -65,7 +64,7 @@ func (l *layoutDir) lock(ctx context.Context, path string) error {
 		}
 		unlock, err := lock(ctx, dir, l.log)
 		if exists && errors.Is(err, fs.ErrNotExist) {
-			continue // the run that had made it failed, and has removed it
+			continue // the run that created it failed, and removed it
 		}
 		if err != nil {
 			return fmt.Errorf("output %s: %w", path, localfile.Reason(err))
@@ -82,8 +81,8 @@ func (l *layoutDir) lock(ctx context.Context, path string) error {
 	}
 }
 
-// inspectLayout reports whether a directory stands at path, and refuses what is
-// neither a layout nor empty. Scratch directories do not count.
+// inspectLayout reports whether there is a directory at path, and refuses one that is neither a
+// layout nor empty. It ignores scratch directories.
 func inspectLayout(path string) (dir string, exists bool, err error) {
 	if dir, err = filepath.EvalSymlinks(path); err != nil {
 		dir = filepath.Clean(path)
@@ -92,7 +91,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if info, err := os.Stat(filepath.Dir(dir)); err != nil || !info.IsDir() {
-			return "", false, fmt.Errorf("output %s: there is no directory %s", path, filepath.Dir(dir))
+			return "", false, fmt.Errorf("output %s: missing directory %s", path, filepath.Dir(dir))
 		}
 		return dir, false, nil
 	case err != nil:
@@ -102,7 +101,7 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 	}
 	mark, err := localfile.Read(filepath.Join(dir, layoutFile), registry.DocumentLimit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, fmt.Errorf("output %s: the directory holds other things than an OCI layout; name an empty or a new one", path)
+		return "", false, fmt.Errorf("output %s: directory is neither empty nor an OCI layout; use an empty or a new one", path)
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("output %s: %s: %w", path, layoutFile, localfile.Reason(err))
@@ -114,14 +113,14 @@ func inspectLayout(path string) (dir string, exists bool, err error) {
 		return "", false, fmt.Errorf("output %s: %s: %w", path, layoutFile, err)
 	}
 	if layout.Version != "1.0.0" {
-		return "", false, fmt.Errorf("output %s: the OCI layout has version %q, not 1.0.0", path, layout.Version)
+		return "", false, fmt.Errorf("output %s: unsupported OCI layout version %q; the supported one is 1.0.0", path, layout.Version)
 	}
 	_, err = readIndex(dir)
 	return dir, true, err
 }
 
-// prepare makes the directories and the file oci-layout, which comes first: with
-// it the directory is a layout, if an empty one.
+// prepare creates the file oci-layout, which makes the directory an (empty) layout, and then the
+// directories.
 func (l *layoutDir) prepare() (err error) {
 	beside := filepath.Dir(l.place)
 	scratch.Sweep(beside)
@@ -162,7 +161,7 @@ func (l *layoutDir) prepare() (err error) {
 
 func (l *layoutDir) wrong(err error) error { return wrongOutput(l.place, err) }
 
-// replaceFile writes a small file of the layout, whole or not at all.
+// replaceFile atomically writes a small file of the layout.
 func (l *layoutDir) replaceFile(name string, content []byte) error {
 	dest, err := placeFor(filepath.Join(l.dir, name))
 	if err != nil {
@@ -187,9 +186,9 @@ func (l *layoutDir) writeBlobs(ctx context.Context, blobs []blob, jobs int) erro
 	return group.Wait()
 }
 
-// close returns the layout free for others. Where it failed before index.json
-// referred to them, the things that this run put into an existing directory go,
-// the file oci-layout last: until then the directory is a layout.
+// close unlocks the layout. If writing failed before index.json was replaced, it removes what this
+// run added to an existing directory, the file oci-layout last: until then the directory is a
+// layout.
 func (l *layoutDir) close(failed bool) error {
 	var err error
 	if l.scratch != nil {
@@ -197,10 +196,10 @@ func (l *layoutDir) close(failed bool) error {
 	}
 	if failed && l.exists && !l.published {
 		for _, path := range l.wrote {
-			_ = os.Remove(path) // nothing refers to it: harmless where it stays
+			_ = os.Remove(path) // unreferenced: harmless if it remains
 		}
 		for _, path := range slices.Backward(l.made) {
-			_ = os.Remove(path) // a directory goes only if it is empty
+			_ = os.Remove(path) // removes only empty directories
 		}
 	}
 	return errors.Join(err, l.unlock())

@@ -11,10 +11,9 @@ import (
 	"laminate/packager/filesys"
 )
 
-// linkOrWrite makes the file of a blob in the scratch directory, to be placed at
-// path: a second name of the file that holds the blob in another layout, where
-// only this user can write to that file, or else a copy. A file that another
-// user can write to would let that user change the output afterwards.
+// linkOrWrite creates the file of a blob in the scratch directory, to be moved to path: a hard link
+// to the file in another layout if only this user can write to it, otherwise a copy. A link to a
+// file that others can write to would let them change the output later.
 func (l *layoutDir) linkOrWrite(ctx context.Context, b blob, path string) (f *newFile, err error) {
 	j := b.writing(l.log)
 	defer func() { j.end(err) }()
@@ -33,8 +32,7 @@ func (l *layoutDir) linkOrWrite(ctx context.Context, b blob, path string) (f *ne
 	return f, nil
 }
 
-// link returns the file of a blob a second name, and reads it to check it. It
-// returns nil where the blob has to be copied.
+// link hard-links the file of a blob, and verifies it. It returns nil if the blob must be copied.
 func (l *layoutDir) link(ctx context.Context, b blob, path string, j *journey) (*newFile, error) {
 	from, ok := b.layer.(interface{ File() string })
 	if !ok || from.File() == "" || !isPrivate(filepath.Dir(from.File())) {
@@ -50,14 +48,14 @@ func (l *layoutDir) link(ctx context.Context, b blob, path string, j *journey) (
 	if err := j.copyTo(ctx, io.Discard); err != nil {
 		return nil, errors.Join(err, f.discard())
 	}
-	if !isOne(from.File(), f.temp) { // another file took its place, and was read
+	if !isOne(from.File(), f.temp) { // the file was replaced
 		return nil, f.discard()
 	}
 	return f, nil
 }
 
-// isPrivate reports whether this user, and no other but root, can write to a
-// file or directory. A symbolic link is neither.
+// isPrivate reports whether only this user and root can write to a file or directory. It returns
+// false for symbolic links.
 func isPrivate(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Perm()&0o022 != 0 || info.Mode()&fs.ModeSymlink != 0 {
@@ -67,7 +65,7 @@ func isPrivate(path string) bool {
 	return ok && owner.UID == os.Geteuid()
 }
 
-// isOne reports whether two names are those of one regular file.
+// isOne reports whether two names refer to the same regular file.
 func isOne(a, b string) bool {
 	x, errX := os.Lstat(a)
 	y, errY := os.Lstat(b)

@@ -122,7 +122,7 @@ var _ = Describe("a blob that lies in another layout", func() {
 		spoilt := bytes.Clone(content)
 		spoilt[len(spoilt)/2] ^= 1
 		Expect(os.WriteFile(file, spoilt, 0o644)).To(Succeed())
-		Expect(write(ctx)).To(MatchError(ContainSubstring("what it holds is sha256:")))
+		Expect(write(ctx)).To(MatchError(ContainSubstring("content is sha256:")))
 		Expect(dir).NotTo(BeADirectory())
 		Expect(file).To(BeARegularFile())
 	})

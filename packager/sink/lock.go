@@ -14,15 +14,14 @@ import (
 	"laminate/packager/scratch"
 )
 
-// lockPause is how long to wait before asking for a lock again.
+// lockPause is the delay between attempts to lock.
 const lockPause = 25 * time.Millisecond
 
-// lockPatience is how long to wait before saying so. Tests have less.
+// lockPatience is how long to wait before logging it.
 var lockPatience = time.Second
 
-// lockDir waits until no other process holds the directory, and holds it until
-// unlock is called or the process ends. Where the file system has no locks it
-// holds nothing.
+// lockDir locks a directory, waiting for other processes, until unlock is called or the process
+// ends. It does nothing if the file system has no locks.
 func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() error, err error) {
 	return wait(ctx, dir, log, func() (func() error, error) {
 		f, err := os.Open(dir)
@@ -40,8 +39,8 @@ func lockDir(ctx context.Context, dir string, log progress.Log) (unlock func() e
 	})
 }
 
-// lockName is lockDir for a directory that is not there yet. It does not keep
-// other processes from making other things beside it.
+// lockName is like lockDir for a directory that does not exist yet. It does not lock the parent
+// directory.
 func lockName(ctx context.Context, path string, log progress.Log) (unlock func() error, err error) {
 	beside := scratch.At(filepath.Dir(path))
 	return wait(ctx, path, log, func() (func() error, error) {
@@ -50,14 +49,13 @@ func lockName(ctx context.Context, path string, log progress.Log) (unlock func()
 			return nil, err
 		}
 		return func() error {
-			_ = dir.Remove() // what stays of it is empty, and in no one's way
+			_ = dir.Remove() // an empty directory may remain, which is harmless
 			return nil
 		}, nil
 	})
 }
 
-// wait tries to lock what will be written until it succeeds. After a second it
-// logs what it waits for.
+// wait calls try until it succeeds. After a second it logs what it waits for.
 func wait(ctx context.Context, what string, log progress.Log, try func() (unlock func() error, err error)) (func() error, error) {
 	patience := time.NewTimer(lockPatience)
 	defer patience.Stop()
@@ -89,8 +87,8 @@ func tryLock(f *os.File) (bool, error) {
 	return locked, err
 }
 
-// isAt reports whether an open directory still has its name: the process that
-// held it before may have removed it.
+// isAt reports whether a name still refers to an open directory: the process that held the lock may
+// have removed it.
 func isAt(f *os.File, dir string) bool {
 	is, errIs := f.Stat()
 	named, errNamed := os.Stat(dir)

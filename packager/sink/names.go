@@ -13,9 +13,8 @@ import (
 	"laminate/packager/scratch"
 )
 
-// fileNames returns every target a file name of its own: path itself for one
-// target, else NAME-os-arch.ext, with the variant and then the distribution
-// added where several targets would have that name.
+// fileNames returns a unique file name for every target: path for a single target, otherwise
+// NAME-os-arch.ext, with variant and then distribution added if names would clash.
 func fileNames(path string, targets []flatten.Target) ([]string, error) {
 	if len(targets) == 1 {
 		return []string{path}, nil
@@ -43,9 +42,8 @@ func fileNames(path string, targets []flatten.Target) ([]string, error) {
 	return names, clashes(names, targets)
 }
 
-// IsOutput returns a function that tells whether a path, absolute and without
-// symbolic links, is what dest stands for, one of the files that several
-// targets would get there, or a scratch directory beside them.
+// IsOutput returns a function that reports whether a path, absolute and without symbolic links, is
+// the destination, one of its files for several targets, or a scratch directory beside them.
 func IsOutput(dest location.Location) func(path string) bool {
 	place, err := filepath.Abs(dest.Path)
 	if err != nil || dest.Path == "" {
@@ -80,7 +78,7 @@ func clashes(names []string, targets []flatten.Target) error {
 	first := map[string]flatten.Target{}
 	for i, n := range names {
 		if t, taken := first[n]; taken {
-			wrong = append(wrong, fmt.Errorf("output %s: it would be written for target %q and for target %q", n, t, targets[i]))
+			wrong = append(wrong, fmt.Errorf("output %s: conflict between target %q and target %q", n, t, targets[i]))
 			continue
 		}
 		first[n] = targets[i]
@@ -88,8 +86,7 @@ func clashes(names []string, targets []flatten.Target) error {
 	return errors.Join(wrong...)
 }
 
-// cutExtension cuts ".cnb" or ".tar" off, and ".tar.gz" in one, but not the
-// ".2" of "go-1.2".
+// cutExtension splits off ".cnb", ".tar" or ".tar.gz", but not the ".2" of "go-1.2".
 func cutExtension(path string) (stem, ext string) {
 	ext = filepath.Ext(path)
 	stem = strings.TrimSuffix(path, ext)

@@ -14,19 +14,17 @@ import (
 	"laminate/packager/scratch"
 )
 
-// A newFile is a file in the making, in a scratch directory beside the place
-// that it will take.
+// A newFile is an unfinished file, in a scratch directory beside its destination.
 type newFile struct {
 	dest   string
 	temp   string
-	output string // what messages call it: dest, or the layout that it is a part of
+	output string // for messages: dest, or the layout that it is a part of
 	file   *os.File
 	buf    *bufio.Writer
-	own    *scratch.Dir // made for this file alone; nil where it is shared
+	own    *scratch.Dir // of this file only; nil if it is shared
 }
 
-// createFile begins a file that is to stand at dest. It removes what killed
-// runs have left beside it.
+// createFile starts a file for dest. It removes what killed runs have left beside it.
 func createFile(dest string) (*newFile, error) {
 	dest, err := placeFor(dest)
 	if err != nil {
@@ -35,7 +33,7 @@ func createFile(dest string) (*newFile, error) {
 	return createBeside(dest, dest)
 }
 
-// createBeside begins a file in a scratch directory of its own beside dest.
+// createBeside starts a file in a scratch directory of its own beside dest.
 func createBeside(dest, output string) (*newFile, error) {
 	scratch.Sweep(filepath.Dir(dest))
 	dir, err := scratch.Make(scratch.At(filepath.Dir(dest)))
@@ -50,7 +48,7 @@ func createBeside(dest, output string) (*newFile, error) {
 	return f, nil
 }
 
-// createIn begins a file in a scratch directory that the caller removes.
+// createIn starts a file in a scratch directory that the caller removes.
 func createIn(dir *scratch.Dir, dest, output string) (*newFile, error) {
 	temp := tempIn(dir)
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -64,11 +62,11 @@ func wrongOutput(output string, err error) error {
 	return fmt.Errorf("output %s: %w", output, localfile.Reason(err))
 }
 
-// tempIn is the path of a new file in a scratch directory.
+// tempIn returns a unique path in a scratch directory.
 func tempIn(dir *scratch.Dir) string { return filepath.Join(dir.Path(), rand.Text()) }
 
-// placeFor checks that a file can stand at dest. A symbolic link there is
-// followed, so that it stays a link.
+// placeFor checks that a file can be created at dest, and follows a symbolic link there, so that it
+// remains a link.
 func placeFor(dest string) (string, error) {
 	if info, err := os.Lstat(dest); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		if real, err := filepath.EvalSymlinks(dest); err == nil {
@@ -77,7 +75,7 @@ func placeFor(dest string) (string, error) {
 	}
 	dir := filepath.Dir(dest)
 	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("output %s: there is no directory %s", dest, dir)
+		return "", fmt.Errorf("output %s: missing directory %s", dest, dir)
 	} else if err == nil && !info.IsDir() {
 		return "", fmt.Errorf("output %s: %s is not a directory", dest, dir)
 	}
@@ -87,9 +85,9 @@ func placeFor(dest string) (string, error) {
 	case err != nil:
 		return "", wrongOutput(dest, err)
 	case info.IsDir():
-		return "", fmt.Errorf("output %s: it is a directory", dest)
+		return "", fmt.Errorf("output %s: is a directory", dest)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("output %s: it is not a regular file", dest)
+		return "", fmt.Errorf("output %s: is not a regular file", dest)
 	}
 	return dest, nil
 }
@@ -103,7 +101,7 @@ func (f *newFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish brings everything to the disk. The file is still in its scratch directory.
+// finish syncs the file to disk, still in its scratch directory.
 func (f *newFile) finish() error {
 	err := f.buf.Flush()
 	if err == nil {
@@ -117,7 +115,7 @@ func (f *newFile) finish() error {
 	return nil
 }
 
-// place returns the finished file its name.
+// place moves the finished file to its destination.
 func (f *newFile) place() error {
 	if err := os.Rename(f.temp, f.dest); err != nil {
 		return wrongOutput(f.output, err)
@@ -126,11 +124,11 @@ func (f *newFile) place() error {
 	return syncDir(filepath.Dir(f.dest))
 }
 
-// discard removes what has not been placed, and the file's scratch directory.
+// discard removes the file if it was not placed, and its scratch directory.
 func (f *newFile) discard() error {
 	var err error
 	if f.file != nil {
-		// What was written is thrown away: how closing went says nothing.
+		// The content is discarded; errors of closing do not matter.
 		_ = f.file.Close()
 	}
 	switch {
@@ -142,8 +140,7 @@ func (f *newFile) discard() error {
 	return err
 }
 
-// syncDir makes renames in a directory last. Where the file system cannot do
-// that, renames are as safe as they are.
+// syncDir syncs renames in a directory, if the file system supports that.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -153,8 +150,7 @@ func syncDir(dir string) error {
 	return d.Close()
 }
 
-// WriteFile makes the file at dest, or makes it anew, of what write writes:
-// whole, or not at all.
+// WriteFile atomically creates or replaces the file at dest with what write writes.
 func WriteFile(dest string, write func(io.Writer) error) (err error) {
 	f, err := createFile(dest)
 	if err != nil {
@@ -163,7 +159,7 @@ func WriteFile(dest string, write func(io.Writer) error) (err error) {
 	return f.fill(write)
 }
 
-// fill writes the file, and places it whole or not at all.
+// fill writes the file and places it, or removes it on error.
 func (f *newFile) fill(write func(io.Writer) error) (err error) {
 	defer func() { err = errors.Join(err, f.discard()) }()
 	if err := write(f); err != nil {

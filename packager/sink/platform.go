@@ -11,8 +11,8 @@ import (
 	"laminate/packager/location"
 )
 
-// DaemonTarget asks the Docker daemon, which dest leads to, on what it runs.
-// Where none answers, the error says what else can be done.
+// DaemonTarget returns the platform of the Docker daemon for dest. If it does not respond, the
+// error suggests alternatives.
 func DaemonTarget(ctx context.Context, dest location.Location, o Options) (flatten.Target, error) {
 	tag, err := name.NewTag(dest.Ref)
 	if err != nil {

@@ -19,11 +19,9 @@ import (
 	"laminate/packager/registry"
 )
 
-// writeRegistry writes to every repository that the destination and the tags
-// name: blobs, then manifests by digest, then the index by digest. Only when
-// all of that stands everywhere do the tags move, so that no tag ever names
-// something half made. What stands already is not sent, and where all of it
-// does nothing is.
+// writeRegistry pushes to the repositories of the destination and the tags: blobs, then manifests
+// by digest, then the index by digest. Only when all repositories are complete are the tags moved,
+// so that no tag refers to an incomplete image. It skips what exists already.
 func writeRegistry(ctx context.Context, dest location.Location, contents []content, o Options) ([]Written, error) {
 	top := contents[0].manifest
 	if len(contents) > 1 {
@@ -86,8 +84,8 @@ func refsOf(names []naming) []name.Reference {
 	return refs
 }
 
-// pushRefs reads all references before the first byte goes out: the
-// destination's, and then the tags', each once.
+// pushRefs parses all references before the first byte is sent: the destination's, then the tags',
+// without duplicates.
 func pushRefs(dest location.Location, top manifest, o Options) ([]name.Reference, error) {
 	speak := o.registry()
 	var refs []name.Reference
@@ -102,9 +100,9 @@ func pushRefs(dest location.Location, top manifest, o Options) ([]name.Reference
 		if digest, ok := ref.(name.Digest); ok {
 			switch {
 			case i > 0:
-				wrong = append(wrong, fmt.Errorf("output %s: it is a digest and not a tag", s))
+				wrong = append(wrong, fmt.Errorf("output %s: invalid tag: it is a digest", s))
 			case digest.DigestStr() != top.digest.String():
-				wrong = append(wrong, fmt.Errorf("output %s: the image has another digest, %s", s, top.digest))
+				wrong = append(wrong, fmt.Errorf("output %s: digest of the image is %s", s, top.digest))
 			}
 		}
 		if !seen[ref.Name()] {
@@ -115,7 +113,7 @@ func pushRefs(dest location.Location, top manifest, o Options) ([]name.Reference
 	return refs, errors.Join(wrong...)
 }
 
-// A push carries one image, or the index over several, to registries.
+// A push pushes one image, or the index of several, to registries.
 type push struct {
 	contents []content
 	top      manifest
@@ -123,10 +121,10 @@ type push struct {
 	log      progress.Log
 	speak    registry.Options
 	pusher   *remote.Pusher
-	// mounter asks for the right to read other repositories as well. What it
-	// is refused for that must not stay with the pusher, so it is another one.
+	// mounter also requests read access to other repositories. It is separate from the pusher, so
+	// that a refusal does not affect normal pushes.
 	mounter     *remote.Pusher
-	unmountable sync.Map // repositories that nothing is mounted from, by name
+	unmountable sync.Map // repositories that refuse mounts, by name
 	puller      *remote.Puller
 }
 
@@ -145,7 +143,7 @@ func newPush(ctx context.Context, contents []content, top manifest, o Options) (
 	return p, nil
 }
 
-// explain leaves errors of our own blobs as they are; all others are the registry's.
+// explain returns errors of our own blobs unchanged; all others are the registry's.
 func (p *push) explain(err error, ref name.Reference) error {
 	var bad *blobError
 	if errors.As(err, &bad) {
@@ -161,9 +159,8 @@ func (p *push) explain(err error, ref name.Reference) error {
 	return err
 }
 
-// repository brings everything but tags to a repository, unless it has it.
-// What was written to another before (from, or nil) is mounted where the
-// registry is the same.
+// repository pushes everything but tags to a repository, as far as it is missing. Blobs that were
+// pushed to another repository of the same registry before (from, or nil) are mounted.
 func (p *push) repository(ctx context.Context, repo name.Repository, from name.Reference, have *holdings) error {
 	if !have.manifests[p.top.digest] {
 		return p.bring(ctx, repo, from, have)
@@ -182,7 +179,7 @@ func (p *push) bring(ctx context.Context, repo name.Repository, from name.Refere
 	}
 	err = p.putAll(ctx, repo, missing)
 	if isBlobUnknown(err) {
-		// A manifest there named blobs that are not: look at each of them.
+		// A manifest there references missing blobs: check each of them.
 		if err = p.uploadAll(ctx, repo, missing, from, nil); err == nil {
 			err = p.putAll(ctx, repo, missing)
 		}
@@ -193,9 +190,8 @@ func (p *push) bring(ctx context.Context, repo name.Repository, from name.Refere
 	return err
 }
 
-// uploadAll brings blobs to a repository, but for those that are in it: those
-// that it is known to have, and those that come out of it. Where have is nil,
-// nothing is believed.
+// uploadAll pushes blobs to a repository, except those that it is known to have (have) and those
+// that come from it. With nil have, it checks all blobs.
 func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []content, from name.Reference, have map[v1.Hash]bool) error {
 	var blobs []blob
 	for _, c := range contents {
@@ -213,7 +209,7 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 	return group.Wait()
 }
 
-// isOf reports whether a blob is one of an image of the repository.
+// isOf reports whether a blob comes from the repository.
 func isOf(b blob, repo name.Repository) bool {
 	m, ok := b.layer.(*remote.MountableLayer)
 	return ok && m.Reference.Context().Name() == repo.Name()
@@ -236,8 +232,7 @@ func (p *push) put(ctx context.Context, repo name.Repository, m manifest) error 
 	return p.confirm(ctx, ref, m.digest, v1.Hash{})
 }
 
-// tag lets the reference name what has been written. Before is what it named,
-// or zero.
+// tag points the reference to the pushed image. Before is its previous target, or zero.
 func (p *push) tag(ctx context.Context, n naming, before v1.Hash) error {
 	if _, byDigest := n.ref.(name.Digest); byDigest {
 		return nil
@@ -248,14 +243,13 @@ func (p *push) tag(ctx context.Context, n naming, before v1.Hash) error {
 	return p.confirm(ctx, n.ref, n.manifest.digest, before)
 }
 
-// confirm looks whether a reference names what was written to it and accepted.
-// Registries in front of caches, or of storage that is consistent only in the
-// end, may answer for a while as before the write: 404, or what the tag named.
-// They are asked again, and what still lags then is a warning, no failure.
-// The right to read may be missing; then it is not known.
+// confirm verifies that a reference points to what was written. Registries with caches or
+// eventually consistent storage may show the old state for a while: 404, or the previous target. It
+// retries a few times; a remaining lag is a warning, not an error. Without read access, it does
+// nothing.
 func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.Hash) error {
 	err := p.speak.Again(ctx, func(int) error {
-		got, err := p.puller.Get(ctx, ref) // by digest, the library compares it with what comes back
+		got, err := p.puller.Get(ctx, ref) // by digest, the library verifies the response
 		switch {
 		case statusOf(err) == http.StatusNotFound:
 			return &registry.AgainError{Err: lagError("nothing")}
@@ -268,17 +262,17 @@ func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.
 		case got.Digest == before:
 			return &registry.AgainError{Err: lagError(before.String())}
 		}
-		return fmt.Errorf("the tag names %s after %s was written to it; another push may have moved it", got.Digest, want)
+		return fmt.Errorf("tag points to %s after writing %s; another push may have moved it", got.Digest, want)
 	})
 	var lag lagError
 	if errors.As(err, &lag) {
-		p.log.Warn(fmt.Sprintf("%s: the registry accepted %s, but still shows %s there; it may take a moment to appear", spelled(ref), want, lag))
+		p.log.Warn(fmt.Sprintf("%s: the registry accepted %s, but the %s; it may take a moment to appear", spelled(ref), want, lag))
 		return nil
 	}
 	return err
 }
 
-// lagError is what a reference names although something else was written to it.
+// lagError is the outdated target of a reference.
 type lagError string
 
-func (e lagError) Error() string { return "it names " + string(e) }
+func (e lagError) Error() string { return "tag still points to " + string(e) }

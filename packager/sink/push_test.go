@@ -124,7 +124,7 @@ var _ = Describe("registries", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(written[0].Destination).To(Equal("docker://" + reg.host + "/a@" + digestOf(img).String()))
 		_, err = write(ctx, reg.host+"/b@sha256:"+strings.Repeat("0", 64), []sink.Image{img})
-		Expect(err).To(MatchError(ContainSubstring("the image has another digest, " + digestOf(img).String())))
+		Expect(err).To(MatchError(ContainSubstring("digest of the image is " + digestOf(img).String())))
 		Expect(reg.manifests()).To(Equal([]string{"a " + digestOf(img).String()}))
 	})
 
@@ -273,7 +273,7 @@ var _ = Describe("registries", func() {
 				return false
 			})
 			_, err = write(ctx, reg.host+"/a:1", img(), reg.host+"/a:2")
-			Expect(err).To(MatchError(ContainSubstring("the tag names " + digestOf(other).String() + " after sha256:")))
+			Expect(err).To(MatchError(ContainSubstring("tag points to " + digestOf(other).String() + " after sha256:")))
 		})
 
 		It("because they were interrupted", func(ctx SpecContext) {

@@ -1,7 +1,5 @@
-// Package sink writes images to wherever a [location.Location] says: files,
-// OCI layouts, registries and the Docker daemon. An output appears whole or
-// not at all, what a blob holds is checked against its digest while it is
-// written, and no blob is ever held in memory.
+// Package sink writes images to files, OCI layouts, registries and the Docker daemon. Outputs are
+// written atomically, blobs are verified while they are written, and no layer is held in memory.
 package sink
 
 import (
@@ -22,33 +20,32 @@ import (
 	"laminate/packager/registry"
 )
 
-// defaultJobs is how many blobs travel at once where Options say nothing else.
+// defaultJobs is the default of [Options.Jobs].
 const defaultJobs = 4
 
-// Options say how to write. The zero value works.
+// Options are the options of [Write]. The zero value works.
 type Options struct {
-	// Keychain, Transport, Insecure, Stall and Pause say how to speak to
-	// registries (see [registry.Options]).
+	// Keychain, Transport, Insecure, Stall and Pause configure access to registries (see
+	// [registry.Options]).
 	Keychain  authn.Keychain
 	Transport http.RoundTripper
 	Insecure  []string
 	Stall     time.Duration
 	Pause     time.Duration
-	// Daemon says where the Docker daemon is.
+	// Daemon locates the Docker daemon.
 	Daemon daemon.Options
-	// Tags are more references that get what the destination gets: in
-	// registries for one, in the Docker daemon or the docker-archive for those.
+	// Tags are additional references for the output: in registries if the destination is one, in
+	// the Docker daemon or the docker-archive otherwise.
 	Tags []string
-	// Suffix returns each image of an index in a registry a tag of its own, which
-	// ends in its target.
+	// Suffix adds a tag for each image of an index in a registry, with its target as suffix.
 	Suffix bool
-	// Log is told what happens; nil is progress.Discard.
+	// Log receives progress; nil means progress.Discard.
 	Log progress.Log
-	// Jobs is how many blobs travel at once; 0 is 4.
+	// Jobs is how many blobs are transferred concurrently; 0 means 4.
 	Jobs int
 }
 
-// Image is an image and the target that it is for.
+// Image is an image and its target.
 type Image struct {
 	v1.Image
 	Target flatten.Target
@@ -57,15 +54,13 @@ type Image struct {
 // Write writes the images to dest, and tells what it wrote in order: the
 // destination first, then Options.Tags, then the tags that Options.Suffix adds.
 //
-// One image makes one output. Of several, a registry and an OCI layout get an
-// image index; files get one each, named after the target; the Docker daemon
-// gets the one that it can run. OCI layouts and archives get OCI media types,
-// which every tool that reads them insists on; elsewhere, in a .cnb file too,
-// manifests stay as they are.
+// Several images become an image index in a registry or an OCI layout, and one file each, named
+// after the target, otherwise; the Docker daemon gets the image for its platform. Images in OCI
+// layouts and archives get OCI media types, which their readers require; elsewhere, including .cnb
+// files, manifests are unchanged.
 //
-// On any error, cancellation included, there is
-// no output, and what stood in its place before stands there still; a registry
-// may keep blobs and manifests that no tag names.
+// On any error, including cancellation, there is no output, and an existing output is unchanged; a
+// registry may keep untagged blobs and manifests.
 func Write(ctx context.Context, dest location.Location, images []Image, o Options) ([]Written, error) {
 	if o.Log == nil {
 		o.Log = progress.Discard
@@ -94,15 +89,15 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 	case location.Daemon:
 		return writeDaemon(ctx, dest, contents, o)
 	}
-	return nil, fmt.Errorf("output %s: images cannot be written there", dest)
+	return nil, fmt.Errorf("output %s: unsupported destination", dest)
 }
 
 func (o Options) registry() registry.Options {
 	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
 }
 
-// tags reads the references that name an image in a Docker daemon or archive:
-// ref, where it is not empty, and then the options' tags, each once.
+// tags parses the references of an image in a Docker daemon or archive: ref, unless it is empty,
+// then the options' tags, without duplicates.
 func (o Options) tags(ref string) ([]name.Tag, error) {
 	var all []name.Tag
 	var wrong []error
@@ -128,7 +123,7 @@ func (o Options) tags(ref string) ([]name.Tag, error) {
 	return all, errors.Join(wrong...)
 }
 
-// spelled writes a reference as its author did, the tag always included.
+// spelled returns a reference as the user wrote it, always with a tag.
 func spelled(ref name.Reference) string {
 	if tag, ok := ref.(name.Tag); ok {
 		s := tag.String()

@@ -13,19 +13,19 @@ import (
 	"laminate/packager/progress"
 )
 
-// lookedAt is how many of the daemon's images are looked at for layers.
+// lookedAt is how many of the daemon's images are inspected for layers.
 const lookedAt = 100
 
 // An engine is a Docker daemon.
 type engine struct {
 	api *client.Client
-	// byChain tells that it looks a layer up, by the diffIDs from the lowest
-	// up to it, before it opens the layer's file in the archive.
+	// byChain reports whether it looks up layers by chain ID before it opens their files in the
+	// archive.
 	byChain bool
 }
 
-// findsByChain reports whether this is Docker's engine with its own image store:
-// with containerd's it needs every blob, and other engines are not known.
+// findsByChain reports whether this is Docker's engine with its own image store. With containerd's
+// store it needs every blob; other engines are unknown.
 func findsByChain(ctx context.Context, api *client.Client, components []system.ComponentVersion) bool {
 	if !slices.ContainsFunc(components, func(c system.ComponentVersion) bool { return c.Name == "Engine" }) {
 		return false
@@ -36,8 +36,8 @@ func findsByChain(ctx context.Context, api *client.Client, components []system.C
 	})
 }
 
-// standing reports how many of the image's lowest layers the daemon is known to
-// have, as those of what the tags name now or of another image.
+// standing returns how many of the image's lowest layers the daemon has, in the images of the tags
+// or in others.
 func (e engine) standing(ctx context.Context, c content, tags []name.Tag) int {
 	if !e.byChain {
 		return 0
@@ -75,8 +75,8 @@ func commonPrefix(a, b []string) int {
 	return n
 }
 
-// send brings the image into the daemon, without the layers that it has. Where
-// it turns out to miss one of those after all, it gets everything.
+// send loads the image into the daemon, without the layers that it has. If one of those turns out
+// to be missing, it sends everything.
 func (e engine) send(ctx context.Context, c content, tags []name.Tag, log progress.Log) error {
 	if have := e.standing(ctx, c, tags); have > 0 {
 		err := e.stream(ctx, c, tags, have, log)

@@ -11,16 +11,15 @@ import (
 	"laminate/flatten"
 )
 
-// A naming lets a reference name a manifest.
+// A naming is a reference and the manifest that it will refer to.
 type naming struct {
 	ref      name.Reference
 	manifest manifest
 }
 
-// suffixed returns a tag for each image of an index beside the index's, as
-// pack's --append-image-name-suffix does: TAG-os-arch[-variant], without
-// "latest-". The tags are those of the first reference's repository; a digest
-// has none. One that the image or the index gets as well is refused.
+// suffixed returns a tag for each image of an index, like pack's --append-image-name-suffix:
+// TAG-os-arch[-variant], without "latest-", in the repository of the first reference, unless that
+// is a digest. It refuses duplicate tags.
 func suffixed(refs []name.Reference, contents []content, o Options) ([]naming, error) {
 	top, isTag := refs[0].(name.Tag)
 	if !isTag || len(contents) < 2 || !o.Suffix {
@@ -45,7 +44,7 @@ func suffixed(refs []name.Reference, contents []content, o Options) ([]naming, e
 		case err != nil:
 			wrong = append(wrong, fmt.Errorf("output: tag for %s: %w", targets[i], err))
 		case taken[ref.Name()]:
-			wrong = append(wrong, fmt.Errorf("output: duplicate tag %s: it is that of the image for %s as well; choose another tag, or leave out --append-image-name-suffix", spelled(ref), targets[i]))
+			wrong = append(wrong, fmt.Errorf("output: duplicate tag %s: also used for the image for %s; choose another tag, or omit --append-image-name-suffix", spelled(ref), targets[i]))
 		default:
 			taken[ref.Name()] = true
 			all = append(all, naming{ref, contents[i].manifest})
@@ -54,8 +53,8 @@ func suffixed(refs []name.Reference, contents []content, o Options) ([]naming, e
 	return all, errors.Join(wrong...)
 }
 
-// suffixes are the targets as parts of tags, each another one: distributions
-// stand in them only where targets do not differ otherwise.
+// suffixes returns a unique tag suffix for each target. It includes distributions only if targets
+// do not differ otherwise.
 func suffixes(targets []flatten.Target) []string {
 	all := make([]string, len(targets))
 	for i, t := range targets {

@@ -34,7 +34,7 @@ var _ = Describe("tags of the images of an index", func() {
 		Expect(reg.changes).To(BeEmpty())
 	},
 		Entry("where a tag is asked for as well", "/a:1", []string{"/a:1-linux-amd64"}, []flatten.Target{amd64, arm64},
-			"duplicate tag HOST/a:1-linux-amd64: it is that of the image for linux/amd64 as well; choose another tag, or leave out --append-image-name-suffix"),
+			"duplicate tag HOST/a:1-linux-amd64: also used for the image for linux/amd64; choose another tag, or omit --append-image-name-suffix"),
 		Entry("where the destination is one", "/a:linux-amd64", []string{"/a:linux-amd64-linux-arm64"}, []flatten.Target{amd64, arm64},
 			"duplicate tag HOST/a:linux-amd64-linux-arm64: "),
 		Entry("where they are too long", "/a:"+strings.Repeat("x", 120), nil, []flatten.Target{amd64, arm64}, "tag for linux/amd64: "),

@@ -18,10 +18,9 @@ import (
 	"laminate/packager/registry"
 )
 
-// upload brings a blob to a repository, unless it is there or can be mounted.
-// The registry is asked whether it has the blob where the answer can spare
-// something: not for a config, which is small, and for what can be mounted
-// only after it was not.
+// upload pushes a blob to a repository, unless it exists or can be mounted. It checks for an
+// existing blob only if that may save a transfer: not for a config, which is small, and for a
+// mountable blob only after mounting failed.
 func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from name.Reference) (err error) {
 	if b.layer == nil {
 		return p.uploadConfig(ctx, repo, b)
@@ -40,10 +39,9 @@ func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from na
 	})
 }
 
-// mountable returns the layer as one that the library mounts, if there is where
-// from: that is exactly a *remote.MountableLayer, so this has to be the outer
-// shell. What another repository of the same registry has got from us (from, or
-// nil) is sure to be there.
+// mountable returns the layer as a *remote.MountableLayer, which must be the outermost type for the
+// library, if there is a repository to mount it from. From is a repository of the same registry
+// that this run has pushed to, or nil.
 func (p *push) mountable(repo name.Repository, w *watched, from name.Reference) v1.Layer {
 	var source name.Reference
 	if m, ok := w.Layer.(*remote.MountableLayer); ok {
@@ -61,10 +59,9 @@ func (p *push) mountable(repo name.Repository, w *watched, from name.Reference) 
 	return &remote.MountableLayer{Layer: w, Reference: source}
 }
 
-// mount mounts a layer, or sends it where that is not granted and the
-// repository does not have it. A mount takes the right to read the other
-// repository; token servers that do not grant it refuse everything, the right
-// to push included. Then the layer goes up as any other.
+// mount mounts a layer. If that is refused and the repository does not have the layer, it uploads
+// it. Mounting requires read access to the other repository; token servers that do not grant it may
+// refuse push access as well. Then the layer is uploaded like any other.
 func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *remote.MountableLayer, attempt int) error {
 	asking := ctx
 	if attempt == 1 {
@@ -83,9 +80,8 @@ func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *r
 	return err
 }
 
-// send uploads a layer, unless the repository has it. Where the question is
-// refused (by storage behind a redirect that is signed for GET only, for one),
-// it goes up skipExistsCheck.
+// send uploads a layer, unless the repository has it. If that check is refused (for example by
+// storage behind a redirect that is signed for GET only), it uploads without it.
 func (p *push) send(ctx context.Context, repo name.Repository, l v1.Layer) error {
 	err := p.pusher.Upload(ctx, repo, l)
 	var answer *transport.Error
@@ -95,8 +91,8 @@ func (p *push) send(ctx context.Context, repo name.Repository, l v1.Layer) error
 	return err
 }
 
-// isUnanswered reports whether a question, or a mount, was refused, which says
-// nothing of whether the layer may be sent.
+// isUnanswered reports whether a check or a mount was refused, which does not mean that an upload
+// is.
 func isUnanswered(err error) bool { return isRefused(err) || statusOf(err) == http.StatusBadRequest }
 
 func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob) error {
@@ -117,10 +113,10 @@ func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob) e
 	})
 }
 
-// errThere ends the upload of a blob that could not be mounted, but is there.
+// errThere ends the upload of a blob that could not be mounted, but exists.
 var errThere = errors.New("the repository has the blob")
 
-// absent looks whether a repository has a blob, and returns errThere if so.
+// absent returns errThere if a repository has a blob.
 func (p *push) absent(ctx context.Context, repo name.Repository, digest v1.Hash) error {
 	l, err := p.puller.Layer(ctx, repo.Digest(digest.String()))
 	there := false
@@ -136,12 +132,12 @@ func (p *push) absent(ctx context.Context, repo name.Repository, digest v1.Hash)
 	return errThere
 }
 
-// watched is a layer whose bytes are checked and counted as they leave.
+// watched is a layer whose bytes are verified and counted as they are sent.
 type watched struct {
 	v1.Layer
 	ctx     context.Context
 	journey *journey
-	before  func() error // runs before the layer is read, where it is set
+	before  func() error // if set, called before the layer is read
 }
 
 // Compressed implements v1.Layer.
@@ -154,8 +150,8 @@ func (w *watched) Compressed() (io.ReadCloser, error) {
 	return w.journey.open(w.ctx)
 }
 
-// Size implements v1.Layer: what the manifest says.
+// Size implements v1.Layer, with the size in the manifest.
 func (w *watched) Size() (int64, error) { return w.journey.blob.size, nil }
 
-// Digest implements v1.Layer: what the manifest says.
+// Digest implements v1.Layer, with the digest in the manifest.
 func (w *watched) Digest() (v1.Hash, error) { return w.journey.blob.digest, nil }

@@ -204,9 +204,9 @@ var _ = DescribeTable("limits hold",
 	Entry("bytes of a tgz", "exceeds the limit of 100000 bytes", stream.Limits{Bytes: 100000}, func() []byte { return packed(layer.Gzip, with(regular("big", strings.Repeat("x", 100000)))) }),
 	Entry("bytes of headers alone", "exceeds the limit of 3000 bytes", stream.Limits{Bytes: 3000}, func() []byte { return packed(layer.Gzip, with()) }),
 	Entry("bytes of a zip", "exceeds the limit of 100 bytes", stream.Limits{Bytes: 100}, func() []byte { return component("acme/a").zip() }),
-	Entry("entries of a tar", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return with() }),
-	Entry("entries of a zip", "more than the limit of 4 entries", stream.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
-	Entry("directories that a tar leaves out", "more than the limit of 40 entries", stream.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
+	Entry("entries of a tar", "too many entries; the limit is 4", stream.Limits{Entries: 4}, func() []byte { return with() }),
+	Entry("entries of a zip", "too many entries; the limit is 4", stream.Limits{Entries: 4}, func() []byte { return component("acme/a").zip() }),
+	Entry("directories that a tar leaves out", "too many entries; the limit is 40", stream.Limits{Entries: 40}, func() []byte { return with(regular(strings.Repeat("x/", 60)+"x", "x")) }),
 	Entry("a tar that grows and grows", "exceeds 50 times the compressed size", stream.Limits{Ratio: 50}, func() []byte {
 		big := make([]byte, 101<<20)
 		for i := 0; i < len(big); i += 512 {
@@ -269,7 +269,7 @@ var _ = Describe("names", func() {
 			return packed(layer.Zstd, with(all...))
 		}
 		open(opener(), file("fine", more(1000)), flatten.Target{})
-		Expect(openError(opener(), file("x", more(17_000)))).To(MatchError(ContainSubstring("names of more than the limit of 67108864 bytes")))
+		Expect(openError(opener(), file("x", more(17_000)))).To(MatchError(ContainSubstring("exceed the limit of 67108864 bytes")))
 	})
 
 	It("of a directory are counted, too", func() {
@@ -277,7 +277,7 @@ var _ = Describe("names", func() {
 		o.Limits = stream.Limits{Entries: 9} // bin, data, empty and six files
 		open(o, dir, flatten.Target{})
 		Expect(os.Mkdir(filepath.Join(dir, "another"), 0o755)).To(Succeed())
-		Expect(openError(o, dir)).To(MatchError(ContainSubstring("more than the limit of 9 entries")))
+		Expect(openError(o, dir)).To(MatchError(ContainSubstring("too many entries; the limit is 9")))
 	})
 
 	It("of directories are counted once, whether they have entries or not", func() {

@@ -59,7 +59,7 @@ func grow(data []byte) []byte { return append(data, "more"...) }
 
 var _ = Describe("a layout that is damaged", func() {
 	for what, change := range map[string]func([]byte) []byte{"changed": flip, "cut off": cut, "too long": grow} {
-		why := " bytes, not "
+		why := " bytes, expected "
 		if what == "changed" {
 			why = "digest is sha256:"
 		}
@@ -108,7 +108,7 @@ var _ = Describe("a layout that is damaged", func() {
 			Expect(err).To(MatchError(And(HavePrefix(dir+": "), ContainSubstring(why))))
 		},
 		Entry("no oci-layout", "not an OCI layout", func(dir string) { Expect(os.Remove(filepath.Join(dir, "oci-layout"))).To(Succeed()) }),
-		Entry("a layout of the future", `version "9.0.0" is not supported`, put("oci-layout", `{"imageLayoutVersion":"9.0.0"}`)),
+		Entry("a layout of the future", `unsupported version "9.0.0"`, put("oci-layout", `{"imageLayoutVersion":"9.0.0"}`)),
 		Entry("an oci-layout that is not JSON", "oci-layout", put("oci-layout", `{`)),
 		Entry("an index that is not JSON", "index.json", put("index.json", `{`)),
 		Entry("an index of nothing", "no images", put("index.json", `{"schemaVersion":2,"manifests":[]}`)),
@@ -309,7 +309,7 @@ var _ = Describe("a Docker archive", func() {
 		Entry("no manifest.json", "not a Docker archive", func(e []entry) []entry { return e[:len(e)-1] }),
 		Entry("a manifest.json that is not JSON", "manifest.json", func(e []entry) []entry { e[len(e)-1].body = "{"; return e }),
 		Entry("no images", "no images", func(e []entry) []entry { e[len(e)-1].body = "[]"; return e }),
-		Entry("another config", "its digest is", func(e []entry) []entry { e[0].body += " "; return e }),
+		Entry("another config", "digest is", func(e []entry) []entry { e[0].body += " "; return e }),
 		Entry("no config", "file does not exist", func(e []entry) []entry { return e[1:] }),
 		Entry("no layer", "file does not exist", func(e []entry) []entry { return append(e[:1:1], e[2:]...) }),
 		Entry("links in a circle", "too many symbolic links", func(e []entry) []entry {

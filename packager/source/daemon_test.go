@@ -179,7 +179,7 @@ var _ = Describe("the Docker daemon", func() {
 			asked := 0
 			host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) { asked++; next.ServeHTTP(w, r) })
 			d, err := askFor(kind, source.Never, host+"/acme/root:1")
-			Expect(err).To(MatchError(ContainSubstring("the Docker daemon does not have it, and the pull policy is never")))
+			Expect(err).To(MatchError(ContainSubstring("not in the Docker daemon, and the pull policy is never")))
 			Expect(err).To(MatchError(source.ErrNotThere))
 			Expect(d.log).To(BeEmpty())
 			Expect(asked).To(BeZero())

@@ -116,7 +116,7 @@ func chooseDocker(all tarball.Manifest, ref string) (tarball.Descriptor, error) 
 	case ref == "" && len(all) == 1:
 		return all[0], nil
 	case ref == "":
-		return tarball.Descriptor{}, fmt.Errorf("ambiguous: several images (%s); name one as :REF", strings.Join(tags, ", "))
+		return tarball.Descriptor{}, fmt.Errorf("ambiguous: several images (%s); append :REF", strings.Join(tags, ", "))
 	}
 	want, err := name.ParseReference(ref)
 	if err != nil {

@@ -220,11 +220,11 @@ var _ = Describe("a file from a web server", func() {
 			w.WriteHeader(404)
 			fmt.Fprint(w, strings.Repeat("<html>", 100_000))
 		}),
-		Entry("too large", "more than the limit of 100000", func(w http.ResponseWriter, r *http.Request) {
+		Entry("too large", "exceed the limit of 100000", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "99999999999")
 			w.WriteHeader(200)
 		}),
-		Entry("too large without saying so", "more bytes than the limit of 100000", func(w http.ResponseWriter, r *http.Request) {
+		Entry("too large without saying so", "more than the limit of 100000 bytes", func(w http.ResponseWriter, r *http.Request) {
 			for range 100 {
 				fmt.Fprint(w, strings.Repeat("x", 10_000))
 				w.(http.Flusher).Flush()

@@ -64,9 +64,9 @@ var _ = Describe("a repository", func() {
 		Expect(err).To(MatchError(strings.ReplaceAll(want, "HOST", host)))
 	},
 		Entry("in its number of tags", `{"tags":["`+strings.Repeat(`x","`, 9999)+`x"]}`, 1,
-			"HOST/acme/root: it has more tags than the limit of 100000, or they come in more than 2000 pages"),
+			"HOST/acme/root: too many tags; the limit is 100000, in 2000 pages"),
 		Entry("in its number of pages", `{}`, 1,
-			"HOST/acme/root: it has more tags than the limit of 100000, or they come in more than 2000 pages"),
+			"HOST/acme/root: too many tags; the limit is 100000, in 2000 pages"),
 		Entry("in the size of a page", strings.Repeat(" ", 1<<20), 17, "HOST/acme/root: tags: response is larger than 16 MiB"),
 		Entry("in what a page is", `[]`, 1, "HOST/acme/root: tags: json: cannot unmarshal array into Go value of type remote.Tags"),
 	)

@@ -79,7 +79,7 @@ var _ = Describe("a named pipe or a device in the place of a file", func() {
 		for _, name := range []string{"buildpack.toml", "bin/build", "data/file"} {
 			dir := component("acme/a").dir()
 			fifo(filepath.Join(dir, filepath.FromSlash(name)))
-			Expect(openError(opener(), dir)).To(MatchError(Or(ContainSubstring(filepath.Base(name)+" is no regular file"), ContainSubstring(name+" is a fifo"))))
+			Expect(openError(opener(), dir)).To(MatchError(Or(ContainSubstring(filepath.Base(name)+" is not a regular file"), ContainSubstring(name+" is a fifo"))))
 		}
 	}, NodeTimeout(20*time.Second))
 })

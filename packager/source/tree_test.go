@@ -291,11 +291,11 @@ var _ = Describe("a buildpack.toml", func() {
 				Expect(err).To(MatchError(And(HavePrefix(p), ContainSubstring(why))))
 			}
 		},
-		Entry("in the folder of a release", tree{"acme-1.0/buildpack.toml": "", "acme-1.0/x/buildpack.toml": ""}, flatten.Buildpack, "there is one at acme-1.0/buildpack.toml"),
+		Entry("in the folder of a release", tree{"acme-1.0/buildpack.toml": "", "acme-1.0/x/buildpack.toml": ""}, flatten.Buildpack, "found one at acme-1.0/buildpack.toml"),
 		Entry("nowhere", tree{"README": ""}, flatten.Buildpack, "missing buildpack.toml"),
-		Entry("an extension", tree{"extension.toml": ""}, flatten.Buildpack, "holds an image extension, not a buildpack"),
-		Entry("a buildpack, for an extension", tree{"buildpack.toml": ""}, flatten.Extension, "holds a buildpack, not an image extension"),
-		Entry("a directory", tree{"buildpack.toml/": ""}, flatten.Buildpack, "no regular file"),
-		Entry("a symbolic link", tree{"buildpack.toml": "->../../etc/passwd"}, flatten.Buildpack, "no regular file"),
+		Entry("an extension", tree{"extension.toml": ""}, flatten.Buildpack, "this is an image extension, not a buildpack"),
+		Entry("a buildpack, for an extension", tree{"buildpack.toml": ""}, flatten.Extension, "this is a buildpack, not an image extension"),
+		Entry("a directory", tree{"buildpack.toml/": ""}, flatten.Buildpack, "is not a regular file"),
+		Entry("a symbolic link", tree{"buildpack.toml": "->../../etc/passwd"}, flatten.Buildpack, "is not a regular file"),
 	)
 })
