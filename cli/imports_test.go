@@ -26,7 +26,7 @@ var importRules = []struct {
 	{"laminate/packager/filesys", "", "it is what operating systems do in different ways, and opens nothing"},
 	{"laminate/packager/localfile", "laminate/packager/filesys", "it opens files, and does not know what they hold"},
 	{"laminate/packager/config", "laminate/flatten laminate/packager/localfile", "it reads TOML files, and opens nothing that they name"},
-	{"laminate/packager/cache", "laminate/packager/filesys laminate/packager/scratch", "it keeps bytes by key, and knows not what they are"},
+	{"laminate/packager/cache", "laminate/packager/filesys laminate/packager/localfile laminate/packager/scratch", "it keeps bytes by key, and knows not what they are"},
 	{"laminate/packager/mediatype", "", "it is a table of names"},
 	{"laminate/packager/scratch", "laminate/packager/filesys", "it makes and removes directories, and knows not what is in them"},
 	{"laminate/packager/registry", "laminate/packager/location", "sources and sinks share it, and it knows neither"},

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"laminate/packager/filesys"
+	"laminate/packager/localfile"
 	"laminate/packager/scratch"
 )
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"laminate/packager/filesys"
+	"laminate/packager/localfile"
 )
 
 // maxLinks is how many symbolic links to the cache directory are followed.
@@ -92,9 +93,9 @@ func openOwn(outer *os.Root) (*os.Root, error) {
 	return root, nil
 }
 
-// checkAbove checks every directory on the path to dir that exists, and returns
-// the path without symbolic links. Links are followed one by one, as the
-// system does it: a .. leads out of the directory that a link before it points to.
+// checkAbove checks every existing directory on the path to dir, and returns the path without
+// symbolic links. It follows links one by one, like the kernel: a .. after a link is the parent of
+// the link's target.
 //
 // Paths with a volume are those of Windows, where owners are not known: what
 // lies above is not checked.
@@ -177,9 +178,9 @@ func checkLevel(info fs.FileInfo, own bool) error {
 	case mode&fs.ModeSticky != 0 && !own:
 		return nil // sticky: users can rename only their own files
 	case mode.Perm()&0o002 != 0:
-		return notOwn("every user can write to it")
+		return notOwn("writable by all users")
 	case mode.Perm()&0o020 != 0 && !isPrivateGroup(owner.GID):
-		return notOwn("its group can write to it")
+		return notOwn("writable by its group")
 	}
 	return nil
 }
@@ -199,8 +200,8 @@ func isTrusted(info fs.FileInfo) bool {
 	return ok && ofTop.UID == owner.UID
 }
 
-// isPrivateGroup reports whether a group is root's, or this user's own: where a
-// file mode mask of 002 is usual, that group has no other members.
+// isPrivateGroup reports whether a group is root's or this user's own. On systems with a umask of
+// 002, the user's group has no other members.
 func isPrivateGroup(gid int) bool { return gid == 0 || gid == os.Getegid() }
 
 // dropLinks removes symbolic links at a name and at the levels above it: the cache neither creates

@@ -68,8 +68,7 @@ func OpenIn(dir, path string) (_ *os.File, err error) {
 	return checked(root.OpenFile(path, flags, 0))
 }
 
-// flags keep a named pipe from blocking, and a terminal from becoming the
-// process's own.
+// flags prevent blocking on a named pipe, and acquiring a controlling terminal.
 const flags = os.O_RDONLY | filesys.NoWait | filesys.NoTerminal
 
 // checked returns f, or closes it if it is not a regular file.

@@ -166,8 +166,8 @@ const (
 	unsure              // locks are unreliable there
 )
 
-// asDirectory opens a directory and nothing else: what has taken its place may be
-// a named pipe, which blocks whoever opens it, or lead elsewhere.
+// asDirectory are flags to open a directory only: its replacement may be a named pipe, which
+// blocks, or a link.
 const asDirectory = os.O_RDONLY | filesys.OnlyDirectory | filesys.NoFollow | filesys.NoWait
 
 // acquire locks a directory, unless another process holds it. The returned file, which may be nil,

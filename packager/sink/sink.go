@@ -51,8 +51,8 @@ type Image struct {
 	Target flatten.Target
 }
 
-// Write writes the images to dest, and tells what it wrote in order: the
-// destination first, then Options.Tags, then the tags that Options.Suffix adds.
+// Write writes the images to dest, and returns the outputs in order: the destination first, then
+// Options.Tags, then the tags of Options.Suffix.
 //
 // Several images become an image index in a registry or an OCI layout, and one file each, named
 // after the target, otherwise; the Docker daemon gets the image for its platform. Images in OCI

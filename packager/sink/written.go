@@ -9,11 +9,10 @@ import (
 
 // Written is one output.
 type Written struct {
-	// Digest is that of the manifest or the index; for the Docker daemon and
-	// a docker-archive, which keep no manifests, it is the image ID.
+	// Digest is the digest of the manifest or the index; for the Docker daemon and a
+	// docker-archive, which have no manifests, it is the image ID.
 	Digest v1.Hash
-	// Destination is the output as a user would name it: out.cnb,
-	// oci:dir:tag, docker://host/x:tag.
+	// Destination is the name of the output: out.cnb, oci:dir:tag, docker://host/x:tag.
 	Destination string
 	// MediaType is that of the manifest or the index; "" where the output keeps
 	// no manifest.
