@@ -154,7 +154,7 @@ func parseTags(tags []string) ([]string, error) {
 			continue
 		}
 		if _, err := reference.ParseNormalizedNamed(ref); err != nil {
-			errs = append(errs, fmt.Errorf("--tag %q: it is no image reference", t))
+			errs = append(errs, fmt.Errorf("--tag %q: invalid image reference", t))
 		}
 		if strings.Contains(ref, "@") {
 			errs = append(errs, fmt.Errorf("--tag %q: it is a digest and not a tag", t))

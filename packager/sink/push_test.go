@@ -273,7 +273,7 @@ var _ = Describe("registries", func() {
 				return false
 			})
 			_, err = write(ctx, reg.host+"/a:1", img(), reg.host+"/a:2")
-			Expect(err).To(MatchError(ContainSubstring("tag points to " + digestOf(other).String() + " after sha256:")))
+			Expect(err).To(MatchError(ContainSubstring("tag points to " + digestOf(other).String() + " after writing sha256:")))
 		})
 
 		It("because they were interrupted", func(ctx SpecContext) {
