@@ -26,7 +26,7 @@ const (
 )
 
 // Run is the program: it runs the command that args name (args[0] is the
-// program's own name) and gives the exit code. It reads the environment
+// program's own name) and returns the exit code. It reads the environment
 // through env only, and ends soon after ctx does.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	r := &run{stdout: stdout, stderr: stderr, env: env}
@@ -61,8 +61,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	return exitFailed
 }
 
-// isClosedPipe tells whether nobody reads standard output any more, which who
-// closed it knows.
+// isClosedPipe reports whether the reader of standard output has closed it, of
+// which there is no message.
 func isClosedPipe(err error) bool {
 	var at *fs.PathError
 	return errors.As(err, &at) && at.Path == os.Stdout.Name() && errors.Is(at.Err, syscall.EPIPE)
@@ -142,7 +142,7 @@ func (r *run) app() *cli.App {
 	return app
 }
 
-// prepare gives all commands what they have in common.
+// prepare adds to all commands what they have in common.
 func prepare(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError

@@ -61,7 +61,7 @@ func looseValues(flags []cli.Flag, args []string) (loose []looseValue) {
 	return loose
 }
 
-// missesValue tells whether the last argument is a flag that needs a value.
+// missesValue reports whether the last argument is a flag that needs a value.
 func missesValue(flags []cli.Flag, last string, front []string) bool {
 	return isFlag(last) && valueWidth(flags, last) == 1 && len(front) > 0 && front[len(front)-1] == longName(flags, last)
 }
@@ -86,7 +86,7 @@ func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 	return front, rest
 }
 
-// takesNext tells whether the argument at i is a flag whose value may be left
+// takesNext reports whether the argument at i is a flag whose value may be left
 // out and the next one is that value: if it looks like one, and if another
 // argument remains besides, of those that were before or come after.
 func takesNext(flags []cli.Flag, args []string, i, before int) bool {

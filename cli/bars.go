@@ -20,7 +20,7 @@ const (
 
 // bar puts a progress line on the terminal.
 func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
-	columns := 0 // the library draws a line from left to right, and tells the width first
+	columns := 0 // the library draws a line from left to right, and the width is known first
 	left := decor.Any(func(st decor.Statistics) string {
 		columns = st.AvailableWidth
 		return label(verb, name, columns, total)

@@ -156,7 +156,7 @@ func (f *builderFlatten) String() string { return "" }
 // IsBoolFlag makes the value optional.
 func (f *builderFlatten) IsBoolFlag() bool { return true }
 
-// TakesFollowing tells whether an argument that follows a bare flag is meant
+// TakesFollowing reports whether an argument that follows a bare flag is meant
 // as its value: pack's spelling. Each of its items has to be id@version.
 func (f *builderFlatten) TakesFollowing(arg string) bool {
 	for item := range strings.SplitSeq(arg, ",") {

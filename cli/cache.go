@@ -53,7 +53,7 @@ func (r *run) cacheCommand() *cli.Command {
 func (r *run) withCache(ctx context.Context, do func(context.Context, *cache.Cache, string) error) error {
 	dir := r.cacheDir()
 	if dir == "" {
-		return errors.New("there is no cache: neither LAMINATE_CACHE_DIR nor HOME is set")
+		return errors.New("no cache: neither LAMINATE_CACHE_DIR nor HOME is set; set one of them")
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		_, err := fmt.Fprintf(r.stdout, "%s: nothing is kept there yet\n", printable(dir))
@@ -88,7 +88,7 @@ func (r *run) printCache(ctx context.Context, c *cache.Cache, dir string) error 
 		if name == "" {
 			name = k.Name
 		}
-		fmt.Fprintf(t, "%d\t%s\t  %s\n", k.Entries, bytes(k.Bytes), printable(name)) // Flush tells of errors
+		fmt.Fprintf(t, "%d\t%s\t  %s\n", k.Entries, bytes(k.Bytes), printable(name)) // Flush returns errors
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -131,8 +131,8 @@ func (o *output) openCache() *cache.Cache {
 	return c
 }
 
-// finish ends the telling, after what there is to tell of the cache. It may be
-// called again.
+// finish ends the output, after the warnings of the cache. It may be called
+// again.
 func (o *output) finish(ctx context.Context) {
 	if err := o.cache.Close(ctx); err != nil {
 		o.warnOfCache(err)

@@ -144,7 +144,7 @@ var _ = Describe("the cache", func() {
 		}
 		none := laminateIn(nil, "cache", "info")
 		Expect(none.code).To(Equal(1))
-		Expect(none.stderr).To(Equal("laminate: there is no cache: neither LAMINATE_CACHE_DIR nor HOME is set\n"))
+		Expect(none.stderr).To(Equal("laminate: no cache: neither LAMINATE_CACHE_DIR nor HOME is set; set one of them\n"))
 		broken := filepath.Join(home, "file")
 		Expect(os.WriteFile(broken, nil, 0o600)).To(Succeed())
 		r := laminateIn(map[string]string{"LAMINATE_CACHE_DIR": broken}, "cache", "clean")

@@ -7,12 +7,12 @@
 //   - An error is one sentence on one line behind "laminate: ": the subject
 //     first, in the words that the user wrote; then invalid, unknown, missing,
 //     duplicate, ambiguous or unsupported; then, after a semicolon, what to do.
-//   - Several problems are told at once, each once, in the order of the input,
+//   - Several problems are printed together, each once, in the order of the input,
 //     the first 20 and a count. What a message repeats of the input is cut to
 //     60 columns, free of control characters and of secrets.
 //   - Exit code 2 and a pointer to --help are for a wrong command line, before
 //     anything was tried; 1 is for a run that failed and left no output.
-//   - A line tells of work that is done: each layer once, by what became of it,
+//   - A line stands for work that is done: each layer once, by what became of it,
 //     and a summary at the end. A terminal shows in passing what is under way.
 //   - A warning begins with "warning:" and names what happens nevertheless.
 //     --quiet leaves results and errors. Colour only repeats what words say.

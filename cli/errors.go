@@ -54,7 +54,7 @@ func explain(err error) string {
 	}
 	all := len(lines)
 	if all > mostProblems {
-		lines = append(lines[:mostProblems:mostProblems], fmt.Sprintf("and %d more; mend these first", all-mostProblems))
+		lines = append(lines[:mostProblems:mostProblems], fmt.Sprintf("and %d more; fix these first", all-mostProblems))
 	}
 	return fmt.Sprintf("%d problems:\n   %s", all, strings.Join(lines, "\n   "))
 }

@@ -42,15 +42,14 @@ func commonFlags() []cli.Flag {
 	}
 }
 
-// anywhere tells whether a flag is set on the command or on one above it.
+// anywhere reports whether a flag is set on the command or on one above it.
 func anywhere(c *cli.Context, flag string) bool {
 	return slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool {
 		return l.Command != nil && l.Bool(flag)
 	})
 }
 
-// empty reports flags whose value is empty: mostly a variable that is not set
-// where somebody thinks it is.
+// empty reports flags whose value is empty: mostly a variable that is not set.
 func (o *output) empty() (errs []error) {
 	for _, f := range o.c.Command.Flags {
 		name := f.Names()[0]
@@ -73,7 +72,7 @@ func (o *output) empty() (errs []error) {
 	return errs
 }
 
-// list gives the values of a flag that may be repeated, or hold several
+// list returns the values of a flag that may be repeated, or hold several
 // values between commas.
 func (o *output) list(flag string) []string {
 	var all []string

@@ -28,7 +28,7 @@ var packCommands = map[string][]string{
 
 // otherWays are commands of pack that laminate has another way for.
 var otherWays = map[string]string{
-	"config pull-policy":      "laminate has no settings: give --pull-policy to each command",
+	"config pull-policy":      "laminate has no settings: pass --pull-policy to each command",
 	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
 }
 
@@ -92,7 +92,7 @@ func (r *run) helpCommand() *cli.Command {
 	}
 }
 
-// formerly gives a command the name that it had in pack before.
+// formerly renames a command to the name that it had in pack before.
 func formerly(name string, c *cli.Command) *cli.Command {
 	c.Name, c.Hidden = name, true
 	return c

@@ -66,7 +66,7 @@ var _ = Describe("what scripts for pack say", func() {
 		Entry(nil, `unknown command "buildpack new"; pack does that`, "buildpack", "new", "acme/x", "--api", "0.10"),
 		Entry(nil, `unknown command "extension pull"; pack does that`, "extension", "pull", "x"),
 		Entry(nil, `unknown command "config trusted-builders"; pack does that`, "config", "trusted-builders", "add", "x"),
-		Entry(nil, `unknown command "config pull-policy"; laminate has no settings: give --pull-policy to each command`, "config", "pull-policy", "never"),
+		Entry(nil, `unknown command "config pull-policy"; laminate has no settings: pass --pull-policy to each command`, "config", "pull-policy", "never"),
 		Entry(nil, `unknown flag --shell`, "completion", "--shell", "zsh"),
 		Entry(nil, `invalid shell "tcsh"; write bash, zsh or fish`, "completion", "tcsh"),
 		Entry(nil, `unknown command "pakage"; did you mean package?`, "pakage", "a.cnb"),

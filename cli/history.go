@@ -91,7 +91,7 @@ func (h *historyRun) do() error {
 	return standardOutput(result.History.Write(h.stdout))
 }
 
-// readFlags reads the flags and REPO, and tells of all that is wrong with them.
+// readFlags reads the flags and REPO, and returns all that is wrong with them.
 func (h *historyRun) readFlags() (errs []error) {
 	o := &h.options
 	var err error
@@ -122,15 +122,18 @@ func (h *historyRun) readFlags() (errs []error) {
 
 // parseRepository reads the only argument.
 func parseRepository(args []string) (string, error) {
-	if len(args) != 1 {
-		return "", fmt.Errorf("one REPO is expected, as in acme/builder, and there are %d", len(args))
+	if len(args) == 0 {
+		return "", errors.New("REPO is missing; name the builder's repository, as in acme/builder")
+	}
+	if len(args) > 1 {
+		return "", fmt.Errorf("%d arguments; write one REPO, as in acme/builder", len(args))
 	}
 	named, err := reference.ParseNormalizedNamed(strings.TrimPrefix(args[0], "docker://"))
 	if err != nil {
-		return "", fmt.Errorf("REPO %q: it is no repository of a registry: %w", args[0], err)
+		return "", fmt.Errorf("invalid REPO %q: %w; write a repository of a registry, as in acme/builder", args[0], err)
 	}
 	if !reference.IsNameOnly(named) {
-		return "", fmt.Errorf("REPO %q: all of its tags are looked at; leave out what comes after %s", args[0], reference.FamiliarName(named))
+		return "", fmt.Errorf("invalid REPO %q: all of its tags are read; leave out what comes after %s", args[0], reference.FamiliarName(named))
 	}
 	return reference.FamiliarName(named), nil
 }
@@ -146,7 +149,7 @@ func parseSince(s string) (version string, date time.Time, err error) {
 			return "", date, nil
 		}
 	}
-	return "", time.Time{}, fmt.Errorf("--since %s: it is a version, as 1.2.3, or a date, as 2025-01-31", s)
+	return "", time.Time{}, fmt.Errorf("invalid --since %q; write a version, as 1.2.3, or a date, as 2025-01-31", s)
 }
 
 // keep writes the history to FILE.
@@ -182,7 +185,7 @@ func (h *historyRun) goOn(err error) error {
 	return &keptError{err: err, note: fmt.Sprintf("%s has %s; the same command goes on from there", h.c.String("file"), count(h.kept, "release"))}
 }
 
-// sum tells what was done.
+// sum prints what was done.
 func (h *historyRun) sum(r *collect.Result) {
 	said := fmt.Sprintf("%s, %d of them read now", count(len(r.History.Releases), "release"), r.Read)
 	if r.LeftOut > 0 {

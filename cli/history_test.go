@@ -104,17 +104,17 @@ var _ = Describe("builder history", func() {
 		Expect(r).To(Equal(result{2, "", "laminate: " + want + "\nSee: laminate builder history --help\n"}))
 		Expect(registry.Requests(nil)).To(BeEmpty())
 	},
-		Entry("no REPO", "one REPO is expected, as in acme/builder, and there are 0"),
-		Entry("two", "one REPO is expected, as in acme/builder, and there are 2", "a", "b"),
-		Entry("a tag", `REPO "acme/b:1": all of its tags are looked at; leave out what comes after acme/b`, "acme/b:1"),
-		Entry("no name", `REPO "ACME": it is no repository of a registry: invalid reference format: repository name (library/ACME) must be lowercase`, "ACME"),
-		Entry("a limit that is none", "--since yesterday: it is a version, as 1.2.3, or a date, as 2025-01-31", "a/b", "--since", "yesterday"),
+		Entry("no REPO", "REPO is missing; name the builder's repository, as in acme/builder"),
+		Entry("two", "2 arguments; write one REPO, as in acme/builder", "a", "b"),
+		Entry("a tag", `invalid REPO "acme/b:1": all of its tags are read; leave out what comes after acme/b`, "acme/b:1"),
+		Entry("no name", `invalid REPO "ACME": invalid reference format: repository name (library/ACME) must be lowercase; write a repository of a registry, as in acme/builder`, "ACME"),
+		Entry("a limit that is none", `invalid --since "yesterday"; write a version, as 1.2.3, or a date, as 2025-01-31`, "a/b", "--since", "yesterday"),
 		Entry("no releases", "--last needs a number from 1 on", "a/b", "--last", "0"),
 		Entry("no jobs", "--jobs needs a number from 1 to 64", "a/b", "--jobs", "0"),
 		Entry("too many jobs", "--jobs needs a number from 1 to 64", "a/b", "--jobs", "65"),
 		Entry("two platforms", "--target is one platform, as linux/amd64", "a/b", "-t", "linux/amd64,linux/arm64"),
 		Entry("another system", "--target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like", "a/b", "-t", "windows/amd64"),
 		Entry("an empty FILE", "--file has an empty value", "a/b", "--file", ""),
-		Entry("a host that is none", `--insecure-registry "a/b": it is a host, or a host and its port, and no more`, "a/b", "--insecure-registry", "a/b"),
+		Entry("a host that is none", `invalid --insecure-registry "a/b"; write HOST or HOST:PORT`, "a/b", "--insecure-registry", "a/b"),
 	)
 })

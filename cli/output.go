@@ -45,7 +45,7 @@ type output struct {
 	daemon  []flatten.Target          // what the Docker daemon runs, where the output goes to one
 }
 
-// read reads the flags and DEST, and tells of all that is wrong with them.
+// read reads the flags and DEST, and returns all that is wrong with them.
 func (o *output) read() (errs []error) {
 	note := func(err error) { errs = append(errs, err) }
 	args := o.c.Args().Slice()

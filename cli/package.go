@@ -147,7 +147,7 @@ func (p *packageRun) config() (config.Package, error) {
 	}
 	if path := p.c.String("path"); path != "" {
 		if loc, err := location.ParseSource(path, ""); err == nil && loc.Kind == location.Name {
-			return config.Package{}, fmt.Errorf("--path %s: there is no such file or directory; an image is written docker://%s", path, path)
+			return config.Package{}, fmt.Errorf("--path %s: no such file or directory; write docker://%s for an image", path, path)
 		}
 		return packager.ForBuildpack(p.kind, path), nil
 	}

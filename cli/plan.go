@@ -59,7 +59,7 @@ func printLayers(w io.Writer, plan flatten.LayerPlan, o engine.Outlook) error {
 			if len(o.Bytes) > 0 {
 				number += "\t" + fmt.Sprintf("%9s", size)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", number, r, reason) // Flush tells of errors
+			fmt.Fprintf(t, "%s\t%s\t%s\n", number, r, reason) // Flush returns errors
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -117,7 +117,7 @@ func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 // printDoubled prints what layers hold for nothing.
 func printDoubled(w io.Writer, doubled []engine.Double) error {
 	for _, d := range doubled {
-		size := "of a size that nobody tells"
+		size := "of unknown size"
 		if d.Bytes >= 0 {
 			size = bytes(d.Bytes) + " unpacked"
 		}

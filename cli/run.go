@@ -76,7 +76,7 @@ func build[J interface {
 	return o.write(ctx, images)
 }
 
-// wanted gives the targets of the command line, if neither it nor the file
+// wanted returns the targets of the command line, if neither it nor the file
 // names any, that of the Docker daemon.
 func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
 	if len(o.targets)+len(inFile) == 0 {

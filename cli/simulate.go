@@ -12,6 +12,7 @@ import (
 
 	"laminate/builder/history"
 	"laminate/builder/simulate"
+	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
 	"laminate/packager/localfile"
@@ -97,31 +98,31 @@ func (s *simulateRun) do() error {
 func (s *simulateRun) readFlags() (render func(io.Writer, *simulate.Result) error, budgets []int, errs []error) {
 	errs = s.empty()
 	if s.c.Args().Present() {
-		errs = append(errs, fmt.Errorf("there is nothing to do with %s", strings.Join(s.c.Args().Slice(), " ")))
+		errs = append(errs, fmt.Errorf("unexpected argument %q", flatten.Clip(s.c.Args().First())))
 	}
 	if s.c.String("history") == "" {
-		errs = append(errs, errors.New("--history is missing: the file with the releases"))
+		errs = append(errs, errors.New("--history is missing; name the file with the releases"))
 	}
 	for _, k := range s.named("buildpack-layers", defaultBudgets) {
 		n, err := strconv.Atoi(k)
 		if err != nil || n < 1 {
-			errs = append(errs, fmt.Errorf("--buildpack-layers %s: it is a number from 1 on", k))
+			errs = append(errs, fmt.Errorf("invalid --buildpack-layers %q; write a number from 1 on", flatten.Clip(k)))
 		}
 		budgets = append(budgets, n)
 	}
 	for _, name := range s.named("plan", defaultPlans) {
 		if !slices.Contains(simulate.Names(), name) {
-			errs = append(errs, fmt.Errorf("--plan %s: there are %s", name, strings.Join(simulate.Names(), ", ")))
+			errs = append(errs, fmt.Errorf("unknown --plan %q; write one of %s", flatten.Clip(name), strings.Join(simulate.Names(), ", ")))
 		}
 	}
 	render, known := renderings[s.c.String("output")]
 	if !known {
-		errs = append(errs, fmt.Errorf("--output %s: it is text, json, markdown or svg", s.c.String("output")))
+		errs = append(errs, fmt.Errorf("invalid value %q for --output; write text, json, markdown or svg", flatten.Clip(s.c.String("output"))))
 	}
 	return render, budgets, errs
 }
 
-// named gives the values of a flag, each once, or what stands for none.
+// named returns the values of a flag, each once, or what stands for none.
 func (s *simulateRun) named(flag string, none []string) []string {
 	var once []string
 	for _, v := range s.list(flag) {

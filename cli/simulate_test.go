@@ -102,12 +102,12 @@ prefix: the mean where only the lowest layers that are the same are reused, as D
 		Expect(r.stdout).To(BeEmpty())
 		Expect(r.stderr).To(ContainSubstring(want))
 	},
-		Entry("no file", 2, "--history is missing: the file with the releases"),
-		Entry("an argument", 2, "there is nothing to do with more", "--history", "FILE", "more"),
-		Entry("an unknown plan", 2, "--plan best: there are exploded, pack, composites", "--history", "FILE", "--plan", "best"),
-		Entry("an unknown output", 2, "--output pdf: it is text, json, markdown or svg", "--history", "FILE", "--output", "pdf"),
-		Entry("no number", 2, "--buildpack-layers few: it is a number from 1 on", "--history", "FILE", "--buildpack-layers", "40,few"),
-		Entry("no layers", 2, "--buildpack-layers 0: it is a number from 1 on", "--history", "FILE", "--buildpack-layers", "0"),
+		Entry("no file", 2, "--history is missing; name the file with the releases"),
+		Entry("an argument", 2, `unexpected argument "more"`, "--history", "FILE", "more"),
+		Entry("an unknown plan", 2, `unknown --plan "best"; write one of exploded, pack, composites`, "--history", "FILE", "--plan", "best"),
+		Entry("an unknown output", 2, `invalid value "pdf" for --output; write text, json, markdown or svg`, "--history", "FILE", "--output", "pdf"),
+		Entry("no number", 2, `invalid --buildpack-layers "few"; write a number from 1 on`, "--history", "FILE", "--buildpack-layers", "40,few"),
+		Entry("no layers", 2, `invalid --buildpack-layers "0"; write a number from 1 on`, "--history", "FILE", "--buildpack-layers", "0"),
 		Entry("a file that is not there", 1, "no such file or directory", "--history", "FILE.gone"),
 		Entry("a release that is not there", 1, "there is no release 7 in the history of acme/builder", "--history", "FILE", "--from", "7"),
 	)

@@ -70,7 +70,7 @@ func printTable(w io.Writer, r *simulate.Result) error {
 	}
 	for _, cells := range append([][]string{simulatedColumns}, rows...) {
 		// The first column is padded to stand at the left.
-		fmt.Fprintf(t, "%-*s\t%s\t\n", widest, cells[0], strings.Join(cells[1:], "\t")) // Flush tells of errors
+		fmt.Fprintf(t, "%-*s\t%s\t\n", widest, cells[0], strings.Join(cells[1:], "\t")) // Flush returns errors
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (f *fate) made() progress.Verb {
 	return progress.Reused
 }
 
-// of gives the fate of a layer. The caller holds the lock.
+// of returns the fate of a layer. The caller holds the lock.
 func (t *tally) of(what progress.Subject) *fate {
 	f := t.fates[what.Digest]
 	if f == nil {
@@ -230,7 +230,7 @@ func (u *ui) Start(verb progress.Verb, what progress.Subject, total int64) progr
 	return t
 }
 
-// name gives the name that the line of a layer will have.
+// name returns the name that the line of a layer will have.
 func (u *ui) name(what progress.Subject) string {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()

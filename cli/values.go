@@ -134,7 +134,7 @@ func parseLabels(labels []string) (map[string]string, error) {
 		for _, pair := range pairs {
 			key, value, ok := strings.Cut(pair, "=")
 			if !ok || key == "" {
-				errs = append(errs, fmt.Errorf("--label %q: it is written KEY=VALUE", l))
+				errs = append(errs, fmt.Errorf("invalid --label %q; write KEY=VALUE", l))
 				continue
 			}
 			parsed[key] = value
@@ -154,10 +154,10 @@ func parseTags(tags []string) ([]string, error) {
 			continue
 		}
 		if _, err := reference.ParseNormalizedNamed(ref); err != nil {
-			errs = append(errs, fmt.Errorf("--tag %q: invalid image reference", t))
+			errs = append(errs, fmt.Errorf("invalid --tag %q; write an image reference, as in acme/java:1.2.3", t))
 		}
 		if strings.Contains(ref, "@") {
-			errs = append(errs, fmt.Errorf("--tag %q: it is a digest and not a tag", t))
+			errs = append(errs, fmt.Errorf("invalid --tag %q; write a tag, not a digest", t))
 		}
 		parsed = append(parsed, ref)
 	}
@@ -181,7 +181,7 @@ func parseTargets(values []string) (targets, skipped []flatten.Target, err error
 			err = checkTarget(t)
 		}
 		if err == nil && slices.ContainsFunc(parsed, func(p flatten.Target) bool { return p.String() == t.String() }) {
-			err = errors.New("it is named twice")
+			err = errors.New("duplicate target")
 		}
 		if err != nil {
 			wrong(v, err)
@@ -225,7 +225,7 @@ func checkTarget(t flatten.Target) error {
 	case otherNames[t.Arch] != "":
 		return fmt.Errorf("images call that architecture %s", otherNames[t.Arch])
 	case t.Arch != "" && !slices.Contains(architectures, t.Arch):
-		return fmt.Errorf("architecture %q is not known; there are %s", t.Arch, strings.Join(architectures, ", "))
+		return fmt.Errorf("unknown architecture %q; write one of %s", t.Arch, strings.Join(architectures, ", "))
 	}
 	return nil
 }
@@ -234,20 +234,20 @@ func checkTarget(t flatten.Target) error {
 func checkHosts(hosts []string) (errs []error) {
 	for _, host := range hosts {
 		if strings.Contains(host, "/") {
-			errs = append(errs, fmt.Errorf("--insecure-registry %q: it is a host, or a host and its port, and no more", host))
+			errs = append(errs, fmt.Errorf("invalid --insecure-registry %q; write HOST or HOST:PORT", host))
 		}
 	}
 	return errs
 }
 
-// epoch reads SOURCE_DATE_EPOCH; without one it gives the zero time.
+// epoch reads SOURCE_DATE_EPOCH; without one it returns the zero time.
 func epoch(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
 	seconds, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || seconds < 0 || seconds > 253402300799 {
-		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH %q: it is a number of seconds since 1970, up to the year 9999", s)
+		return time.Time{}, fmt.Errorf("invalid SOURCE_DATE_EPOCH %q; write a number of seconds since 1970, up to the year 9999", s)
 	}
 	return time.Unix(seconds, 0).UTC(), nil
 }
