@@ -2,6 +2,7 @@ package packager_test
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 
@@ -36,6 +37,13 @@ var _ = Describe("what a dry run says of a layer", func() {
 		b.keepLayout("previous", previous)
 		over := over(location.OCILayout, b.At("previous"), "")
 
+		b.Keep(previous, "docker-archive:previous.tar:acme/previous:1") // which has no blobs
+		unstored := oldArchive(b)
+		outlook, _ := b.outlook(file, unstored)
+		Expect(outlook.IsNew(0)).To(BeTrue())
+		outlook, _ = b.outlook(file, flat(flatten.AsPackaged), unstored)
+		Expect(outlook.IsNew(0)).To(BeFalse())
+
 		for mode, isNew := range map[flatten.Mode]bool{flatten.None: true, flatten.AsPackaged: false} {
 			outlook, _ := b.outlook(file, flat(mode), over)
 			img := run(mode, over)
@@ -43,7 +51,7 @@ var _ = Describe("what a dry run says of a layer", func() {
 			Expect(outlook.Layers[0].Origin).To(Equal(img.Layers[0].Origin), string(mode))
 			Expect(blobsOf(img.Image)[0] != blobsOf(previous)[0]).To(Equal(isNew), string(mode))
 		}
-		outlook, _ := b.outlook(file, over)
+		outlook, _ = b.outlook(file, over)
 		Expect(outlook.Layers[0].Why).To(ContainSubstring("not in normal form"))
 	})
 })
@@ -109,3 +117,88 @@ func entryNames(img v1.Image) (names []string) {
 	}
 	return names
 }
+
+func oldArchive(b *bench) change {
+	return over(location.DockerArchive, b.At("previous.tar"), "acme/previous:1")
+}
+
+var _ = Describe("a previous image without blobs", func() {
+	It("has the layers that packages provide", func() {
+		b := newBench()
+		var packages []string
+		for _, name := range []string{"a", "b", "left"} {
+			if name == "left" {
+				b.Composite("acme/left@1", "acme/a@1", "acme/b@1")
+				continue
+			}
+			packages = append(packages, b.keepLayout(name, b.build(b.toml(b.Component("acme/"+name+"@1"))).Image))
+		}
+		file := b.toml("acme_left@1", packages...)
+		b.Keep(b.build(file).Image, "docker-archive:previous.tar:acme/previous:1")
+		outlook, _ := b.outlook(file, oldArchive(b))
+		for i := range outlook.Layers {
+			Expect(outlook.IsNew(i)).To(BeFalse(), "layer %d", i+1)
+		}
+	})
+})
+
+var _ = Describe("an automatic plan", func() {
+	It("reads no layer of which no label says what it holds", func() {
+		b := newBench()
+		r := newCountingRegistry()
+		foreign := gzip9Image(b.pair(flatten.None))
+		push(foreign, r.host+"/acme/left:1")
+		file := b.toml("docker://" + r.host + "/acme/left:1")
+		r.layerReads(foreign)
+		b.prepareOver(file, r.host+"/acme/left:1")
+		Expect(r.layerReads(foreign)).To(HaveEach(0))
+	})
+})
+
+func (b *bench) prepareOver(file, previous string) {
+	GinkgoHelper()
+	_, err := b.prepare(file, auto(2), over(location.Registry, "", previous))
+	Expect(err).NotTo(HaveOccurred())
+}
+
+var _ = Describe("as packaged, over its own output", func() {
+	It("uses the layers again of which only a part counts", func() {
+		b := newBench()
+		for _, ref := range []string{"acme/a@1", "acme/b@1", "acme/s@1"} {
+			b.Component(ref)
+		}
+		for _, name := range []string{"a", "b"} {
+			b.Composite("acme/of-"+name+"@1", "acme/"+name+"@1", "acme/s@1")
+			img := b.build(b.toml("acme_of-"+name+"@1", "acme_"+name+"@1", "acme_s@1"), flat(flatten.All)).Image
+			b.Keep(img, "docker-archive:"+name+".tar:acme/"+name+":1")
+		}
+		b.Composite("acme/root@1", "acme/of-a@1", "acme/of-b@1")
+		file := b.toml("acme_root@1", "docker-archive:a.tar", "docker-archive:b.tar")
+		first := b.build(file, flat(flatten.AsPackaged))
+		b.keepLayout("out", first.Image)
+		again := b.build(file, flat(flatten.AsPackaged), over(location.OCILayout, b.At("out"), ""))
+		Expect(digestOf(again.Image)).To(Equal(digestOf(first.Image)))
+		Expect(reused(again)).To(Equal(len(again.Layers)))
+	})
+})
+
+var _ = Describe("layers that cannot be read", func() {
+	It("are reported by the first of the plan, whichever fails first", func() {
+		b := newBench()
+		var packages []string
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			b.Component("acme/" + name + "@1")
+			img := gzip9Image(b.build(b.toml("acme_" + name + "@1")))
+			packages = append(packages, b.keepLayout(name, img))
+			if name != "a" {
+				for _, blob := range blobsOf(img) {
+					Expect(os.WriteFile(b.At(name+"/blobs/sha256/"+strings.TrimPrefix(blob, "sha256:")), []byte("short"), 0o600)).To(Succeed())
+				}
+			}
+		}
+		b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1", "acme/d@1", "acme/e@1")
+		for range 10 {
+			Expect(b.fails(b.toml("acme_root@1", packages...))).To(MatchError(HavePrefix("b: layer ")))
+		}
+	})
+})

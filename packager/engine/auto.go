@@ -52,7 +52,7 @@ func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs 
 			in.Modules = append(in.Modules, m)
 		}
 	}
-	if in.Previous, err = k.before(ctx, ms); err != nil {
+	if in.Previous, err = k.before(ctx, ms, refs); err != nil {
 		return nil, err
 	}
 	return auto.Plan(in)
@@ -61,10 +61,14 @@ func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs 
 // before returns the refs of each of the previous image's layers that hold
 // buildpacks. A ref whose content has changed is zero, and so are all of a layer
 // that has to be made anew, whatever the reason: it is pulled anyway.
-func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error) {
+func (k *Maker) before(ctx context.Context, ms Modules, planned []flatten.Ref) ([][]flatten.Ref, error) {
 	var layers [][]flatten.Ref
 	for _, l := range k.previous.layers() {
 		refs := slices.Clone(orderIn(l))
+		if !slices.ContainsFunc(refs, func(r flatten.Ref) bool { return slices.Contains(planned, r) }) {
+			layers = append(layers, refs) // of a build image, or of what is gone
+			continue
+		}
 		whole := true
 		for i, r := range refs {
 			if ms[r] == nil {
@@ -81,7 +85,7 @@ func (k *Maker) before(ctx context.Context, ms Modules) ([][]flatten.Ref, error)
 			}
 		}
 		if whole {
-			r, err := k.resolve(ctx, ms, flatten.PlannedLayer{Refs: refs})
+			r, err := k.resolve(ctx, ms, flatten.PlannedLayer{Refs: refs}, false)
 			if err != nil {
 				return nil, err
 			}

@@ -55,8 +55,11 @@ func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) 
 
 // fetched returns the layer if its blob was brought here before, or nil.
 func (b *blobs) fetched(l *image.Layer) *localLayer {
+	if l.Mountable == nil { // to ask for its digest could mean to compress it
+		return nil
+	}
 	digest, err := l.Digest()
-	if l.Mountable == nil || err != nil {
+	if err != nil {
 		return nil
 	}
 	path, here := b.paths.Get(digest)

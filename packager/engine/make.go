@@ -37,10 +37,7 @@ func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error)
 	title := Title(r.Plan)
 	switch r.Origin {
 	case ToBuild:
-		// Of two equal layers in a run, the first was built meanwhile.
-		if k.findKept(ctx, ms, &r); r.Origin == ToBuild {
-			return k.build(ctx, ms, r)
-		}
+		return k.build(ctx, ms, r)
 	case FromPrevious:
 		return Layer{r.layer, r}, k.noteInherited(r.layer, title)
 	}

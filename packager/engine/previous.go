@@ -145,6 +145,12 @@ func (p *previous) diff(diffID v1.Hash) *image.Layer {
 	return p.byDiffID[diffID]
 }
 
+// hasUnstored reports whether the image has a layer of a diffID that is no blob,
+// as those of the Docker daemon and of its archives are.
+func (p *previous) hasUnstored(diffID v1.Hash) bool {
+	return slices.ContainsFunc(p.layers(), func(l *image.Layer) bool { return !l.Stored && l.Diff == diffID })
+}
+
 // layers returns the layers that hold buildpacks, the lowest first.
 func (p *previous) layers() []*image.Layer {
 	if p == nil {

@@ -55,7 +55,7 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 	group.SetLimit(resolveJobs)
 	for i, planned := range plan {
 		group.Go(func() error {
-			resolved[i], errs[i] = k.resolve(ctx, ms, planned)
+			resolved[i], errs[i] = k.resolve(ctx, ms, planned, true)
 			if errs[i] == nil && resolved[i].Origin == ToBuild {
 				k.findKept(ctx, ms, &resolved[i])
 			}
@@ -73,8 +73,9 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 
 // resolve decides where a layer comes from, the cache aside. The previous image
 // goes first: whoever pulls the new image has its layers. As packaged, the
-// source goes first.
-func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.PlannedLayer) (Resolved, error) {
+// source goes first. Unless it may look, no layer is read, and a source's layer
+// of which no label says what it holds is taken to be in normal form.
+func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.PlannedLayer, mayLook bool) (Resolved, error) {
 	r := Resolved{Plan: planned, Origin: ToBuild}
 	var err error
 	if r.ids, err = k.contentIDs(ctx, ms, planned.Refs); err != nil {
@@ -88,7 +89,7 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 		}
 	}
 	if have != nil {
-		use, err := k.usable(ctx, first, planned)
+		use, err := k.usable(ctx, first, planned, mayLook)
 		if err != nil {
 			return r, err
 		}
@@ -99,7 +100,8 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 	}
 	r.Why = why
 	r.Plan.Extra = nil // a layer that is built holds the planned refs only
-	if l := k.previous.unpacked(planned.Refs, r.ids); l != nil {
+	isUncertain := func(ref flatten.Ref) bool { return !isCertain(ms[ref]) }
+	if l := k.previous.unpacked(planned.Refs, r.ids); l != nil && !slices.ContainsFunc(planned.Refs, isUncertain) {
 		r.Inherited = l.Diff
 	}
 	return r, nil
@@ -109,6 +111,7 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 // it should hold is known, so that it is inspected if it is read.
 func (r Resolved) fromPrevious(k *Maker, m *image.Module, have *image.Layer) Resolved {
 	r.Origin, r.Why, r.Inherited = FromPrevious, "it holds the same content", have.Diff
+	r.Plan.Extra = nil // it holds the planned refs only
 	pieces := []flatten.Facts{{Ref: m.Ref(), ContentID: r.ids[0]}}
 	if slices.Equal(refsOf(have.Facts), r.Plan.Refs) {
 		pieces, r.Pieces = have.Facts, have.Facts
@@ -123,6 +126,9 @@ func (r Resolved) fromSource(k *Maker, m *image.Module, use usable) Resolved {
 	r.Origin, r.Why, r.layer, r.Pieces = FromSource, use.why, use.layer, use.pieces
 	before := k.previous.layer(m.Layer.Diff, k.options.Compression)
 	if before == nil {
+		if k.previous.hasUnstored(m.Layer.Diff) {
+			r.Inherited = m.Layer.Diff
+		}
 		return r
 	}
 	r.Inherited = before.Diff
@@ -201,10 +207,13 @@ type usable struct {
 // that platforms expect, it is not used. What the plan takes unseen is read only
 // where modules share an id directory: with an entry of it for each, as laminate
 // once wrote them, engines refuse the layer.
-func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.PlannedLayer) (usable, error) {
+func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.PlannedLayer, mayLook bool) (usable, error) {
 	have := m.Layer
-	if facts := k.factsOf(have, planned.AsIs); facts != nil {
-		return usable{watch(have, m.Kind, m.Source, facts), facts, "the source has it"}, nil
+	if facts, from := k.factsOf(m, planned.AsIs); facts != nil {
+		return usable{watch(have, m.Kind, from, facts), facts, "the source has it"}, nil
+	}
+	if !mayLook {
+		return usable{layer: have.Reuse(), why: "the source has it"}, nil
 	}
 	if planned.AsIs && !flatten.ShareIDDir(have.Refs) {
 		return usable{have.Reuse(), nil, "the source has it, and it is taken as packaged"}, nil
@@ -227,17 +236,19 @@ func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.Pla
 // or that of the previous image about the layer of the same diffID; nil where
 // neither says so. What they say is checked when the layer is read. As packaged,
 // the source alone counts: no label may depend on the previous image.
-func (k *Maker) factsOf(l *image.Layer, asPackaged bool) []flatten.Facts {
+// It also returns what a message about a label that is wrong begins with.
+func (k *Maker) factsOf(m *image.Module, asPackaged bool) (facts []flatten.Facts, from string) {
+	l := m.Layer
 	if sameRefs(refsOf(l.Facts), l.Refs) {
-		return l.Facts
+		return l.Facts, m.Source
 	}
 	if asPackaged {
-		return nil
+		return nil, ""
 	}
 	if before := k.previous.diff(l.Diff); before != nil && sameRefs(refsOf(before.Facts), l.Refs) {
-		return before.Facts
+		return before.Facts, fmt.Sprintf("%s, by the label of the previous image %s (--previous none does without it)", m.Source, k.previous.name)
 	}
-	return nil
+	return nil, ""
 }
 
 // report is what was found in a layer of which no label says what it holds.
@@ -259,7 +270,10 @@ func (k *Maker) look(ctx context.Context, m *image.Module) (*report, error) {
 			return nil, err
 		}
 		r, err := layer.Inspect(ctx, m.Kind, have.Refs, local.open)
-		if err != nil {
+		switch {
+		case image.IsNamed(err):
+			return nil, err
+		case err != nil:
 			return nil, fmt.Errorf("%s: %w", m.Source, err)
 		}
 		k.kept.keepReport(m.Kind, have, r)

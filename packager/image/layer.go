@@ -205,6 +205,9 @@ type layerError struct{ error }
 
 func (e layerError) Unwrap() error { return e.error }
 
+// IsNamed reports whether an error names the image and the layer already.
+func IsNamed(err error) bool { return errors.As(err, new(layerError)) }
+
 // wrong adds the names of source and layer to an error, once.
 func (l *Layer) wrong(err error) error {
 	var told layerError

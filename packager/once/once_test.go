@@ -18,16 +18,24 @@ func TestOnce(t *testing.T) {
 }
 
 var _ = Describe("a Map", func() {
-	It("makes the value of a key once, whoever asks for it at the same time", func() {
+	It("makes the value of a key once, however many goroutines wait for it", func() {
 		var m once.Map[string, int64]
 		var count atomic.Int64
 		var all sync.WaitGroup
+		release := make(chan struct{})
 		for range 20 {
 			all.Go(func() {
 				defer GinkgoRecover()
-				Expect(m.Do("a", func() (int64, error) { return count.Add(1), nil })).To(Equal(int64(1)))
+				Expect(m.Do("a", func() (int64, error) {
+					n := count.Add(1)
+					<-release
+					return n, nil
+				})).To(Equal(int64(1)))
 			})
 		}
+		Eventually(count.Load).Should(Equal(int64(1)))
+		Consistently(count.Load, "50ms").Should(Equal(int64(1)))
+		close(release)
 		all.Wait()
 		Expect(m.Do("b", func() (int64, error) { return count.Add(1), nil })).To(Equal(int64(2)))
 	})

@@ -81,16 +81,24 @@ func (o *Opener) openUnpulled(ctx context.Context, img *opening, ref string, pol
 	case err == nil:
 		*img = inRegistry
 		return nil
-	case there && isNotFound(err):
+	case there && isAbsent(err):
 		return o.openDaemon(ctx, img, ref, Never, target)
 	}
 	return err
 }
 
-// isNotFound reports whether a registry responded that the image does not exist.
-func isNotFound(err error) bool {
+// isAbsent reports whether a registry answered that it has no such image, or
+// none for this user: registries that do not tell the two apart answer 401.
+func isAbsent(err error) bool {
 	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	return false
 }
 
 // save exports an image of the daemon into a file in the work directory.

@@ -174,6 +174,23 @@ var _ = Describe("the Docker daemon", func() {
 		Entry("never, what both have", location.Daemon, source.Never, "/acme/both:1", "amd64", "save"),
 	)
 
+	It("reads what the daemon alone has in a dry run, where a registry answers 401 for what it does not have", func() {
+		host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if strings.Contains(r.URL.Path, "/manifests/") {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		d := startDaemon()
+		d.has[host+"/acme/local:1"] = archive(amd64)
+		o := opener()
+		o.Daemon, o.FromDaemon, o.DryRun = d.at, true, true
+		p, err := o.Package(context.Background(), at(location.Listed, "", host+"/acme/local:1"), flatten.Buildpack, amd64)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(p.Target.Arch).To(Equal("amd64"))
+	})
+
 	It("and no registry is asked under never", func() {
 		for _, kind := range []location.Kind{location.Listed, location.Daemon, location.Name} {
 			asked := 0

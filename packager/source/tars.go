@@ -99,7 +99,10 @@ func fetch(l *image.Layer, dir string) (string, error) {
 		_, err = io.Copy(f, blob)
 		err = errors.Join(err, blob.Close())
 	}
-	return f.Name(), errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // beginsWith reports whether a file is a tar, compressed or not, whose first file has a known name.
