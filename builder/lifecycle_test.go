@@ -212,6 +212,12 @@ var _ = Describe("a lifecycle", func() {
 			Expect(asked).To(BeEmpty())
 		})
 
+		It("is of the version that the options name", func() {
+			this := func(o *builder.Options) { o.Lifecycle = "0.19.4" }
+			b.build(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template), this)
+			Expect(asked).To(HaveEach("/v0.19.4/lifecycle-v0.19.4+linux.x86-64.tgz"))
+		})
+
 		It("is not fetched where the options say where it is", func() {
 			here := func(o *builder.Options) { o.Lifecycle = b.At("lifecycle.tgz") }
 			b.build(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template), here)

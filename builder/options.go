@@ -13,8 +13,8 @@ import (
 type Options struct {
 	engine.Options
 	Config config.Builder
-	// Lifecycle, where it is set, is where the lifecycle comes from, whatever
-	// builder.toml says.
+	// Lifecycle, where it is set, is where the lifecycle comes from, or a version of
+	// it, whatever builder.toml says.
 	Lifecycle string
 	// LifecycleURL is the address of the lifecycle's release archives;
 	// "" is [DefaultLifecycleURL].

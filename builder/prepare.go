@@ -187,13 +187,14 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 // openLifecycle opens the lifecycle for a target: that of the options, else
 // that of builder.toml, else the default version.
 func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) (*lifecycle, error) {
-	from, base, place := p.options.Lifecycle, "", config.Problem{Message: "lifecycle "}
+	from, base, version, place := p.options.Lifecycle, "", "", config.Problem{Message: "lifecycle "}
 	if from == "" {
 		from, base, place = p.options.Config.Lifecycle.URI, p.options.Config.Dir, p.at(place.Message, "lifecycle")
+	} else if config.IsSemver(from) {
+		from, version = "", from
 	}
-	version := ""
 	if from == "" {
-		version = cmp.Or(p.options.Config.Lifecycle.Version, config.DefaultLifecycle)
+		version = cmp.Or(version, p.options.Config.Lifecycle.Version, config.DefaultLifecycle)
 		var err error
 		if from, err = lifecycleURL(p.options.LifecycleURL, version, target.Arch); err != nil {
 			return nil, err
@@ -205,7 +206,7 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	}
 	tars, err := p.open.Tars(ctx, loc, target, isOfLifecycle)
 	if err != nil && version != "" {
-		err = fmt.Errorf("%w; --lifecycle FILE takes one from elsewhere, and LAMINATE_LIFECYCLE_URL names a mirror", err)
+		err = fmt.Errorf("%w; download it and pass it with --lifecycle FILE, or set LAMINATE_LIFECYCLE_URL to a mirror", err)
 	}
 	if err != nil {
 		return nil, engine.WithPlace(place, err)

@@ -173,7 +173,11 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	}
 	if value, is := strings.CutPrefix(message, `invalid boolean value "`); is && hasFlag(c, "flatten-layers") && strings.Contains(message, " for -flatten: ") {
 		value, _, _ = strings.Cut(value, `" for -flatten: `)
-		return wrongUse(c, "invalid value %q for --flatten; it takes none here: write --flatten-layers=%s", flatten.Clip(value), flatten.Clip(value))
+		flag := "flatten-group" // pack's builder create takes buildpacks there
+		if len(flatten.NearMisses(value, modes)) > 0 {
+			flag = "flatten-layers"
+		}
+		return wrongUse(c, "invalid value %q for --flatten, which takes none in this command; use --%s=%s", flatten.Clip(value), flag, flatten.Clip(value))
 	}
 	for _, e := range flagErrors {
 		message = e.theirs.ReplaceAllString(message, e.ours)

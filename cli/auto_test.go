@@ -25,7 +25,7 @@ var _ = Describe("--flatten=auto", func() {
 			HavePrefix("builder for linux/amd64: 6 layers of at most 6, 0 to spare\n   1  build image\n   1  lifecycle\n   1  configuration\n"),
 			ContainSubstring("\n6 buildpacks in 3 layers:\n"), ContainSubstring(", as in the previous image\n"),
 			MatchRegexp(`\n   3 +\+[0-9.]+ kB  acme/`),
-			MatchRegexp(`\n22\.5 kB unpacked, of which those who have oci:out pull\n   [0-9.]+ kB in 1 layer \(\+\)\n`)))
+			MatchRegexp(`\n22\.5 kB unpacked; clients that have oci:out pull\n   [0-9.]+ kB in 1 layer \(\+\)\n`)))
 	})
 
 	It("shows by a plus what is new: on top, also where all fits", func() {
@@ -34,7 +34,7 @@ var _ = Describe("--flatten=auto", func() {
 		Expect(laminate("package", "-q", "right.cnb", "-c", "right.toml", "--flatten-layers=all").code).To(BeZero())
 		Expect(dry("oci:out")).To(And(
 			HavePrefix("builder for linux/amd64: 9 layers of at most 119, 110 to spare\n"),
-			MatchRegexp(`\n   6 +\+4\.6 kB  acme/b@1 +alone\n22\.5 kB unpacked, of which those who have oci:out pull\n   4\.6 kB in 1 layer \(\+\)\n`)))
+			MatchRegexp(`\n   6 +\+4\.6 kB  acme/b@1 +alone\n22\.5 kB unpacked; clients that have oci:out pull\n   4\.6 kB in 1 layer \(\+\)\n`)))
 	})
 
 	It("is over what --previous names, and warns where there can be nothing", func() {
@@ -45,7 +45,7 @@ var _ = Describe("--flatten=auto", func() {
 		for _, previous := range []string{"oci:old", "none"} {
 			Expect(create("docker-archive:new.tar", "--flatten=auto", "--dry-run", "--previous", previous).stderr).To(BeEmpty())
 		}
-		Expect(dry("docker-archive:new.tar", "--previous", "oci:old")).To(HaveSuffix("of which those who have oci:old pull\n   nothing\n"))
+		Expect(dry("docker-archive:new.tar", "--previous", "oci:old")).To(HaveSuffix("clients that have oci:old pull\n   nothing\n"))
 	})
 
 	It("says what Docker's engine pulls, where that is more", func() {
@@ -54,9 +54,9 @@ var _ = Describe("--flatten=auto", func() {
 		Expect(laminate("package", "-q", "left.cnb", "-c", "left.toml", "--flatten-layers=all").code).To(BeZero())
 		plan := create("oci:out", "--dry-run").stdout
 		Expect(plan[strings.LastIndex(plan, "\n22"):]).To(Equal(`
-22.5 kB unpacked, of which those who have oci:out pull
+22.5 kB unpacked; clients that have oci:out pull
    4.6 kB in 1 layer (+)
-   with Docker's engine, which keeps layers up to the first that differs, 20.5 kB in 5 layers, and all else above it
+   Docker's engine, which reuses only the layers below the first change, pulls 20.5 kB in 5 layers
 `))
 	})
 

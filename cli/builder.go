@@ -39,7 +39,7 @@ const builderDescription = `builder.toml is the one that pack reads. DEST, and t
 
 A builder may have as many layers as platforms can still build with: 125 less those that a build adds, 6, or 7 with system buildpacks.
 
-Without [lifecycle] in builder.toml, the builder has lifecycle ` + config.DefaultLifecycle + `. A version is downloaded from the GitHub releases, or from the URL in LAMINATE_LIFECYCLE_URL, in which {version} and {arch} are replaced.
+Without [lifecycle] in builder.toml, the builder has lifecycle ` + config.DefaultLifecycle + `. A version is downloaded from the GitHub releases, or from the URL in LAMINATE_LIFECYCLE_URL, in which {version} and {arch} (x86-64, arm64, ppc64le or s390x) are replaced.
 
 Standard output has a line for each output: its digest (the image ID in a Docker daemon or docker-archive), a tab, and the destination.`
 
@@ -49,7 +49,7 @@ func (r *run) builderCommand(name string) *cli.Command {
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the builder.toml `FILE`"},
 		&cli.GenericFlag{Name: "flatten", Value: layers, DefaultText: "none", Usage: "let the buildpacks `WHICH` share a layer, see above; may be repeated"},
 		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "let each of the buildpacks `REF,...` keep its own layer; may be repeated"},
-		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI` instead of what builder.toml names"},
+		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI`, or this version of it, instead of what builder.toml names"},
 		&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"R"}, Usage: "accepted, and has no effect", Hidden: true},
 		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks"},
 		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "do not look at the run images, for air-gapped networks"},
@@ -106,11 +106,12 @@ func (b *builderRun) do(ctx context.Context) error {
 			return err
 		}
 		if b.c.Bool("dry-run") {
-			b.finish(ctx)
-			if b.json {
-				return printBuildersJSON(ctx, b.stdout, b.dest.String(), jobs)
-			}
-			return printBuilders(ctx, b.stdout, jobs)
+			return b.dry(ctx, func(w io.Writer) error {
+				if b.json {
+					return printBuildersJSON(ctx, w, b.dest.String(), jobs)
+				}
+				return printBuilders(ctx, w, jobs)
+			})
 		}
 		for _, j := range jobs {
 			for _, r := range j.Overridden {

@@ -189,7 +189,7 @@ With --flatten=composites it would have 7, and --flatten=auto keeps to 7.
 `}))
 		Expect("out").NotTo(BeADirectory())
 		Expect(create("oci:out", "--max-layers", "7", "--flatten=composites").code).To(BeZero())
-		Expect(create("oci:none", "--max-layers", "3").stderr).To(HaveSuffix("Even with --flatten=all it would have 4. Use a build image with fewer layers.\n"))
+		Expect(create("oci:none", "--max-layers", "3").stderr).To(HaveSuffix("Even with --flatten=all it would have 4. Raise --max-layers to 4, or use a build image with fewer layers.\n"))
 	})
 
 	It("prints its plan, with what is doubled, and writes nothing", func() {

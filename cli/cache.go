@@ -141,6 +141,18 @@ func (o *output) finish(ctx context.Context) {
 	o.ui.end()
 }
 
+// dry prints a plan when the progress of what it took to make it has ended. The
+// cache is open until then: a plan says what comes from it.
+func (o *output) dry(ctx context.Context, plan func(io.Writer) error) error {
+	var text strings.Builder
+	if err := plan(&text); err != nil {
+		return err
+	}
+	o.finish(ctx)
+	_, err := io.WriteString(o.stdout, text.String())
+	return err
+}
+
 func (o *output) warnOfCache(err error) {
 	o.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
 }

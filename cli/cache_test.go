@@ -57,6 +57,15 @@ var _ = Describe("the cache", func() {
 		vars = map[string]string{"LAMINATE_CACHE_DIR": dir}
 	})
 
+	It("is what a dry run says that layers come from", func() {
+		enterPackages("offline")
+		Expect(laminateIn(vars, "package", "out.cnb", "-q").code).To(BeZero())
+		plan := laminateIn(vars, "package", "out.cnb", "--dry-run", "--output", "json")
+		Expect(plan.code).To(BeZero(), plan.stderr)
+		Expect(plan.stdout).To(ContainSubstring(`"origin": "cache"`))
+		Expect(plan.stdout).NotTo(ContainSubstring(`"origin": "build"`))
+	})
+
 	It("is filled and used, told about and emptied", func() {
 		enterPackages("offline")
 		Expect(laminate("package", "in.cnb", "-q").code).To(BeZero())

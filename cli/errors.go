@@ -79,6 +79,8 @@ func adviseOnLayers(e *packager.TooManyLayersError) string {
 func adviseOnAsked(e *builder.OverBudgetError) string {
 	groups := e.Asked - e.Excluded
 	switch {
+	case e.Asked == 0 && e.Least <= flatten.Budget(true):
+		return fmt.Sprintf("Raise --max-layers to %d, or use a build image with fewer layers.", e.Least)
 	case e.Asked == 0:
 		return "Use a build image with fewer layers."
 	case groups <= 0:

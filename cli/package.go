@@ -107,11 +107,12 @@ func (p *packageRun) do(ctx context.Context) error {
 			return err
 		}
 		if p.c.Bool("dry-run") {
-			p.finish(ctx)
-			if p.json {
-				return printPackagesJSON(ctx, p.stdout, p.dest.String(), jobs)
-			}
-			return printPlans(ctx, p.stdout, jobs)
+			return p.dry(ctx, func(w io.Writer) error {
+				if p.json {
+					return printPackagesJSON(ctx, w, p.dest.String(), jobs)
+				}
+				return printPlans(ctx, w, jobs)
+			})
 		}
 		return build(ctx, &p.output, jobs, func(w io.Writer) error { return printPlans(ctx, w, jobs) })
 	})
@@ -153,6 +154,9 @@ func (p *packageRun) config() (config.Package, error) {
 	}
 	if file == "" {
 		if _, err := os.Stat("package.toml"); errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(p.kind.Descriptor()); errors.Is(err, fs.ErrNotExist) {
+				return config.Package{}, fmt.Errorf("no package.toml or %s in the working directory; name one with --config FILE, or what to package with --path", p.kind.Descriptor())
+			}
 			return packager.ForBuildpack(p.kind, "."), nil
 		}
 		file = "package.toml"

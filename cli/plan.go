@@ -106,9 +106,9 @@ func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 	if pulled = append(pulled, besides...); len(pulled) == 0 {
 		pulled = []string{"nothing"}
 	}
-	line := fmt.Sprintf("%s unpacked, of which those who have %s pull\n   %s\n", bytes(all), o.Previous, strings.Join(pulled, ", "))
+	line := fmt.Sprintf("%s unpacked; clients that have %s pull\n   %s\n", bytes(all), o.Previous, strings.Join(pulled, ", "))
 	if n := len(o.Bytes) - o.Kept; n > layers {
-		line += fmt.Sprintf("   with Docker's engine, which keeps layers up to the first that differs, %s in %s, and all else above it\n", bytes(above), count(n, "layer"))
+		line += fmt.Sprintf("   Docker's engine, which reuses only the layers below the first change, pulls %s in %s\n", bytes(above), count(n, "layer"))
 	}
 	_, err := io.WriteString(w, line)
 	return err

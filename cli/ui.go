@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// say prints to standard error how a run goes: bars on a terminal that
+// ui prints to standard error how a run goes: bars on a terminal that
 // disappear with the work, and a line for what became of each layer; lines
 // alone elsewhere. It is a [progress.Log].
 type ui struct {
