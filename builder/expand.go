@@ -114,7 +114,7 @@ func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flat
 	case len(found) == 1:
 		return ""
 	case len(found) > 1:
-		return fmt.Sprintf("ambiguous %s %q: it is there in %d versions; name one of %s", kind, e.ID, len(found), flatten.Few(found))
+		return fmt.Sprintf("ambiguous %s %q: found %s; name one", kind, e.ID, flatten.Few(found))
 	}
 	var names []string
 	if suggest {

@@ -243,7 +243,7 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 			"builder.toml:4: acme_npm@1 holds acme/npm@1, not acme/yarn@1",
 			"builder.toml:10: acme_x@1 holds acme/x@1, not acme/y@1",
 			`builder.toml:15: unknown buildpack "acme/nod"; did you mean acme/node@1.0.0, acme/npm@1 or acme/npm@2?`,
-			`builder.toml:17: ambiguous buildpack "acme/npm": it is there in 2 versions; name one of acme/npm@1, acme/npm@2`,
+			`builder.toml:17: ambiguous buildpack "acme/npm": found acme/npm@1, acme/npm@2; name one`,
 			`builder.toml:21: unknown extension "acme/x@2"; did you mean acme/x@1?`,
 			`builder.toml:25: unknown buildpack "acme/sys"; did you mean acme/npm@1 or acme/npm@2?`,
 			`builder.toml:27: unknown buildpack "zzz"; list its source in [[buildpacks]]`,

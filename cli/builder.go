@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -79,6 +80,9 @@ func (b *builderRun) do(ctx context.Context) error {
 		return wrongUse(b.c, "%w", err)
 	}
 	file := b.c.String("config")
+	if base := filepath.Base(file); base == "package.toml" || base == "buildpack.toml" || base == "extension.toml" {
+		return fmt.Errorf("--config %s: it is a %s; name the builder.toml, or package it with laminate package", file, base)
+	}
 	cfg, problems, err := config.ReadBuilder(file)
 	err = configError(err, file, "builder.toml", false)
 	if err = errors.Join(err, problems.Err()); err != nil {

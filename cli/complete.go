@@ -53,6 +53,9 @@ new shell:
 		Action: func(c *cli.Context) error {
 			script := completionScripts[c.Args().First()]
 			if c.Args().Len() != 1 || script == "" {
+				if c.Args().Len() == 0 {
+					return wrongUse(c, "SHELL is missing; write bash, zsh or fish")
+				}
 				return wrongUse(c, "invalid shell %q; write bash, zsh or fish", flatten.Clip(strings.Join(c.Args().Slice(), " ")))
 			}
 			return standardOutput(write(r.stdout, script))

@@ -93,9 +93,16 @@ func Clip(s string) string {
 	return s
 }
 
-// NearMisses returns up to three of the names that are similar to word, the most similar first. It
-// compares word with each of them once.
+// NearMisses returns up to three of the names that are similar to word, the most similar first. Of
+// names id@version, only those with the id of word count, if there are any. It compares word with
+// each name once.
 func NearMisses(word string, names []string) []string {
+	if id, _, versioned := strings.Cut(word, "@"); versioned {
+		otherID := func(n string) bool { return !strings.HasPrefix(n, id+"@") }
+		if same := slices.DeleteFunc(slices.Clone(names), otherID); len(same) > 0 {
+			names = same
+		}
+	}
 	like := func(name string) float64 {
 		return smetrics.JaroWinkler(strings.ToLower(word), strings.ToLower(name), 0.7, 4)
 	}

@@ -71,7 +71,7 @@ var _ = Describe("the previous image", func() {
 			for _, named := range []bool{false, true} {
 				_, err := b.prepare(file, func(o *packager.Options) { o.Previous = &engine.PreviousImage{Location: at, Named: named} })
 				if named {
-					Expect(err).To(MatchError(And(HavePrefix("previous image "+at.Written), HaveSuffix("; --previous none does without one"))))
+					Expect(err).To(MatchError(And(HavePrefix("previous image "+at.Written), HaveSuffix("; use --previous none to build without one"))))
 				} else {
 					Expect(err).NotTo(HaveOccurred())
 				}

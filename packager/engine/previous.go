@@ -56,13 +56,13 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case at.Named:
-		return nil, fmt.Errorf("previous image %w; --previous none does without one", err)
+		return nil, fmt.Errorf("previous image %w; use --previous none to build without one", err)
 	case isAbsent(err):
 		return nil, nil
 	case source.IsTimeout(err):
 		return nil, err
 	default:
-		log.Warn(fmt.Sprintf("the previous image cannot be used, and it is gone on without it: %v", err))
+		log.Warn(fmt.Sprintf("continuing without the previous image: %v", err))
 		return nil, nil
 	}
 }
