@@ -23,7 +23,7 @@ const (
 	distroVersionLabel = "io.buildpacks.base.distro.version"
 )
 
-// base is what the build image says of itself.
+// base is the metadata of the build image.
 type base struct {
 	*image.Image
 	modules  map[flatten.Kind][]*image.Module
@@ -34,8 +34,7 @@ type base struct {
 	layers   int
 }
 
-// openBase opens the build image for a target, with the modules that its labels
-// name.
+// openBase opens the build image for a target, with the modules in its labels.
 func (p *preparation) openBase(ctx context.Context, target flatten.Target) (*image.Image, map[flatten.Kind][]*image.Module, error) {
 	img, err := p.open.Image(ctx, p.buildImage, target)
 	modules := map[flatten.Kind][]*image.Module{}
@@ -64,7 +63,7 @@ func readBase(img *image.Image, modules map[flatten.Kind][]*image.Module) (base,
 	return b, errors.Join(errUID, errGID, errMixins)
 }
 
-// id reads the id of the build user or group.
+// id returns the id of the build user or group.
 func (b base) id(name string) (int, error) {
 	for _, v := range b.Config.Config.Env {
 		value, is := strings.CutPrefix(v, name+"=")
@@ -73,15 +72,15 @@ func (b base) id(name string) (int, error) {
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 0 {
-			return 0, fmt.Errorf("build image %s: environment variable %s is %q, which is no id", b.Name, name, value)
+			return 0, fmt.Errorf("build image %s: environment variable %s is %q; it must be a number", b.Name, name, value)
 		}
 		return n, nil
 	}
 	return 0, fmt.Errorf("build image %s: environment variable %s is missing", b.Name, name)
 }
 
-// runs says why a component cannot run on the build image, or "". A component
-// names targets, or else stacks (buildpack spec, "Targets", "Stacks").
+// runs returns why a component cannot run on the build image, or "". It compares targets or, if the
+// component has none, stacks (buildpack spec, "Targets", "Stacks").
 func (b base) runs(m flatten.Module) string {
 	if m.IsComposite() || m.Kind == flatten.Extension || len(m.Targets)+len(m.Stacks) == 0 {
 		return ""
@@ -96,11 +95,10 @@ func (b base) runs(m flatten.Module) string {
 	for _, t := range m.Targets {
 		targets = append(targets, t.String())
 	}
-	return fmt.Sprintf("is for %s, and the build image is %s", strings.Join(targets, ", "), b.platform())
+	return fmt.Sprintf("is for %s, but the build image is %s", strings.Join(targets, ", "), b.platform())
 }
 
-// platform writes the build image's platform, with its distribution where it
-// names one.
+// platform returns the build image's platform, with its distribution if it has one.
 func (b base) platform() string {
 	t := b.Target
 	if b.distro.Name != "" {
@@ -119,8 +117,8 @@ func (b base) isTarget(t flatten.Target) bool {
 	})
 }
 
-// onStack says why none of the stacks is the build image's, or "". Mixins that
-// only the run image needs do not count here.
+// onStack returns why none of the stacks matches the build image, or "". It ignores mixins of the
+// run image.
 func (b base) onStack(stacks []flatten.Stack) string {
 	i := slices.IndexFunc(stacks, func(s flatten.Stack) bool { return s.ID == b.stackID || s.ID == flatten.AnyStack })
 	if i < 0 {
@@ -129,9 +127,9 @@ func (b base) onStack(stacks []flatten.Stack) string {
 			ids = append(ids, s.ID)
 		}
 		if b.stackID == "" {
-			return fmt.Sprintf("is for stack %s, and the build image names no stack", strings.Join(ids, ", "))
+			return fmt.Sprintf("is for stack %s, but the build image has no stack", strings.Join(ids, ", "))
 		}
-		return fmt.Sprintf("is for stack %s, and the build image is of stack %s", strings.Join(ids, ", "), b.stackID)
+		return fmt.Sprintf("is for stack %s, but the build image has stack %s", strings.Join(ids, ", "), b.stackID)
 	}
 	var missing []string
 	for _, m := range stacks[i].Mixins {

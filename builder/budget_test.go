@@ -46,7 +46,7 @@ var _ = Describe("the budget", func() {
 			if fits {
 				Expect(err).NotTo(HaveOccurred())
 			} else {
-				Expect(err).To(MatchError("the builder would have 126 layers, and at most 125 are allowed"))
+				Expect(err).To(MatchError("too many layers: 126, the limit is 125"))
 			}
 		}
 	})
@@ -84,7 +84,7 @@ var _ = Describe("the budget", func() {
 				{Name: "composite acme/left@1", Layers: 4}, {Name: "shared by several composites", Layers: 1},
 				{Name: "composite acme/right@1", Layers: 4}, {Name: "top-level components", Layers: 1}, {Name: "extensions", Layers: 1},
 			}}))
-			Expect(e).To(MatchError("the builder would have 14 layers, and at most 12 are allowed"))
+			Expect(e).To(MatchError("too many layers: 14, the limit is 12"))
 			Expect(e.Fits).To(Equal(flatten.Composites))
 			img := b.build(file, atMost(12), flat(e.Fits))
 			Expect(layersOf(img.Image)).To(HaveLen(e.Least))

@@ -17,11 +17,10 @@ import (
 	"laminate/packager/mediatype"
 )
 
-// Build makes the builder: layers that exist already are taken as they are, the
-// others are written to the work directory. From below, they are the build
-// image's, the lifecycle, what hides the build image's overridden buildpacks,
-// buildpacks, extensions, and the configuration. An error of which
-// [engine.IsBug] is true is a bug in laminate.
+// Build builds the builder: it reuses existing layers, and writes others to the work directory.
+// From the lowest, they are those of the build image, the lifecycle, whiteouts of the build image's
+// overridden buildpacks, buildpacks, extensions, and the configuration. Errors for which
+// [engine.IsBug] returns true are bugs in laminate.
 func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	var all []engine.NamedLayer
 	tar := func(title, holds string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) error {
@@ -59,7 +58,7 @@ func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	return &engine.Image{Image: img, Target: j.Target, Layers: slices.Concat(layers[flatten.Buildpack], layers[flatten.Extension])}, j.verify(img, layers)
 }
 
-// resolve decides where the layers of a kind come from.
+// resolve resolves the layers of a kind.
 func (j *Job) resolve(ctx context.Context, kind flatten.Kind) ([]engine.Resolved, error) {
 	plan := j.Plan
 	if kind == flatten.Extension {
@@ -68,7 +67,7 @@ func (j *Job) resolve(ctx context.Context, kind flatten.Kind) ([]engine.Resolved
 	return j.maker.Resolve(ctx, j.modules[kind], plan)
 }
 
-// writeConfiguration writes what the builder says of itself.
+// writeConfiguration writes the configuration layer.
 func (j *Job) writeConfiguration(_ context.Context, tw *tar.Writer) error {
 	c := configuration{
 		uid: j.base.uid, gid: j.base.gid, order: j.order, system: j.system, hideSystem: j.base.Config.Config.Labels[systemLabel] != "",
@@ -77,9 +76,9 @@ func (j *Job) writeConfiguration(_ context.Context, tw *tar.Writer) error {
 	return c.writeTo(tw)
 }
 
-// writeWhiteouts hides directories of the build image (OCI image spec,
-// "Whiteouts"). They have a layer of their own: platforms that split a shared
-// layer would take one in it for a version.
+// writeWhiteouts hides directories of the build image (OCI image spec, "Whiteouts"). They need a
+// layer of their own: platforms that split a shared layer would take a whiteout in it for a
+// version.
 func (j *Job) writeWhiteouts(_ context.Context, tw *tar.Writer) error {
 	for _, name := range slices.Sorted(slices.Values(j.whiteouts)) {
 		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: layer.Epoch}); err != nil {
@@ -89,8 +88,8 @@ func (j *Job) writeWhiteouts(_ context.Context, tw *tar.Writer) error {
 	return nil
 }
 
-// assemble puts the image together: the build image's layers and config, with
-// ours on top. The media types of all of it are of one family.
+// assemble assembles the image: the build image's layers and config, with ours on top, in media
+// types of one family.
 func (j *Job) assemble(all []engine.NamedLayer, layers map[flatten.Kind][]engine.Layer) (v1.Image, error) {
 	family, err := j.family()
 	if err != nil {
@@ -130,13 +129,13 @@ func (j *Job) below() ([]mutate.Addendum, error) {
 			rest = rest[1:]
 		}
 	}
-	for _, l := range rest { // without a history of their own
+	for _, l := range rest { // without a history entry
 		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "build image"}})
 	}
 	return adds, nil
 }
 
-// family returns the media types of the image: the wanted ones, or those of the build image.
+// family returns the media types of the image: the requested ones, or those of the build image.
 func (j *Job) family() (mediatype.Family, error) {
 	m, err := j.base.Manifest()
 	if err != nil {
@@ -161,14 +160,14 @@ func (j *Job) family() (mediatype.Family, error) {
 	return family, nil
 }
 
-// verify checks that the image is what was planned.
+// verify checks that the image matches the plan.
 func (j *Job) verify(img v1.Image, layers map[flatten.Kind][]engine.Layer) error {
 	config, err := img.ConfigFile()
 	if err != nil {
 		return err
 	}
 	if have := len(config.RootFS.DiffIDs); have != j.Layers.Total() {
-		return &engine.BugError{Details: []string{fmt.Sprintf("it has %d layers, planned were %d", have, j.Layers.Total())}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("%d layers, expected %d", have, j.Layers.Total())}}
 	}
 	for _, kind := range kinds {
 		label, err := flatten.ParseLayersLabel(config.Config.Labels[kind.LayersLabelKey()])

@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// systemPlatform and extensionPlatform are the Platform APIs that know
-	// system buildpacks and, no longer as an experiment, image extensions.
+	// systemPlatform and extensionPlatform are the first Platform APIs with system buildpacks and
+	// with stable image extensions.
 	systemPlatform    = "0.15"
 	extensionPlatform = "0.13"
 )
 
-// check reports what does not go together: modules, lifecycle and build image.
+// check reports incompatible modules, lifecycle and build image.
 func (j *Job) check() config.Problems {
 	c := j.options.Config
 	var problems config.Problems
 	if c.StackID != "" && c.StackID != j.base.stackID {
-		problems = append(problems, c.Problem(fmt.Sprintf("stack %q is not that of the build image %s, which is %q", c.StackID, j.base.Name, j.base.stackID), "stack", "id"))
+		problems = append(problems, c.Problem(fmt.Sprintf("stack %q differs from that of the build image %s, which is %q", c.StackID, j.base.Name, j.base.stackID), "stack", "id"))
 	}
 	if d := j.Target.Distros; len(d) > 0 && j.base.distro.Name != "" && d[0] != j.base.distro {
-		problems = append(problems, c.Problem(fmt.Sprintf("target %s is not what the build image %s is for, which is %s", j.Target, j.base.Name, j.base.platform()), "targets"))
+		problems = append(problems, c.Problem(fmt.Sprintf("target %s does not match the build image %s, which is for %s", j.Target, j.base.Name, j.base.platform()), "targets"))
 	}
 	if !j.system.Empty() && !j.lifecycle.hasPlatform(systemPlatform) {
-		problems = append(problems, c.Warning(fmt.Sprintf("lifecycle %s knows no system buildpacks: it has no Platform API %s, which 0.21.0 has", j.lifecycle.Version, systemPlatform), "system"))
+		problems = append(problems, c.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", j.lifecycle.Version, systemPlatform), "system"))
 	}
 	if len(j.added[flatten.Extension])+len(c.OrderExtensions) > 0 && !j.lifecycle.hasPlatform(extensionPlatform) {
-		problems = append(problems, c.Problem(fmt.Sprintf("lifecycle %s knows image extensions as an experiment only: it has no Platform API %s", j.lifecycle.Version, extensionPlatform), "extensions"))
+		problems = append(problems, c.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", j.lifecycle.Version, extensionPlatform), "extensions"))
 	}
 	for _, kind := range kinds {
 		used := j.added[kind]
@@ -50,7 +50,7 @@ func (j *Job) check() config.Problems {
 				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, j.lifecycle.Version, strings.Join(j.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
 			}
 			if deprecated {
-				p := engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s calls deprecated", kind, r, m.API, j.lifecycle.Version), "api")
+				p := engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which is deprecated in lifecycle %s", kind, r, m.API, j.lifecycle.Version), "api")
 				p.Warning = true
 				problems = append(problems, p)
 			}
@@ -62,9 +62,8 @@ func (j *Job) check() config.Problems {
 	return problems
 }
 
-// checkRunImages looks at the run images: those that are not to be had are a
-// warning, those that do not go with the builder an error. Where the output is
-// in the Docker daemon, they are there afterwards, as the pull policy says.
+// checkRunImages checks the run images: unavailable ones are a warning, incompatible ones an error.
+// If the output is in the Docker daemon, it pulls them according to the pull policy.
 func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problems {
 	c := p.options.Config
 	var problems config.Problems
@@ -72,20 +71,20 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 		path := c.RunImagePath(loc.index)
 		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
 		if err != nil {
-			problem := c.Problem(fmt.Sprintf("run image %v; --skip-run-image-check leaves it unseen", err), path...)
+			problem := c.Problem(fmt.Sprintf("run image %v; skip the check with --skip-run-image-check", err), path...)
 			problem.Warning = unavailable(err)
 			problems = append(problems, problem)
 			continue
 		}
 		if id := file.Config.Labels[stackIDLabel]; c.StackID != "" && id != c.StackID {
-			problems = append(problems, c.Problem(fmt.Sprintf("run image %s is of stack %q, and the builder of %q", loc, id, c.StackID), path...))
+			problems = append(problems, c.Problem(fmt.Sprintf("run image %s has stack %q, but the builder has %q", loc, id, c.StackID), path...))
 		}
 	}
 	return problems
 }
 
-// unavailable reports whether a registry answered that it has no such image, or
-// none for us, or the Docker daemon has none and must not pull it.
+// unavailable reports whether an image does not exist or is not accessible in its registry, or is
+// not in the Docker daemon and must not be pulled.
 func unavailable(err error) bool {
 	if errors.Is(err, source.ErrNotThere) {
 		return true

@@ -10,28 +10,27 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// DefaultLifecycleURL is where the lifecycle's release archives are. {version}
-// and {arch} stand for what changes; {arch} is written as the archives' names
-// have it.
+// DefaultLifecycleURL is the template of the addresses of the lifecycle's release archives. {arch}
+// is replaced as in the archives' names.
 const DefaultLifecycleURL = "https://github.com/buildpacks/lifecycle/releases/download/v{version}/lifecycle-v{version}+linux.{arch}.tgz"
 
-// lifecycleURL fills in the template of a release archive's address.
+// lifecycleURL returns the address of a release archive.
 func lifecycleURL(template, version, arch string) (string, error) {
 	switch arch {
 	case "amd64", "":
 		arch = "x86-64"
 	case "arm64", "ppc64le", "s390x":
 	default:
-		return "", fmt.Errorf("there is no release of the lifecycle for %s; name an archive of it with --lifecycle", arch)
+		return "", fmt.Errorf("no release of the lifecycle for %s; name an archive with --lifecycle", arch)
 	}
 	return strings.NewReplacer("{version}", strings.TrimPrefix(version, "v"), "{arch}", arch).Replace(template), nil
 }
 
-// descriptor is a lifecycle.toml (RFC 0011, RFC 0049). Its JSON is a part of
-// the builder metadata label.
+// descriptor is a lifecycle.toml (RFC 0011, RFC 0049). Its JSON is part of the builder metadata
+// label.
 type descriptor struct {
 	Version string `json:"version"`
-	// API are the oldest versions that are spoken; it is the older form.
+	// API are the oldest supported versions; it is the older form of APIs.
 	API  apiPair `toml:"api" json:"api"`
 	APIs struct {
 		Buildpack apiVersions `toml:"buildpack" json:"buildpack"`
@@ -49,8 +48,8 @@ type apiVersions struct {
 	Supported  []string `toml:"supported" json:"supported"`
 }
 
-// describe reads lifecycle.toml. The older and the newer way of naming APIs
-// are made to agree, as platforms expect.
+// describe parses lifecycle.toml. It fills in the older and the newer form of APIs, as platforms
+// expect.
 func (d *descriptor) describe(data []byte) error {
 	var file struct {
 		Lifecycle struct {
@@ -64,7 +63,7 @@ func (d *descriptor) describe(data []byte) error {
 	*d = file.descriptor
 	d.Version = file.Lifecycle.Version
 	if !config.IsSemver(d.Version) {
-		return fmt.Errorf("lifecycle.toml: version %q is no semantic version", d.Version)
+		return fmt.Errorf("lifecycle.toml: invalid version %q", d.Version)
 	}
 	for _, kind := range []struct {
 		name     string
@@ -76,17 +75,17 @@ func (d *descriptor) describe(data []byte) error {
 		}
 		all := slices.Concat(kind.versions.Deprecated, kind.versions.Supported)
 		if len(all) == 0 {
-			return fmt.Errorf("lifecycle.toml: it names no %s API", kind.name)
+			return fmt.Errorf("lifecycle.toml: missing %s API", kind.name)
 		}
 		*kind.oldest = slices.MinFunc(all, compareAPIs)
 	}
 	return nil
 }
 
-// compareAPIs orders API versions, MAJOR.MINOR, by number.
+// compareAPIs compares API versions, MAJOR.MINOR, numerically.
 func compareAPIs(a, b string) int {
 	var x, y [2]int
-	fmt.Sscanf(a, "%d.%d", &x[0], &x[1]) // what is no number counts as 0
+	fmt.Sscanf(a, "%d.%d", &x[0], &x[1]) // invalid numbers count as 0
 	fmt.Sscanf(b, "%d.%d", &y[0], &y[1])
 	return slices.Compare(x[:], y[:])
 }

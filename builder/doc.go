@@ -1,8 +1,6 @@
-// Package builder makes builders: images that hold a lifecycle, buildpacks,
-// and the files that say how they are used, on top of a build image (platform
-// spec, "Builder").
+// Package builder creates builders: images with a lifecycle, buildpacks and their configuration, on
+// top of a build image (platform spec, "Builder").
 //
-// Like package packager it works in two steps: [Prepare] reads metadata,
-// checks all of it and counts the layers; [Job.Build] reads content and builds
-// what does not exist yet.
+// Like package packager it works in two steps: [Prepare] reads and checks metadata, and plans the
+// layers; [Job.Build] reads content and builds the layers that do not exist yet.
 package builder

@@ -13,11 +13,11 @@ import (
 	"laminate/packager/image"
 )
 
-// kinds are the two kinds of module, in the order in which they are dealt with.
+// kinds are the kinds of modules, in processing order.
 var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 
-// collect takes together what the sources and the build image hold. Where both
-// have a ref, that of the source counts for now.
+// collect merges the modules of the sources and the build image. If both have a ref, it uses the
+// source's for now; see override.
 func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Package) (problems config.Problems, conflicts error) {
 	j.modules, j.added = map[flatten.Kind]engine.Modules{}, map[flatten.Kind][]flatten.Ref{}
 	for _, kind := range kinds {
@@ -35,7 +35,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Pa
 		for _, m := range j.base.modules[kind] {
 			r := m.Ref()
 			if other, taken := dirs[kind.Dir(r)]; taken && other != r {
-				conflicts = errors.Join(conflicts, fmt.Errorf("%s %s (%s) and %s of the build image would both be %s; one of them needs another id or version", kind, other, all[other].Source, r, kind.Dir(r)))
+				conflicts = errors.Join(conflicts, fmt.Errorf("%s %s (%s) and %s of the build image share the directory %s; change the id or version of one", kind, other, all[other].Source, r, kind.Dir(r)))
 			}
 			if all[r] == nil {
 				all[r] = m
@@ -46,7 +46,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Pa
 	return problems, conflicts
 }
 
-// contradictions reports sources that are not what builder.toml says they are.
+// contradictions reports sources that do not match the id and version in builder.toml.
 func (p *preparation) contradictions(packages map[flatten.Kind][]*image.Package) (problems config.Problems) {
 	c := p.options.Config
 	for _, kind := range kinds {
@@ -62,7 +62,7 @@ func (p *preparation) contradictions(packages map[flatten.Kind][]*image.Package)
 	return problems
 }
 
-// expand finds the modules that the orders name, and what they are made of.
+// expand expands the modules that the orders name.
 func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems {
 	c := j.options.Config
 	buildpacks, extensions := j.modules[flatten.Buildpack].Plain(), j.modules[flatten.Extension].Plain()
@@ -103,12 +103,12 @@ func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems
 	return problems
 }
 
-// mostSuggestions is for how many unknown entries the modules are searched for
-// what may have been meant. More problems than that are not shown.
+// mostSuggestions is for how many unknown entries similar modules are suggested. More problems than
+// that are not shown.
 const mostSuggestions = 20
 
-// unresolved returns why an entry of builder.toml stands for no module, or "";
-// where it is unknown, with the modules that may have been meant if suggest is set.
+// unresolved returns why an entry of builder.toml does not match exactly one module, or "". With
+// suggest, it suggests similar modules for an unknown one.
 func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flatten.Modules, suggest bool) string {
 	switch {
 	case len(found) == 1:
@@ -129,7 +129,7 @@ func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flat
 	return fmt.Sprintf("unknown %s %q; list its source in [[%ss]]", kind, e.Ref(), kind)
 }
 
-// add notes what does not come with the build image.
+// add records the modules that are not in the build image.
 func (j *Job) add(packages map[flatten.Kind][]*image.Package) {
 	for _, r := range j.Expansion.Refs {
 		if !slices.Contains(j.base.modules[flatten.Buildpack], j.modules[flatten.Buildpack][r]) {
@@ -143,9 +143,8 @@ func (j *Job) add(packages map[flatten.Kind][]*image.Package) {
 	}
 }
 
-// override compares what both the build image and a source have: of equal
-// content it is left where it is; other content replaces that of the build
-// image, which is whited out.
+// override compares modules that both the build image and a source have: equal content is left in
+// the build image; different content replaces it, with a whiteout.
 func (j *Job) override(ctx context.Context) error {
 	var errs []error
 	for _, kind := range kinds {

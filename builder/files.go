@@ -13,12 +13,12 @@ import (
 	"laminate/packager/config"
 )
 
-// directory is the entry of a directory that belongs to root.
+// directory returns the entry of a directory that root owns.
 func directory(name string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755, ModTime: layer.Epoch}
 }
 
-// rootDirs belong to root; the build user owns the others.
+// rootDirs are owned by root; the build user owns the others.
 var (
 	userDirs = []string{"/workspace", layersDir}
 	rootDirs = []string{"/cnb", "/cnb/buildpacks", "/cnb/extensions", "/platform", "/platform/env", "/cnb/build-config", "/cnb/build-config/env"}
@@ -26,27 +26,26 @@ var (
 
 const layersDir = "/layers"
 
-// configuration is what the configuration layer holds: the directories that
-// the lifecycle expects, and the files that say how buildpacks are used.
+// configuration is the content of the configuration layer: the directories and files that the
+// lifecycle expects.
 type configuration struct {
 	uid, gid int
 	order    orders
-	// system is left out where there are no system buildpacks, unless hideSystem
-	// says that the build image has some: then the file is there, and empty.
+	// system is omitted without system buildpacks, unless hideSystem reports that the build image
+	// has some: then the file is empty.
 	system     config.System
 	hideSystem bool
 	runImages  []config.RunImage
 	env        map[string]string
 }
 
-// orders are an order.toml (platform spec): every entry with its version.
+// orders is an order.toml (platform spec), with the version of every entry.
 type orders struct {
 	Order      flatten.Order `toml:"order,omitempty"`
 	Extensions flatten.Order `toml:"order-extensions,omitempty"`
 }
 
-// writeTo writes the configuration layer's entries: directories first, files
-// by name.
+// writeTo writes the entries of the configuration layer: directories first, then files by name.
 func (c configuration) writeTo(tw *tar.Writer) error {
 	for _, dir := range userDirs {
 		h := directory(dir)
@@ -76,7 +75,7 @@ func (c configuration) writeTo(tw *tar.Writer) error {
 	return nil
 }
 
-// files returns the files by their absolute names.
+// files returns the files by absolute path.
 func (c configuration) files() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, content := range map[string]any{

@@ -134,7 +134,7 @@ var _ = Describe("flattened composites", func() {
 			b.pack("right.cnb", flatten.All, "acme_right@1", "acme_b@2", "acme_shared@1")
 			file := b.toml(buildpacks("left.cnb", "right.cnb"), order("acme/left@1", "acme/right@1"))
 			for _, mode := range []flatten.Mode{flatten.AsPackaged, flatten.None, flatten.All} {
-				Expect(b.message(b.fails(file, flat(mode)))).To(Equal("buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
+				Expect(b.message(b.fails(file, flat(mode)))).To(Equal("conflicting contents of buildpack acme/shared@1 in left.cnb and in right.cnb; change the version of one, or choose one with --on-conflict first|last"))
 			}
 		})
 	})
@@ -157,7 +157,7 @@ var _ = Describe("flattened composites", func() {
 			Expect(got.TarEntry).To(Equal(want), "%s", mode)
 			Expect(got.below).To(BeEmpty(), "%s", mode)
 			Expect(b.Log.Warnings).To(ConsistOf(
-				"buildpack acme/shared@1 is not the same in left.cnb and in right.cnb: that of " + used + " is used (--on-conflict " + string(on) + ")"))
+				"conflicting contents of buildpack acme/shared@1 in left.cnb and in right.cnb; using " + used + " (--on-conflict " + string(on) + ")"))
 			// The label names the layer that has it, and only that one has it.
 			diffID := layersLabelOf(img, flatten.Buildpack)["acme/shared"]["1"].LayerDiffID
 			for _, l := range layersOf(img) {

@@ -284,8 +284,8 @@ var _ = Describe("a builder's stack", func() {
 	It("has to be that of the build image, and of every run image", func() {
 		b := newBench()
 		b.keepImage("run", baseImage{labels: map[string]string{"io.buildpacks.stack.id": "t"}}.image())
-		Expect(b.message(b.fails(b.toml(stack)))).To(Equal(`builder.toml:2: stack "s" is not that of the build image oci:base, which is ""` + "\n" +
-			`builder.toml:4: run image oci:run is of stack "t", and the builder of "s"`))
+		Expect(b.message(b.fails(b.toml(stack)))).To(Equal(`builder.toml:2: stack "s" differs from that of the build image oci:base, which is ""` + "\n" +
+			`builder.toml:4: run image oci:run has stack "t", but the builder has "s"`))
 	})
 })
 

@@ -11,7 +11,7 @@ import (
 	"laminate/packager/engine"
 )
 
-// The labels of a builder (platform spec, "Builder"), besides those of layers.
+// The labels of a builder (platform spec, "Builder"), except those of layers.
 const (
 	metadataLabel        = flatten.BuilderMetadataLabel
 	orderLabel           = flatten.OrderLabel
@@ -19,7 +19,7 @@ const (
 	systemLabel          = flatten.SystemLabel
 )
 
-// ownLabels are those that a user may not set.
+// ownLabels are labels that users cannot set.
 var ownLabels = []string{metadataLabel, orderLabel, orderExtensionsLabel, systemLabel,
 	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey}
 
@@ -28,7 +28,7 @@ type metadata struct {
 	Description string         `json:"description"`
 	Buildpacks  []flatten.Info `json:"buildpacks"`
 	Extensions  []flatten.Info `json:"extensions"`
-	// Stack is filled only where builder.toml names a stack.
+	// Stack is set only if builder.toml has a stack.
 	Stack struct {
 		RunImage config.RunImage `json:"runImage"`
 	} `json:"stack"`
@@ -40,15 +40,14 @@ type metadata struct {
 	RunImages []config.RunImage `json:"images"`
 }
 
-// labels returns all labels of the image: those of the build image, those of the
-// user, and ours.
+// labels returns all labels of the image: those of the build image, of the user, and of laminate.
 func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string, error) {
 	c := j.options.Config
 	labels := maps.Clone(j.base.Config.Config.Labels)
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	delete(labels, systemLabel) // the build image's own, where it is a builder
+	delete(labels, systemLabel) // of the build image, if it is a builder
 	maps.Copy(labels, j.options.Labels)
 	m, err := j.metadata()
 	if err != nil {
@@ -56,7 +55,7 @@ func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string,
 	}
 	values := map[string]any{metadataLabel: m, orderLabel: c.Order, orderExtensionsLabel: c.OrderExtensions}
 	if !j.system.Empty() {
-		values[systemLabel] = j.system // with every version: pack looks for just those
+		values[systemLabel] = j.system // with versions, which pack requires
 	}
 	recipes := flatten.RecipesLabel{}
 	maps.Copy(recipes, j.base.Recipes)
@@ -74,8 +73,8 @@ func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string,
 	return labels, engine.EncodeLabels(labels, values)
 }
 
-// metadata returns the builder's metadata. What the build image has of
-// buildpacks, where it is a builder, comes first; nothing stands twice.
+// metadata returns the builder's metadata. Buildpacks of the build image come first; there are no
+// duplicates.
 func (j *Job) metadata() (metadata, error) {
 	c := j.options.Config
 	m := metadata{Description: c.Description, Lifecycle: j.lifecycle.descriptor, RunImages: c.RunImages}

@@ -18,14 +18,13 @@ import (
 	"laminate/flatten/layer"
 )
 
-// lifecycle is a lifecycle that was opened: its descriptor, and what is known
-// of its files. They stay where they are.
+// lifecycle is an opened lifecycle: its descriptor and the metadata of its files.
 type lifecycle struct {
 	descriptor
 	name   string
 	open   layer.Opener
 	files  []lifecycleFile
-	diffID v1.Hash // of the layer that writeTo writes
+	diffID v1.Hash // of the layer
 }
 
 type lifecycleFile struct {
@@ -34,16 +33,16 @@ type lifecycleFile struct {
 	machine elf.Machine // of an executable
 }
 
-// lifecycleBinaries are what every lifecycle must have.
+// lifecycleBinaries are the required executables of a lifecycle.
 var lifecycleBinaries = []string{"analyzer", "builder", "creator", "detector", "exporter", "launcher", "restorer"}
 
 const (
 	lifecycleDir = "/cnb/lifecycle"
-	// lifecycleTOMLLimit bounds lifecycle.toml, which is held in memory.
+	// lifecycleTOMLLimit is the maximum size of lifecycle.toml, which is held in memory.
 	lifecycleTOMLLimit = 1 << 20
 )
 
-// openLifecycle reads a lifecycle out of the last of the tars that has one.
+// openLifecycle opens the lifecycle in the last of the tars that has one.
 func openLifecycle(ctx context.Context, name string, tars []layer.Opener, arch string) (*lifecycle, error) {
 	for _, open := range slices.Backward(tars) {
 		l, err := readLifecycle(ctx, name, open)
@@ -54,11 +53,11 @@ func openLifecycle(ctx context.Context, name string, tars []layer.Opener, arch s
 			return l, err
 		}
 	}
-	return nil, errors.New("it has no lifecycle.toml")
+	return nil, errors.New("missing lifecycle.toml")
 }
 
-// readLifecycle reads one tar, an archive of the lifecycle or a layer that was
-// made of one; it gives nil where that has no lifecycle.toml.
+// readLifecycle reads a tar: an archive of the lifecycle, or a layer with one. It returns nil if
+// there is no lifecycle.toml.
 func readLifecycle(ctx context.Context, name string, open layer.Opener) (l *lifecycle, err error) {
 	l = &lifecycle{name: name, open: open}
 	var toml []byte
@@ -72,21 +71,21 @@ func readLifecycle(ctx context.Context, name string, open layer.Opener) (l *life
 	return l, l.describe(toml)
 }
 
-// isOfLifecycle reports whether an archive's entry is one of a lifecycle's.
+// isOfLifecycle reports whether an entry of an archive belongs to a lifecycle.
 func isOfLifecycle(name string) bool {
 	dir, base := splitLifecycle(name)
 	return dir == "/" && base == "lifecycle.toml" || dir == "/lifecycle/"
 }
 
-// splitLifecycle returns directory and name of an entry. An image has below /cnb
-// what an archive has at its root.
+// splitLifecycle returns directory and name of an entry. Images have below /cnb what archives have
+// at the root.
 func splitLifecycle(name string) (dir, base string) {
 	return path.Split(strings.TrimPrefix(path.Clean("/"+name), "/cnb"))
 }
 
-// copyTo writes the layer: the files of the archive's directory lifecycle, with
-// the headers that they have there, and the link that older platforms know it
-// by. It gives lifecycle.toml, nil where there is none, and tells of the files.
+// copyTo writes the layer: the files of the archive's directory lifecycle with their original
+// headers, and the link for older platforms. It returns lifecycle.toml, or nil, and the metadata of
+// the files.
 func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, files []lifecycleFile, err error) {
 	r, err := l.open(ctx)
 	if err != nil {
@@ -106,7 +105,7 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 			return nil, nil, fmt.Errorf("reading tar: %w", err)
 		}
 		switch dir, base := splitLifecycle(h.Name); {
-		case layer.IsSparse(h) && isOfLifecycle(h.Name): // a few bytes may claim to be exabytes
+		case layer.IsSparse(h) && isOfLifecycle(h.Name): // a few bytes may expand to exabytes
 			return nil, nil, fmt.Errorf("%s is a sparse file, which is unsupported; pack the archive without --sparse", h.Name)
 		case dir == "/" && base == "lifecycle.toml":
 			if toml, err = io.ReadAll(io.LimitReader(tr, lifecycleTOMLLimit)); err != nil {
@@ -123,13 +122,13 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 			files = append(files, f)
 		}
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // for the checks at its end
+	if _, err := io.Copy(io.Discard, r); err != nil { // to verify its end
 		return nil, nil, err
 	}
 	return toml, files, tw.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "/lifecycle", Linkname: lifecycleDir, Mode: 0o644, ModTime: layer.Epoch})
 }
 
-// copyFile takes a file of the lifecycle in.
+// copyFile copies a file of the lifecycle.
 func copyFile(tw *tar.Writer, h *tar.Header, base string, content io.Reader) (lifecycleFile, error) {
 	f := lifecycleFile{base: base, link: h.Linkname}
 	switch h.Typeflag {
@@ -156,23 +155,23 @@ func copyFile(tw *tar.Writer, h *tar.Header, base string, content io.Reader) (li
 	return f, nil
 }
 
-// check reports what is missing, and a lifecycle that is for another machine.
+// check reports missing executables, and a lifecycle for another architecture.
 func (l *lifecycle) check(arch string) error {
 	var errs []error
 	for _, binary := range lifecycleBinaries {
 		if !has(l.files, binary) {
-			errs = append(errs, fmt.Errorf("it has no %s", binary))
+			errs = append(errs, fmt.Errorf("missing %s", binary))
 		}
 	}
 	for _, f := range l.files {
 		if f.link != "" && !has(l.files, f.link) {
-			errs = append(errs, fmt.Errorf("%s is a symbolic link to %s, which is not there", f.base, f.link))
+			errs = append(errs, fmt.Errorf("%s is a symbolic link to %s, which does not exist", f.base, f.link))
 		}
 	}
 	for _, f := range l.files {
 		if is := machines[f.machine]; is != "" && arch != "" && is != arch {
-			errs = append(errs, fmt.Errorf("it is for linux/%s, and the builder for linux/%s", is, arch))
-			break // one tells for all
+			errs = append(errs, fmt.Errorf("it is for linux/%s, but the builder is for linux/%s", is, arch))
+			break // one is enough
 		}
 	}
 	return errors.Join(errs...)
@@ -185,10 +184,11 @@ func has(files []lifecycleFile, base string) bool {
 // machines are the architectures of the lifecycle's releases.
 var machines = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_PPC64: "ppc64le", elf.EM_S390: "s390x"}
 
-// elfHead is the length of an ELF file up to e_machine.
+// elfHead is the length of an ELF header up to e_machine.
 const elfHead = 20
 
-// machineIn reads the beginning of a file. A script, for one, is for none.
+// machineIn returns the machine of an executable, by its first bytes, or 0 for scripts and the
+// like.
 func machineIn(head []byte) elf.Machine {
 	if string(head[:4]) != elf.ELFMAG {
 		return elf.EM_NONE
@@ -200,15 +200,14 @@ func machineIn(head []byte) elf.Machine {
 	return elf.Machine(uint16(high)<<8 | uint16(low))
 }
 
-// supports reports whether the lifecycle speaks the Buildpack API of a module,
-// and whether that is deprecated.
+// supports reports whether the lifecycle supports the Buildpack API of a module, and whether it is
+// deprecated.
 func (l *lifecycle) supports(m flatten.Module) (ok, deprecated bool) {
 	deprecated = slices.Contains(l.APIs.Buildpack.Deprecated, m.API)
 	return deprecated || slices.Contains(l.APIs.Buildpack.Supported, m.API), deprecated
 }
 
-// hasPlatform reports whether the lifecycle speaks a Platform API of at least
-// this version.
+// hasPlatform reports whether the lifecycle supports a Platform API of at least this version.
 func (l *lifecycle) hasPlatform(version string) bool {
 	return slices.ContainsFunc(slices.Concat(l.APIs.Platform.Deprecated, l.APIs.Platform.Supported), func(v string) bool {
 		return compareAPIs(v, version) >= 0

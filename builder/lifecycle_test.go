@@ -45,16 +45,16 @@ var _ = Describe("a lifecycle", func() {
 		b.Write("lifecycle.tgz", gz(tarOf(files()...)))
 		Expect(b.message(b.fails(b.toml()))).To(Equal(want))
 	},
-		Entry("its descriptor", lifecycleFiles{without: []string{"lifecycle.toml"}}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it has no lifecycle.toml"),
+		Entry("its descriptor", lifecycleFiles{without: []string{"lifecycle.toml"}}.entries, "builder.toml:8: lifecycle lifecycle.tgz: missing lifecycle.toml"),
 		Entry("binaries", lifecycleFiles{without: []string{"lifecycle/detector", "lifecycle/creator"}}.entries,
-			"builder.toml:8: lifecycle lifecycle.tgz: it has no creator\nbuilder.toml:8: lifecycle lifecycle.tgz: it has no detector"),
+			"builder.toml:8: lifecycle lifecycle.tgz: missing creator\nbuilder.toml:8: lifecycle lifecycle.tgz: missing detector"),
 		Entry("what its binaries are links to", func() []entry {
 			return append(lifecycleFiles{without: []string{"lifecycle/detector"}}.entries(), link("lifecycle/detector", "nowhere"))
-		}, "builder.toml:8: lifecycle lifecycle.tgz: detector is a symbolic link to nowhere, which is not there"),
-		Entry("a version", lifecycleFiles{version: "new"}.entries, `builder.toml:8: lifecycle lifecycle.tgz: lifecycle.toml: version "new" is no semantic version`),
+		}, "builder.toml:8: lifecycle lifecycle.tgz: detector is a symbolic link to nowhere, which does not exist"),
+		Entry("a version", lifecycleFiles{version: "new"}.entries, `builder.toml:8: lifecycle lifecycle.tgz: lifecycle.toml: invalid version "new"`),
 		Entry("platform APIs", func() []entry {
 			return append(lifecycleFiles{without: []string{"lifecycle.toml"}}.entries(), file("lifecycle.toml", "[lifecycle]\nversion = '1.0.0'\n[apis.buildpack]\nsupported = ['0.10']"))
-		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle.toml: it names no platform API"),
+		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle.toml: missing platform API"),
 		Entry("a readable descriptor", func() []entry {
 			return append(lifecycleFiles{without: []string{"lifecycle.toml"}}.entries(), file("lifecycle.toml", "["))
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle.toml: toml: expected key but reached end of input"),
@@ -67,7 +67,7 @@ var _ = Describe("a lifecycle", func() {
 		Entry("files: it has a device", func() []entry {
 			return append(lifecycleFiles{}.entries(), entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "lifecycle/fifo"}, Body: ""})
 		}, "builder.toml:8: lifecycle lifecycle.tgz: lifecycle/fifo is neither a file, a directory nor a link"),
-		Entry("for another machine", lifecycleFiles{binary: elfFor(aarch64)}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it is for linux/arm64, and the builder for linux/amd64"),
+		Entry("for another machine", lifecycleFiles{binary: elfFor(aarch64)}.entries, "builder.toml:8: lifecycle lifecycle.tgz: it is for linux/arm64, but the builder is for linux/amd64"),
 	)
 
 	It("with a sparse file is refused before that is expanded", func() {
@@ -153,7 +153,7 @@ var _ = Describe("a lifecycle", func() {
 
 		It("is never one for another, whatever its image says", func() {
 			b.keepImage("lc", image("amd64", aarch64))
-			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: it is for linux/arm64, and the builder for linux/amd64"))
+			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: it is for linux/arm64, but the builder is for linux/amd64"))
 			b.keepImage("lc", image("arm64", aarch64))
 			Expect(b.message(b.fails(b.toml("[lifecycle]\nuri = 'oci:lc'\n")))).To(Equal("builder.toml:1: lifecycle oci:lc: no image for linux/amd64; available: linux/arm64"))
 		})
@@ -203,12 +203,12 @@ var _ = Describe("a lifecycle", func() {
 
 		It("has to be of that version", func() {
 			served = "0.20.0"
-			Expect(b.fails(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template))).To(MatchError(ContainSubstring("it is version 0.20.0, and 0.19.3 is wanted")))
+			Expect(b.fails(b.toml("[lifecycle]\nversion = '0.19.3'\n"), from(template))).To(MatchError(ContainSubstring("version is 0.20.0, expected 0.19.3")))
 		})
 
 		It("is not fetched where nobody has released it", func() {
 			b.keepImage("base", baseImage{arch: "riscv64"}.image())
-			Expect(b.fails(b.toml("[lifecycle]\n"), from(template))).To(MatchError("there is no release of the lifecycle for riscv64; name an archive of it with --lifecycle"))
+			Expect(b.fails(b.toml("[lifecycle]\n"), from(template))).To(MatchError("no release of the lifecycle for riscv64; name an archive with --lifecycle"))
 			Expect(asked).To(BeEmpty())
 		})
 
@@ -232,7 +232,7 @@ var _ = Describe("a lifecycle", func() {
 			b.Component("acme/a@1")
 			old(lifecycleFiles{version: "0.20.0", platform: []string{"0.13", "0.14"}})
 			b.build(b.toml(buildpacks("acme_a@1"), order("acme/a"), "[[system.pre.buildpacks]]\nid = 'acme/a'\n"))
-			Expect(b.Log.Warnings).To(ConsistOf(ContainSubstring("builder.toml:9: lifecycle 0.20.0 knows no system buildpacks: it has no Platform API 0.15, which 0.21.0 has")))
+			Expect(b.Log.Warnings).To(ConsistOf(ContainSubstring("builder.toml:9: lifecycle 0.20.0 does not support system buildpacks: they require Platform API 0.15, as in lifecycle 0.21.0")))
 		})
 
 		It("knows system buildpacks from Platform API 0.15 on", func() {
@@ -245,7 +245,7 @@ var _ = Describe("a lifecycle", func() {
 			b.Extension("acme/x@1")
 			old(lifecycleFiles{version: "0.16.0", platform: []string{"0.9", "0.12"}})
 			Expect(b.message(b.fails(b.toml(extensions("acme_x@1"), orderExtensions("acme/x"))))).To(Equal(
-				"builder.toml:1: lifecycle 0.16.0 knows image extensions as an experiment only: it has no Platform API 0.13"))
+				"builder.toml:1: lifecycle 0.16.0 does not support image extensions, except as an experiment: they require Platform API 0.13"))
 		})
 
 		It("supports no newer Buildpack API, and is told of in the file", func() {
@@ -258,7 +258,7 @@ var _ = Describe("a lifecycle", func() {
 			b.Add(module{Ref: "acme/a@1", API: "0.8"})
 			old(lifecycleFiles{old: []string{"0.8"}})
 			b.build(b.toml(buildpacks("acme_a@1"), order("acme/a")))
-			Expect(b.Log.Warnings).To(ConsistOf(HaveSuffix("buildpack.toml:1: buildpack acme/a@1 has Buildpack API 0.8, which lifecycle 0.21.0 calls deprecated")))
+			Expect(b.Log.Warnings).To(ConsistOf(HaveSuffix("buildpack.toml:1: buildpack acme/a@1 has Buildpack API 0.8, which is deprecated in lifecycle 0.21.0")))
 		})
 
 		It("does not support buildpacks of the build image either", func() {

@@ -7,25 +7,24 @@ import (
 	"laminate/packager/engine"
 )
 
-// Options say what builder to make, and how. Without MaxLayers a builder has as
-// many layers as platforms can build with (see [flatten.Budget]); without
-// MediaTypes they are those of the build image.
+// Options are the options of [Prepare]. The default of MaxLayers is what platforms can build with
+// (see [flatten.Budget]); the default media types are those of the build image.
 type Options struct {
 	engine.Options
 	Config config.Builder
-	// Lifecycle, where it is set, is where the lifecycle comes from, or a version of
-	// it, whatever builder.toml says.
+	// Lifecycle, if set, is the location or the version of the lifecycle; it overrides
+	// builder.toml.
 	Lifecycle string
-	// LifecycleURL is the address of the lifecycle's release archives;
-	// "" is [DefaultLifecycleURL].
+	// LifecycleURL is the template of the addresses of release archives; "" means
+	// [DefaultLifecycleURL].
 	LifecycleURL string
-	// SkipRunImages leaves the run images unread.
+	// SkipRunImages skips the check of run images.
 	SkipRunImages bool
-	// Version is that of laminate, for the builder's metadata.
+	// Version is laminate's version, for the builder's metadata.
 	Version string
 }
 
-// orDefaults fills in what was left out.
+// orDefaults returns the options with defaults.
 func (o Options) orDefaults() Options {
 	o.Options = o.OrDefaults()
 	o.LifecycleURL = cmp.Or(o.LifecycleURL, DefaultLifecycleURL)

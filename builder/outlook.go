@@ -11,19 +11,17 @@ import (
 	"laminate/packager/engine"
 )
 
-// Outlook is what a builder means for those who have the previous image.
+// Outlook is the effect of a builder on users who have the previous image.
 type Outlook struct {
-	// Outlook is about the layers of buildpacks.
+	// Outlook covers the layers of buildpacks.
 	engine.Outlook
 	// Extensions is about the layers of extensions, as if nothing lay below.
 	Extensions engine.Outlook
-	// Besides names the other layers that the previous image does not have;
-	// where there is none, it names nothing.
+	// Besides names the other layers that the previous image lacks; it is empty without one.
 	Besides []string
 }
 
-// Outlook reports what the builder means for those who have the previous image.
-// Nothing is built for it.
+// Outlook returns the effect of the builder on users with the previous image, without building it.
 func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	var o Outlook
 	below, err := j.lowest(ctx)
@@ -70,8 +68,8 @@ func (j *Job) Outlook(ctx context.Context) (Outlook, error) {
 	return o, err
 }
 
-// lowest returns the diffIDs of what lies below the buildpacks: the layers of the
-// build image, the lifecycle, and whiteouts, if there are any.
+// lowest returns the diffIDs of the layers below the buildpacks: build image, lifecycle, and
+// whiteouts, if any.
 func (j *Job) lowest(ctx context.Context) ([]v1.Hash, error) {
 	below := append([]v1.Hash{}, j.base.Config.RootFS.DiffIDs...)
 	below = append(below, j.lifecycle.diffID)

@@ -110,7 +110,7 @@ var _ = Describe("a build image that is a builder", func() {
 		before(flat(flatten.None))
 		b.Component("acme_a@1")
 		Expect(b.message(b.fails(b.toml(buildpacks("acme_a@1"), order("acme_a@1"))))).To(Equal(
-			"buildpack acme_a@1 (acme_a@1) and acme/a@1 of the build image would both be /cnb/buildpacks/acme_a/1; one of them needs another id or version"))
+			"buildpack acme_a@1 (acme_a@1) and acme/a@1 of the build image share the directory /cnb/buildpacks/acme_a/1; change the id or version of one"))
 	})
 
 	It("may have extensions, which are kept and replaced likewise", func() {

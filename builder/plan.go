@@ -8,26 +8,26 @@ import (
 	"laminate/flatten"
 )
 
-// Count says where a builder's layers come from.
+// Count is the number of a builder's layers, by origin.
 type Count struct {
 	Base          int
 	Lifecycle     int
 	Configuration int
 	Whiteouts     int
-	// Modules are the layers of buildpacks and extensions, by what brings
-	// them: a composite, several of them, or themselves.
+	// Modules are the numbers of layers of buildpacks and extensions, by what requires them: a
+	// composite, several, or none.
 	Modules []Origin
-	// Budget is how many there may be.
+	// Budget is the most layers.
 	Budget int
 }
 
-// Origin is what brings layers, and how many.
+// Origin is a number of layers and what requires them.
 type Origin struct {
 	Name   string
 	Layers int
 }
 
-// Total is how many layers the builder has.
+// Total returns the number of layers of the builder.
 func (c Count) Total() int {
 	n := c.Base + c.Lifecycle + c.Configuration + c.Whiteouts
 	for _, o := range c.Modules {
@@ -36,7 +36,7 @@ func (c Count) Total() int {
 	return n
 }
 
-// plan decides on the layers, and counts them.
+// plan plans and counts the layers.
 func (j *Job) plan(ctx context.Context) (err error) {
 	grouping := j.options.Grouping
 	have := flatten.Existing{Packed: j.packed}
@@ -98,8 +98,7 @@ func (j *Job) count(plan flatten.LayerPlan) Count {
 	return c
 }
 
-// origin says what brings a layer: what brings the first of its refs, or where
-// a wish put them together, that.
+// origin returns what requires a layer: its group, or what requires the first of its refs.
 func (j *Job) origin(l flatten.PlannedLayer) string {
 	owners := j.Expansion.Owners[l.Refs[0]]
 	others := func(r flatten.Ref) bool { return !slices.Equal(j.Expansion.Owners[r], owners) }
@@ -123,12 +122,12 @@ func (c *Count) bring(origin string) {
 	c.Modules[i].Layers++
 }
 
-// OverBudgetError says that a builder would have more layers than it may have.
+// OverBudgetError reports that a builder exceeds the limit of layers.
 type OverBudgetError struct {
 	Layers Count
-	// Fits is a mode under which the builder would fit; "" where there is none.
+	// Fits is a mode under which the builder would fit, or "".
 	Fits flatten.Mode
-	// Least is how many layers it would have so, or else at the least.
+	// Least is its number of layers in that mode, or the minimum of all modes.
 	Least int
 	// Asked is how many of the layers groups and exclusions ask for, and Excluded
 	// how many of these exclusions alone.
@@ -136,5 +135,5 @@ type OverBudgetError struct {
 }
 
 func (e *OverBudgetError) Error() string {
-	return fmt.Sprintf("the builder would have %d layers, and at most %d are allowed", e.Layers.Total(), e.Layers.Budget)
+	return fmt.Sprintf("too many layers: %d, the limit is %d", e.Layers.Total(), e.Layers.Budget)
 }

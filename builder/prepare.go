@@ -15,25 +15,25 @@ import (
 	"laminate/packager/source"
 )
 
-// Job is one builder to be made: everything about it is decided and checked.
+// Job is a planned and checked builder, ready to be built.
 type Job struct {
 	// Target is the builder's platform.
 	Target    flatten.Target
 	Expansion flatten.Expansion
-	// Plan are the layers of buildpacks, Extensions those of extensions, all
-	// that do not come with the build image.
+	// Plan are the layers of buildpacks, Extensions those of extensions, without those of the build
+	// image.
 	Plan       flatten.LayerPlan
 	Extensions flatten.LayerPlan
 	Layers     Count
-	// Overridden are modules of the build image whose content is replaced.
+	// Overridden are the modules of the build image that are replaced.
 	Overridden []flatten.Ref
 
 	base      base
 	lifecycle *lifecycle
-	modules   map[flatten.Kind]engine.Modules // with those of the build image
-	added     map[flatten.Kind][]flatten.Ref  // not those of the build image
-	packed    [][]flatten.Ref                 // the refs of each layer that a source has
-	order     orders                          // every entry with its version
+	modules   map[flatten.Kind]engine.Modules // including those of the build image
+	added     map[flatten.Kind][]flatten.Ref  // without those of the build image
+	packed    [][]flatten.Ref                 // refs of each layer of the sources
+	order     orders                          // with versions
 	system    config.System                   // likewise
 	whiteouts []string                        // names of entries
 	options   Options
@@ -65,7 +65,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	return engine.ForEach(targets, func(t flatten.Target) (*Job, error) { return p.job(ctx, t) })
 }
 
-// preparation is what the jobs of one run have in common.
+// preparation is the common state of the jobs of a run.
 type preparation struct {
 	*engine.Run
 	open       *source.Opener
@@ -75,14 +75,14 @@ type preparation struct {
 	runImages  []runImage
 }
 
-// runImage is where a run image or a mirror of it is, and which one it is of.
+// runImage is the location of a run image, or of a mirror of it, with its index.
 type runImage struct {
 	location.Location
 	index int
 }
 
-// locations parses where everything is that builder.toml names, but for the
-// lifecycle, whose place depends on the target.
+// locations parses all locations in builder.toml, except that of the lifecycle, which depends on
+// the target.
 func (p *preparation) locations() config.Problems {
 	c := p.options.Config
 	var problems config.Problems
@@ -113,7 +113,7 @@ func (p *preparation) locations() config.Problems {
 	return problems.InOrder()
 }
 
-// listed returns what builder.toml lists of a kind.
+// listed returns the sources of a kind in builder.toml.
 func listed(c config.Builder, kind flatten.Kind) []config.BuilderSource {
 	if kind == flatten.Extension {
 		return c.Extensions
@@ -174,7 +174,7 @@ func (p *preparation) at(words string, path ...any) config.Problem {
 	return p.options.Config.Problem(words, path...)
 }
 
-// openSources opens everything that builder.toml lists.
+// openSources opens all sources in builder.toml.
 func (p *preparation) openSources(ctx context.Context, target flatten.Target) (map[flatten.Kind][]*image.Package, error) {
 	opened, err := engine.OpenAll(ctx, p.open, p.sources, target)
 	packages := map[flatten.Kind][]*image.Package{}
@@ -184,8 +184,8 @@ func (p *preparation) openSources(ctx context.Context, target flatten.Target) (m
 	return packages, err
 }
 
-// openLifecycle opens the lifecycle for a target: that of the options, else
-// that of builder.toml, else the default version.
+// openLifecycle opens the lifecycle for a target: from the options, builder.toml, or the default
+// version, in this order.
 func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) (*lifecycle, error) {
 	from, base, version, place := p.options.Lifecycle, "", "", config.Problem{Message: "lifecycle "}
 	if from == "" {
@@ -214,7 +214,7 @@ func (p *preparation) openLifecycle(ctx context.Context, target flatten.Target) 
 	place.Message += loc.String() + ": "
 	l, err := openLifecycle(ctx, loc.String(), tars, target.Arch)
 	if err == nil && version != "" && strings.TrimPrefix(l.Version, "v") != strings.TrimPrefix(version, "v") {
-		err = fmt.Errorf("it is version %s, and %s is wanted", l.Version, version)
+		err = fmt.Errorf("version is %s, expected %s", l.Version, version)
 	}
 	return l, engine.WithPlace(place, err)
 }

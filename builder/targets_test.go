@@ -93,11 +93,11 @@ var _ = Describe("several targets", func() {
 			return func(o *builder.Options) { o.Fits = func(t flatten.Target) bool { return t.Arch == arch } }
 		}
 		Expect(b.plan(b.toml(both), only("arm64")).Target.Arch).To(Equal("arm64"))
-		Expect(b.fails(b.toml(both), only("s390x"))).To(MatchError("the destination takes none of the targets linux/amd64, linux/arm64"))
+		Expect(b.fails(b.toml(both), only("s390x"))).To(MatchError("the destination supports none of the targets linux/amd64, linux/arm64"))
 	})
 
 	It("have to be for linux", func() {
-		Expect(b.fails(b.toml(), target("windows/amd64"))).To(MatchError("target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like"))
+		Expect(b.fails(b.toml(), target("windows/amd64"))).To(MatchError("unsupported target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like"))
 	})
 
 	It("have to be named where the build image is for several", func() {
@@ -128,7 +128,7 @@ var _ = Describe("a build image", func() {
 	},
 		Entry("in none of its variables", []string{"A=b"}, "build image oci:base: environment variable CNB_USER_ID is missing\nbuild image oci:base: environment variable CNB_GROUP_ID is missing"),
 		Entry("in words", []string{"CNB_USER_ID=cnb", "CNB_GROUP_ID=-1"},
-			`build image oci:base: environment variable CNB_USER_ID is "cnb", which is no id`+"\n"+`build image oci:base: environment variable CNB_GROUP_ID is "-1", which is no id`),
+			`build image oci:base: environment variable CNB_USER_ID is "cnb"; it must be a number`+"\n"+`build image oci:base: environment variable CNB_GROUP_ID is "-1"; it must be a number`),
 	)
 
 	DescribeTable("has to be what buildpacks are for", func(base baseImage, toml, want string) {
@@ -144,14 +144,14 @@ var _ = Describe("a build image", func() {
 	},
 		Entry("anything", baseImage{}, "", ""),
 		Entry("its architecture", baseImage{}, "\n[[targets]]\nos = 'linux'\narch = 'amd64'\n", ""),
-		Entry("another architecture", baseImage{}, "\n[[targets]]\nos = 'linux'\narch = 'arm64'\n", "is for linux/arm64, and the build image is linux/amd64"),
+		Entry("another architecture", baseImage{}, "\n[[targets]]\nos = 'linux'\narch = 'arm64'\n", "is for linux/arm64, but the build image is linux/amd64"),
 		Entry("its distribution", ubuntu, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'ubuntu'\nversion = '24.04'\n", ""),
-		Entry("another distribution", ubuntu, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'debian'\nversion = '12'\n", "is for linux:debian@12, and the build image is linux/amd64:ubuntu@24.04"),
+		Entry("another distribution", ubuntu, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'debian'\nversion = '12'\n", "is for linux:debian@12, but the build image is linux/amd64:ubuntu@24.04"),
 		Entry("a distribution, where the image names none", baseImage{}, "\n[[targets]]\nos = 'linux'\n[[targets.distros]]\nname = 'debian'\nversion = '12'\n", ""),
 		Entry("its stack", stacked, "\n[[stacks]]\nid = 's'\nmixins = ['m', 'run:x']\n", ""),
 		Entry("any stack", baseImage{}, "\n[[stacks]]\nid = '*'\n", ""),
-		Entry("another stack", stacked, "\n[[stacks]]\nid = 't'\n", "is for stack t, and the build image is of stack s"),
-		Entry("a stack, where the image names none", baseImage{}, "\n[[stacks]]\nid = 't'\n", "is for stack t, and the build image names no stack"),
+		Entry("another stack", stacked, "\n[[stacks]]\nid = 't'\n", "is for stack t, but the build image has stack s"),
+		Entry("a stack, where the image names none", baseImage{}, "\n[[stacks]]\nid = 't'\n", "is for stack t, but the build image has no stack"),
 		Entry("more mixins", stacked, "\n[[stacks]]\nid = 's'\nmixins = ['n', 'build:o']\n", "needs mixins that the build image lacks: n, build:o"),
 	)
 })
@@ -170,7 +170,7 @@ var _ = Describe("run images", func() {
 		w := newRegistry()
 		w.answer = status
 		b.build(file("docker://" + w.host + "/run"))
-		Expect(b.Log.Warnings).To(ConsistOf(And(ContainSubstring("/builder.toml:1: run image docker://"+w.host+"/run: registry "), ContainSubstring(want), HaveSuffix("; --skip-run-image-check leaves it unseen"))))
+		Expect(b.Log.Warnings).To(ConsistOf(And(ContainSubstring("/builder.toml:1: run image docker://"+w.host+"/run: registry "), ContainSubstring(want), HaveSuffix("; skip the check with --skip-run-image-check"))))
 	},
 		Entry("gone", 404, "404 Not Found"),
 		Entry("for others", 403, "403 Forbidden"),
@@ -184,7 +184,7 @@ var _ = Describe("run images", func() {
 
 	It("have to be for the target", func() {
 		b.keepImage("run", baseImage{arch: "arm64"}.image())
-		Expect(b.message(b.fails(file("oci:run")))).To(Equal("builder.toml:1: run image oci:run: no image for linux/amd64; available: linux/arm64; --skip-run-image-check leaves it unseen"))
+		Expect(b.message(b.fails(file("oci:run")))).To(Equal("builder.toml:1: run image oci:run: no image for linux/amd64; available: linux/arm64; skip the check with --skip-run-image-check"))
 	})
 
 	It("are looked at with their mirrors, by their metadata only", func() {
@@ -254,7 +254,7 @@ var _ = Describe("what builder.toml says of its sources and orders", func() {
 		b := newBench()
 		Expect(b.fails(b.toml(), func(o *builder.Options) {
 			o.Labels = map[string]string{"a": "b", "io.buildpacks.builder.metadata": "{}", "io.buildpacks.buildpack.order": "null"}
-		})).To(MatchError("label io.buildpacks.builder.metadata is laminate's to set; choose another name\nlabel io.buildpacks.buildpack.order is laminate's to set; choose another name"))
+		})).To(MatchError("label io.buildpacks.builder.metadata is reserved; choose another name\nlabel io.buildpacks.buildpack.order is reserved; choose another name"))
 		img := b.build(b.toml(), func(o *builder.Options) { o.Labels = map[string]string{"org.example.kept": "no"} })
 		Expect(labelOf(img.Image, "org.example.kept")).To(Equal("no"))
 	})

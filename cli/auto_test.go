@@ -66,7 +66,7 @@ var _ = Describe("--flatten=auto", func() {
 		Expect(r.stderr).To(HaveSuffix("Even with --flatten=all it would have 6. --flatten-exclude asks for 2 layers. Exclude fewer buildpacks, or use a build image with fewer layers.\n"))
 		r = laminate("package", "out.cnb", "-c", "left.toml", "--flatten-layers=auto", "--previous=none", "--flatten-exclude=acme/a,acme/left", "--max-layers", "2")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(HavePrefix("laminate: the image would have 3 layers, and at most 2 are allowed. The plan:\n"))
+		Expect(r.stderr).To(HavePrefix("laminate: too many layers: 3, the limit is 2. The plan:\n"))
 		Expect(r.stderr).To(HaveSuffix("\n--flatten-exclude asks for 2 layers. Fewer layers: fewer exclusions, or larger groups.\n"))
 		for advice, args := range map[string][]string{
 			"--flatten-layers=auto, which keeps to --max-layers, --flatten-layers, --flatten-layers=all, or --flatten-group.": {"--max-layers", "2"},

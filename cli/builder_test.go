@@ -177,7 +177,7 @@ var _ = Describe("builder create", func() {
 
 	It("leaves no output over budget, and says what would fit", func() {
 		r := create("oci:out", "--max-layers", "7")
-		Expect(r).To(Equal(result{1, "", `laminate: the builder would have 9 layers, and at most 7 are allowed:
+		Expect(r).To(Equal(result{1, "", `laminate: too many layers: 9, the limit is 7:
    1  build image
    1  lifecycle
    1  configuration
@@ -231,7 +231,7 @@ twice: acme/shared@1, in layer 1 and again in layer 2, 4.6 kB unpacked
 		r := laminate("builder", "create", "-c", "builder.toml", "-t", "linux/amd64", "oci:out")
 		Expect(r.code).To(Equal(1))
 		Expect(r.stderr).To(HavePrefix("laminate: builder.toml:17: run image docker://127.0.0.1:1/run: registry 127.0.0.1:1: connection refused"))
-		Expect(r.stderr).To(HaveSuffix("; --skip-run-image-check leaves it unseen\n"))
+		Expect(r.stderr).To(HaveSuffix("; skip the check with --skip-run-image-check\n"))
 		Expect("out").NotTo(BeADirectory())
 	})
 
@@ -322,7 +322,7 @@ var _ = Describe("builder create for several targets", func() {
 		put("alone/buildpack.toml", "api = \"0.10\"\n[buildpack]\nid = \"acme/alone\"\nversion = \"1\"\n[[targets]]\nos = \"linux\"\narch = \"amd64\"\n")
 		r := both("docker://" + host + "/acme/builder")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(ContainSubstring("target linux/arm64: alone/buildpack.toml: buildpack acme/alone@1 is for linux/amd64, and the build image is linux/arm64"))
+		Expect(r.stderr).To(ContainSubstring("target linux/arm64: alone/buildpack.toml: buildpack acme/alone@1 is for linux/amd64, but the build image is linux/arm64"))
 		Expect(r.stdout).To(BeEmpty())
 		Expect(writes).To(BeEmpty())
 	})

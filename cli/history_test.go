@@ -61,7 +61,7 @@ var _ = Describe("builder history", func() {
 		Expect(create("docker://"+repo+":latest", "-q").code).To(BeZero())
 		Expect(laminate("package", "docker://"+repo+":1.2.0", "-c", "left.toml", "-q").code).To(BeZero())
 		r := laminate("builder", "history", repo, "--file", "h.json")
-		Expect(r).To(Equal(result{0, "", "warning: " + repo + ":1.2.0 is left out: it is no builder: it has no label io.buildpacks.builder.metadata\n" +
+		Expect(r).To(Equal(result{0, "", "warning: " + repo + ":1.2.0 skipped: not a builder: missing label io.buildpacks.builder.metadata\n" +
 			repo + ": 2 releases, 2 of them read now; 1 version left out; 1 other tag not looked at\n"}))
 	})
 
@@ -90,7 +90,7 @@ var _ = Describe("builder history", func() {
 	It("does not touch a file that is none of its own", func() {
 		put("other.json", twoReleases)
 		r := laminate("builder", "history", repo, "--file", "other.json")
-		Expect(r).To(Equal(result{1, "", "laminate: the history of acme/builder that is there was not collected from a registry: it cannot be gone on with\n"}))
+		Expect(r).To(Equal(result{1, "", "laminate: the existing history of acme/builder was not collected from a registry; use another file\n"}))
 		put("broken.json", "{")
 		Expect(laminate("builder", "history", repo, "--file", "broken.json").stderr).To(HavePrefix("laminate: broken.json: "))
 		for name, content := range map[string]string{"other.json": twoReleases, "broken.json": "{"} {

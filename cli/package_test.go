@@ -162,7 +162,7 @@ var _ = Describe("package", func() {
 		Entry(nil, `invalid --tag "/x/y.cnb"; write an image reference`, "x", "--tag", "/x/y.cnb"),
 		Entry(nil, `--tag "localhost:5000/x": invalid reference`, "x", "--tag", "ann:secret@localhost:5000/x"),
 		Entry(nil, "use gzip or zstd", "x.cnb", "--compression", "xz"),
-		Entry(nil, `--on-conflict: invalid choice "newest"; it is first or last`, "x.cnb", "--on-conflict", "newest"),
+		Entry(nil, `--on-conflict: invalid choice "newest"; use first or last`, "x.cnb", "--on-conflict", "newest"),
 		Entry(nil, `invalid media types "OCI"; use docker or oci`, "x.cnb", "--media-types", "OCI"),
 		Entry(nil, "images in the Docker daemon and in a docker-archive have no manifest", "x", "--media-types", "oci"),
 		Entry(nil, "images in the Docker daemon and in a docker-archive have no manifest", "docker-archive:x.cnb", "--media-types", "docker"),
@@ -220,6 +220,6 @@ var _ = Describe("package", func() {
 		Entry(nil, "more than one tag requires a registry", "x.cnb", "--tag", "a/b"),
 		Entry(nil, "did you mean samples/hello-moon@0.0.1", "x.cnb", "--flatten-group", "samples/hello-mon"),
 		Entry(nil, "The plan:\n   1  samples/hello-world@0.0.1", "x.cnb", "--max-layers", "6"),
-		Entry(nil, "is laminate's to set", "x.cnb", "-l", "laminate.layers=x"),
+		Entry(nil, "is reserved", "x.cnb", "-l", "laminate.layers=x"),
 	)
 })

@@ -34,9 +34,9 @@ var _ = Describe("builder simulate", func() {
 	It("tells all that is wrong with a history, a line each", func() {
 		Expect(os.WriteFile(file, []byte("{}"), 0o644)).To(Succeed())
 		r := laminate("builder", "simulate", "--history", file)
-		Expect(r.stderr).To(Equal("laminate: 2 problems:\n   " + file + ": builder is missing\n   " + file + ": there are 0 releases; it takes 1 to 20000\n"))
+		Expect(r.stderr).To(Equal("laminate: 2 problems:\n   " + file + ": builder is missing\n   " + file + ": invalid number of releases: 0; the range is 1 to 20000\n"))
 		Expect(os.WriteFile(file, []byte("[]"), 0o644)).To(Succeed())
-		Expect(laminate("builder", "simulate", "--history", file).stderr).To(HavePrefix("laminate: " + file + ": it is no history as `laminate builder history` makes it: "))
+		Expect(laminate("builder", "simulate", "--history", file).stderr).To(HavePrefix("laminate: " + file + ": invalid history; create one with `laminate builder history`: "))
 	})
 
 	It("prints a table", func() {
@@ -109,13 +109,13 @@ prefix: the mean where only the lowest layers that are the same are reused, as D
 		Entry("no number", 2, `invalid --buildpack-layers "few"; write a number from 1 on`, "--history", "FILE", "--buildpack-layers", "40,few"),
 		Entry("no layers", 2, `invalid --buildpack-layers "0"; write a number from 1 on`, "--history", "FILE", "--buildpack-layers", "0"),
 		Entry("a file that is not there", 1, "no such file or directory", "--history", "FILE.gone"),
-		Entry("a release that is not there", 1, "there is no release 7 in the history of acme/builder", "--history", "FILE", "--from", "7"),
+		Entry("a release that is not there", 1, "unknown release 7 in the history of acme/builder", "--history", "FILE", "--from", "7"),
 	)
 
 	It("tells which file is wrong", func() {
 		Expect(os.WriteFile(file, []byte(strings.Replace(twoReleases, `"b": 50000000`, `"b": -1`, 1)), 0o644)).To(Succeed())
 		r := laminate("builder", "simulate", "--history", file)
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(Equal("laminate: " + file + ": size of b: -1 bytes is not from 0 to 1099511627776\n"))
+		Expect(r.stderr).To(Equal("laminate: " + file + ": size of b: invalid size -1; the range is 0 to 1099511627776\n"))
 	})
 })

@@ -73,7 +73,7 @@ var _ = Describe("the automatic plan", func() {
 			err := b.fails(file, asked, auto(n))
 			var over *packager.TooManyLayersError
 			Expect(errors.As(err, &over)).To(BeTrue())
-			Expect(over).To(MatchError(fmt.Sprintf("the image would have 4 layers, and at most %d are allowed", n)))
+			Expect(over).To(MatchError(fmt.Sprintf("too many layers: 4, the limit is %d", n)))
 			Expect(over.Mode).To(Equal(flatten.All))
 		}
 		Expect(b.build(file, group("acme/*"), auto(1)).Layers).To(HaveLen(1))

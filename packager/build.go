@@ -11,9 +11,8 @@ import (
 	"laminate/packager/engine"
 )
 
-// Build builds the image: layers that exist already are taken as they are, the
-// others are written to the work directory. An error of which [engine.IsBug]
-// is true is a bug in laminate.
+// Build builds the image: it reuses existing layers, and writes others to the work directory.
+// Errors for which [engine.IsBug] returns true are bugs in laminate.
 func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	resolved, err := j.maker.Resolve(ctx, j.modules, j.Plan)
 	if err != nil {
@@ -30,7 +29,7 @@ func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 	return &engine.Image{Image: img, Target: j.Target, Layers: layers}, j.verify(img, layers)
 }
 
-// assemble puts the image together.
+// assemble assembles the image.
 func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 	labels, err := j.labels(layers)
 	if err != nil {
@@ -51,7 +50,7 @@ func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 	return engine.Assemble(engine.Composition{Config: config, Layers: engine.Named(layers), Family: family})
 }
 
-// ownLabels are those that a user may not set.
+// ownLabels are labels that users cannot set.
 var ownLabels = []string{
 	flatten.BuildpackageMetadataLabel, flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey,
 }
@@ -71,7 +70,7 @@ func (j *Job) labels(layers []engine.Layer) (map[string]string, error) {
 	})
 }
 
-// verify checks that the image is what was planned, and no more than that.
+// verify checks that the image matches the plan exactly.
 func (j *Job) verify(img v1.Image, layers []engine.Layer) error {
 	config, err := img.ConfigFile()
 	if err != nil {
@@ -82,10 +81,10 @@ func (j *Job) verify(img v1.Image, layers []engine.Layer) error {
 		return err
 	}
 	if have, want := len(label.Refs()), len(j.Expansion.Refs); have != want {
-		return &engine.BugError{Details: []string{fmt.Sprintf("its label has %d refs, planned were %d", have, want)}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("label has %d refs, expected %d", have, want)}}
 	}
 	if have, says, want := len(layers), len(config.RootFS.DiffIDs), len(j.Plan); have != want || says != want {
-		return &engine.BugError{Details: []string{fmt.Sprintf("it has %d layers and %d in its config, planned were %d", have, says, want)}}
+		return &engine.BugError{Details: []string{fmt.Sprintf("%d layers and %d in the config, expected %d", have, says, want)}}
 	}
 	return engine.Verify(config, layers, label)
 }

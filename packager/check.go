@@ -11,7 +11,7 @@ import (
 	"laminate/packager/image"
 )
 
-// unused reports dependencies of which the expansion has nothing.
+// unused reports dependencies that the expansion does not use.
 func (p *preparation) unused(packages []*image.Package, e flatten.Expansion) config.Problems {
 	var problems config.Problems
 	used := map[flatten.Ref]bool{}
@@ -21,14 +21,14 @@ func (p *preparation) unused(packages []*image.Package, e flatten.Expansion) con
 	for i, pkg := range packages[1:] {
 		if !slices.ContainsFunc(pkg.Modules, func(m *image.Module) bool { return used[m.Ref()] }) {
 			problems = append(problems, p.options.Config.Problem(
-				fmt.Sprintf("dependency %s (%s) is used by nobody: neither %s nor what it is made of names it", pkg.Name, pkg.Root, e.Root),
+				fmt.Sprintf("unused dependency %s (%s): neither %s nor its buildpacks refer to it", pkg.Name, pkg.Root, e.Root),
 				"dependencies", i))
 		}
 	}
 	return problems
 }
 
-// check reports buildpacks that do not go together.
+// check reports incompatible buildpacks.
 func (j *Job) check() config.Problems {
 	var problems config.Problems
 	for _, r := range j.Expansion.Refs {
@@ -54,8 +54,7 @@ func (j *Job) plain() []flatten.Module {
 	return plain
 }
 
-// supports reports whether a module runs on the target's platform. What either
-// leaves open counts as a match.
+// supports reports whether a module runs on the target's platform. Empty fields match anything.
 func supports(m flatten.Module, t flatten.Target) bool {
 	fits := func(has, want string) bool { return has == "" || want == "" || has == want }
 	return len(m.Targets) == 0 || slices.ContainsFunc(m.Targets, func(own flatten.Target) bool {
@@ -63,8 +62,7 @@ func supports(m flatten.Module, t flatten.Target) bool {
 	})
 }
 
-// stackList says which stacks each of the components supports that does not
-// support them all.
+// stackList lists the stacks of the components that do not support all stacks.
 func stackList(components []flatten.Module) string {
 	var each []string
 	for _, m := range components {

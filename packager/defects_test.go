@@ -168,7 +168,7 @@ var _ = Describe("one ref with two contents", func() {
 		b.Write("acme_a@1/lib/data", "something else")
 		for _, deps := range [][2]string{{"left.cnb", "acme_a@1"}, {"acme_a@1", "left.cnb"}} {
 			Expect(b.fails(b.toml("acme_root@1", deps[:]...))).To(MatchError(
-				"buildpack acme/a@1 is not the same in " + deps[0] + " and in " + deps[1] + ": the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
+				"conflicting contents of buildpack acme/a@1 in " + deps[0] + " and in " + deps[1] + "; change the version of one, or choose one with --on-conflict first|last"))
 		}
 	})
 

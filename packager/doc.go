@@ -1,9 +1,7 @@
-// Package packager makes buildpackages: it opens what a package.toml or a
-// buildpack's directory names, expands and checks it, plans the layers, and
-// builds the images, one for each target.
+// Package packager builds buildpackages: it opens the sources in a package.toml or a buildpack's
+// directory, expands and checks them, plans the layers, and builds one image per target.
 //
-// It works in two steps. [Prepare] reads metadata only and reports everything
-// that is wrong with the input at once; what it gives can be shown to a person
-// as a plan. [Job.Build] then reads content, and builds the layers that exist
-// nowhere yet.
+// It works in two steps. [Prepare] reads metadata only and reports all errors in the input at once;
+// its result can be shown as a plan. [Job.Build] reads content, and builds the layers that do not
+// exist yet.
 package packager

@@ -107,21 +107,21 @@ var _ = Describe("the check of what was built", func() {
 			Expect(err).To(MatchError(ContainSubstring(text)))
 			Expect(engine.IsBug(err)).To(BeTrue())
 		},
-		Entry("a layer is missing", func(img *engine.Image) { img.Layers = img.Layers[1:] }, "it has 2 layers and 3 in its config, planned were 3"),
-		Entry("layers in another order", func(img *engine.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "is not where it should be"),
-		Entry("a layer that holds too little", func(img *engine.Image) { img.Layers[0].Pieces = []flatten.Facts{} }, "layer 1 of buildpacks holds [], planned were [acme/a@1]"),
+		Entry("a layer is missing", func(img *engine.Image) { img.Layers = img.Layers[1:] }, "2 layers and 3 in the config, expected 3"),
+		Entry("layers in another order", func(img *engine.Image) { img.Layers[0], img.Layers[1] = img.Layers[1], img.Layers[0] }, "is out of order"),
+		Entry("a layer that holds too little", func(img *engine.Image) { img.Layers[0].Pieces = []flatten.Facts{} }, "layer 1 of buildpacks holds [], expected [acme/a@1]"),
 		Entry("a ref in two layers", func(img *engine.Image) {
 			img.Layers[0].Pieces = append(img.Layers[0].Pieces, img.Layers[1].Pieces...)
-		}, "layer 1 of buildpacks holds [acme/a@1 acme/b@1], planned were [acme/a@1]"),
+		}, "layer 1 of buildpacks holds [acme/a@1 acme/b@1], expected [acme/a@1]"),
 		Entry("a ref that is planned twice", func(img *engine.Image) {
 			img.Layers[0].Plan.Refs = append(img.Layers[0].Plan.Refs, img.Layers[1].Plan.Refs...)
 		}, "acme/b@1 is in two layers"),
 		Entry("a label that leads to another layer", func(img *engine.Image) {
 			spoilLabel(img, func(l flatten.LayersLabel) { l["acme/a"]["1"] = l["acme/b"]["1"] })
-		}, "its label has acme/a@1 in layer sha256:"),
+		}, "label has acme/a@1 in layer sha256:"),
 		Entry("a label that lacks a ref", func(img *engine.Image) {
 			spoilLabel(img, func(l flatten.LayersLabel) { delete(l, "acme/left") })
-		}, "its label has 2 refs, planned were 3"),
+		}, "label has 2 refs, expected 3"),
 	)
 })
 

@@ -58,14 +58,14 @@ var _ = Describe("laminate's own label, forged", func() {
 		}, "/cnb/lifecycle/creator is outside of /cnb/buildpacks"),
 		Entry("another file in the place of one", func(honest []byte) []byte {
 			return bytes.Replace(honest, []byte("exit 0"), []byte("exit 1"), 1)
-		}, "holds other content"),
+		}, "other content"),
 		Entry("a longer end", func(honest []byte) []byte { return append(bytes.Clone(honest), make([]byte, 1024)...) }, "does not end in"),
 	)
 
 	It("is found out where it tells a wrong length, by which automatic plans would go", func() {
 		b := newBench()
 		forge(b, func(honest []byte) []byte { return honest }, func(f *flatten.Facts) { f.Length += 512 })
-		Expect(b.fails(b.toml("left"), flat(flatten.All))).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("holds other content"))))
+		Expect(b.fails(b.toml("left"), flat(flatten.All))).To(MatchError(And(ContainSubstring("left: "), ContainSubstring("other content"))))
 		forge(b, func(honest []byte) []byte { return honest }, func(f *flatten.Facts) { f.Length = 0 })
 		b.build(b.toml("left"), flat(flatten.All)) // it is not known: so are those of older labels
 	})

@@ -127,8 +127,8 @@ var _ = Describe("two versions of one id", func() {
 
 			It("are refused as packaged, with what to do", func() {
 				Expect(b.fails(b.toml("acme_root@1", "before"), flat(flatten.AsPackaged))).To(MatchError(And(
-					ContainSubstring("has two entries for /cnb/buildpacks/acme_a, and Docker and podman refuse it as it is"),
-					ContainSubstring("; take a mode other than as-packaged"))))
+					ContainSubstring("has two entries for /cnb/buildpacks/acme_a, which Docker and podman refuse"),
+					ContainSubstring("; use a mode other than as-packaged"))))
 			})
 
 			It("are built anew over such a previous image, and the plan stays", func() {

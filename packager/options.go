@@ -8,8 +8,8 @@ import (
 	"laminate/packager/mediatype"
 )
 
-// Options say what to package, and how. Without MaxLayers an image may have any
-// number of layers; without MediaTypes they are Docker's.
+// Options are the options of [Prepare]. Without MaxLayers the number of layers is unlimited; the
+// default media types are Docker's.
 type Options struct {
 	engine.Options
 	// Config names the sources; see [config.ReadPackage] and [ForBuildpack].
@@ -21,13 +21,12 @@ func (o Options) family() (mediatype.Family, error) {
 	return mediatype.For(o.MediaTypes, mediatype.Docker, o.Compression.MediaType())
 }
 
-// ForBuildpack returns a package.toml for a module that has none: it names what
-// is at the location, and nothing else.
+// ForBuildpack returns a package.toml for the module at a location, without dependencies.
 func ForBuildpack(kind flatten.Kind, at string) config.Package {
 	return config.Package{Kind: kind, URI: at}
 }
 
-// sources parses where the root and the dependencies are, the root first.
+// sources parses the locations of the root and the dependencies, the root first.
 func sources(p config.Package) (all []engine.Source, problems config.Problems) {
 	parse := location.ParseListed
 	if p.File == "" { // the command line

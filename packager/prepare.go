@@ -16,13 +16,13 @@ import (
 	"laminate/packager/source"
 )
 
-// Job is one image to be built: everything about it is decided and checked.
+// Job is a planned and checked image, ready to be built.
 type Job struct {
 	// Target is the image's platform.
 	Target    flatten.Target
 	Expansion flatten.Expansion
 	Plan      flatten.LayerPlan
-	// MaxLayers is how many layers the image may have, 0 if that is not limited.
+	// MaxLayers is the most layers of the image; 0 means no limit.
 	MaxLayers int
 
 	modules engine.Modules
@@ -56,7 +56,7 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	return jobs, err
 }
 
-// preparation is what the jobs of one run have in common.
+// preparation is the common state of the jobs of a run.
 type preparation struct {
 	*engine.Run
 	open    *source.Opener
@@ -64,11 +64,11 @@ type preparation struct {
 	sources []engine.Source // the root first
 }
 
-// warnOffSpec says once what the distribution spec says of shared layers.
+// warnOffSpec warns once that the distribution spec has no shared layers in buildpackages.
 func (p *preparation) warnOffSpec(jobs []*Job) {
 	for _, j := range jobs {
 		if len(j.Plan) < len(j.Expansion.Refs) {
-			p.Warn("several buildpacks share a layer, as asked; the distribution spec has one layer for each in a buildpackage")
+			p.Warn("several buildpacks share a layer; the distribution spec asks for one layer per buildpack in a buildpackage")
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	}
 	j.modules = all.Modules
 	problems := append(all.Problems, p.expand(j, packages[0].Root)...)
-	whole := problems.Err() == nil // else much of it would seem to be unused
+	whole := problems.Err() == nil // otherwise too much would be reported as unused
 	if whole {
 		problems = slices.Concat(problems, p.unused(packages, j.Expansion), j.check())
 	}
@@ -106,7 +106,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	return j, errors.Join(err, wrong)
 }
 
-// expand finds what the root is made of.
+// expand expands the root.
 func (p *preparation) expand(j *Job, root flatten.Ref) config.Problems {
 	var found []flatten.Problem
 	j.Expansion, found = j.modules.Plain().Expand(root)
@@ -119,8 +119,8 @@ func (p *preparation) expand(j *Job, root flatten.Ref) config.Problems {
 	return append(j.modules.Problems(found), p.besides(found)...)
 }
 
-// besides hints at the package.toml that lies in the directory of a root that
-// was named without it, where something is missing.
+// besides returns a hint at the package.toml beside a root that was packaged without it, if
+// buildpacks are missing.
 func (p *preparation) besides(found []flatten.Problem) config.Problems {
 	root := p.sources[0]
 	file := filepath.Join(root.Path, "package.toml")
@@ -131,11 +131,11 @@ func (p *preparation) besides(found []flatten.Problem) config.Problems {
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	return config.Problems{{File: file, Message: "it may name what is missing; package with --config " + file}}
+	return config.Problems{{File: file, Message: "it may list the missing buildpacks; package with --config " + file}}
 }
 
-// plan decides on the layers, once the expansion is whole. An automatic plan
-// has a builder's number of layers where no other is given.
+// plan plans the layers of a complete expansion. The default budget of an automatic plan is that of
+// a builder.
 func (j *Job) plan(ctx context.Context, packed [][]flatten.Ref) error {
 	grouping := j.options.Grouping
 	if grouping.Mode == flatten.Auto {
@@ -155,7 +155,7 @@ func (j *Job) plan(ctx context.Context, packed [][]flatten.Ref) error {
 	return &TooManyLayersError{Plan: j.Plan, Max: j.MaxLayers, Mode: grouping.Mode, Excluded: len(excluded)}
 }
 
-// Outlook says what the plan means for clients that have the previous image.
+// Outlook returns the effect of the plan on clients with the previous image.
 func (j *Job) Outlook(ctx context.Context) (engine.Outlook, error) {
 	resolved, err := j.maker.Resolve(ctx, j.modules, j.Plan)
 	if err != nil {
@@ -164,7 +164,7 @@ func (j *Job) Outlook(ctx context.Context) (engine.Outlook, error) {
 	return j.maker.Outlook(ctx, j.modules, resolved, nil)
 }
 
-// TooManyLayersError says that a plan has more layers than are allowed.
+// TooManyLayersError reports that a plan exceeds the limit of layers.
 type TooManyLayersError struct {
 	Plan flatten.LayerPlan
 	Max  int
@@ -176,8 +176,8 @@ type TooManyLayersError struct {
 }
 
 func (e *TooManyLayersError) Error() string {
-	return fmt.Sprintf("the image would have %d layers, and at most %d are allowed", len(e.Plan), e.Max)
+	return fmt.Sprintf("too many layers: %d, the limit is %d", len(e.Plan), e.Max)
 }
 
-// Kind returns whether the job is about buildpacks or extensions.
+// Kind returns the kind of the package: buildpack or extension.
 func (j *Job) Kind() flatten.Kind { return j.options.Config.Kind }

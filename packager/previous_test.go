@@ -90,7 +90,7 @@ var _ = Describe("the previous image", func() {
 		Expect(b.saidWarnings()).To(BeEmpty())
 		_, err = b.prepare(file, auto, over(location.OCILayout, b.At("nowhere"), ""))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(b.saidWarnings()).To(ConsistOf(HavePrefix("there is no image at DEST yet")))
+		Expect(b.saidWarnings()).To(ConsistOf(HavePrefix("no image at DEST yet")))
 	})
 
 	It("keeps a shared layer by its recipe", func() {

@@ -54,7 +54,7 @@ func (p *preparation) ownTargets(m *image.Module) ([]flatten.Target, error) {
 	var problems config.Problems
 	for i, t := range p.forLinux(m.Doc, m.Targets) {
 		if t.OS != "" && t.OS != "linux" {
-			problems = append(problems, m.Doc.Problem(fmt.Sprintf("target %s: laminate makes images for linux only; name the targets that you want with --target, as in --target linux/amd64", t), "targets", i))
+			problems = append(problems, m.Doc.Problem(fmt.Sprintf("target %s: laminate makes images for linux only; choose targets with --target, as in --target linux/amd64", t), "targets", i))
 			continue
 		}
 		platform := flatten.Target{OS: "linux", Arch: t.Arch, Variant: t.Variant}

@@ -92,14 +92,14 @@ acme_c@1/buildpack.toml:9: cycle in order: acme/a@1 -> acme/b@1 -> acme/c@1 -> a
 			b.Composite("acme/root@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1", "acme_c@1")
 		}, text: `
-package.toml:4: dependency acme_a@1 (acme/a@1) is used by nobody: neither acme/root@1 nor what it is made of names it
-package.toml:10: dependency acme_c@1 (acme/c@1) is used by nobody: neither acme/root@1 nor what it is made of names it`}),
+package.toml:4: unused dependency acme_a@1 (acme/a@1): neither acme/root@1 nor its buildpacks refer to it
+package.toml:10: unused dependency acme_c@1 (acme/c@1): neither acme/root@1 nor its buildpacks refer to it`}),
 		Entry("a component with a dependency", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Component("acme/b@1")
 			return b.toml("acme_a@1", "acme_b@1")
 		}, text: `
-package.toml:4: dependency acme_b@1 (acme/b@1) is used by nobody: neither acme/a@1 nor what it is made of names it`}),
+package.toml:4: unused dependency acme_b@1 (acme/b@1): neither acme/a@1 nor its buildpacks refer to it`}),
 		Entry("stacks that do not meet", wrong{make: func(b *bench) string {
 			b.Add(module{Ref: "acme/a@1", TOML: "\n[[stacks]]\nid = \"jammy\"\n\n[[stacks]]\nid = \"noble\"\n"})
 			b.Add(module{Ref: "acme/b@1", TOML: "\n[[stacks]]\nid = \"bionic\"\n"})
@@ -137,7 +137,7 @@ package.toml:10: c.cnb is for linux/arm64/v8, but a.cnb is for linux/amd64: one 
 			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
 		}, changes: []change{target("linux/amd64"), target("linux/arm64")}, text: `
-package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+package.toml:7: unused dependency acme_spare@1 (acme/spare@1): neither acme/root@1 nor its buildpacks refer to it
 target linux/amd64: acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64`}),
 		Entry("a source for another architecture than the target", wrong{make: func(b *bench) string {
 			b.keepCNB("a.cnb", b.build(b.toml(b.Component("acme/a@1")), target("linux/amd64")).Image)
@@ -152,7 +152,7 @@ package.toml:4: a.cnb: no image for linux/arm64; available: linux/amd64`}),
 			b.Composite("acme/root@1", "acme/a@1", "acme_a@1")
 			return b.toml("acme_root@1", "slash", "acme_a@1")
 		}, text: `
-buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) would both be /cnb/buildpacks/acme_a/1; one of them needs another id or version`}),
+buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) share the directory /cnb/buildpacks/acme_a/1; change the id or version of one`}),
 		Entry("one ref with two contents, and another ref likewise", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Write("other/buildpack.toml", module{Ref: "acme/a@1"}.Descriptor("buildpack"))
@@ -161,8 +161,8 @@ buildpacks acme/a@1 (slash) and acme_a@1 (acme_a@1) would both be /cnb/buildpack
 			b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "more", "acme_b@1")
 		}, text: `
-buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
-buildpack acme/b@1 is not the same in more and in acme_b@1: the contents differ; give one of them another version, or use one of them with --on-conflict first|last`}),
+conflicting contents of buildpack acme/a@1 in acme_a@1 and in other; change the version of one, or choose one with --on-conflict first|last
+conflicting contents of buildpack acme/b@1 in more and in acme_b@1; change the version of one, or choose one with --on-conflict first|last`}),
 		Entry("sources that are not there, and what is no source", wrong{make: func(b *bench) string {
 			b.Write("README.md", "hello")
 			b.Composite("acme/root@1", "acme/a@1")
@@ -206,18 +206,18 @@ acme_inner@1.tgz/buildpack.toml:13: missing buildpack acme/gone@1; no source pro
 			b.Composite("acme/root@1", "acme/a@1", "acme/b@1", "acme/c@1")
 			return b.toml("acme_root@1", "acme_a@1", "other", "acme_spare@1", "acme_b@1", "acme_c@1")
 		}, changes: []change{target("linux/amd64"), maxLayers(3)}, text: `
-buildpack acme/a@1 is not the same in acme_a@1 and in other: the contents differ; give one of them another version, or use one of them with --on-conflict first|last
-package.toml:10: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+conflicting contents of buildpack acme/a@1 in acme_a@1 and in other; change the version of one, or choose one with --on-conflict first|last
+package.toml:10: unused dependency acme_spare@1 (acme/spare@1): neither acme/root@1 nor its buildpacks refer to it
 acme_a@1/buildpack.toml:7: buildpack acme/a@1 is for linux/arm64, not for linux/amd64
 acme_root@1: the buildpacks have no stack in common: acme/b@1 supports jammy; acme/c@1 supports noble
-the image would have 4 layers, and at most 3 are allowed`}),
+too many layers: 4, the limit is 3`}),
 		Entry("wishes that mean nothing, beside what is wrong with the input", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
 			b.Component("acme/spare@1")
 			b.Composite("acme/root@1", "acme/a@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_spare@1")
 		}, changes: []change{exclude("acme/b")}, text: `
-package.toml:7: dependency acme_spare@1 (acme/spare@1) is used by nobody: neither acme/root@1 nor what it is made of names it
+package.toml:7: unused dependency acme_spare@1 (acme/spare@1): neither acme/root@1 nor its buildpacks refer to it
 unknown buildpack "acme/b"; did you mean acme/a@1 or acme/root@1?`}),
 		Entry("too many layers", wrong{make: func(b *bench) string {
 			b.Component("acme/a@1")
@@ -225,20 +225,20 @@ unknown buildpack "acme/b"; did you mean acme/a@1 or acme/root@1?`}),
 			b.Composite("acme/root@1", "acme/a@1", "acme/b@1")
 			return b.toml("acme_root@1", "acme_a@1", "acme_b@1")
 		}, changes: []change{maxLayers(2)}, text: `
-the image would have 3 layers, and at most 2 are allowed`}),
+too many layers: 3, the limit is 2`}),
 		Entry("a label that is taken", wrong{make: func(b *bench) string {
 			return b.toml(b.Component("acme/a@1"))
 		}, changes: []change{label("io.buildpacks.buildpack.layers", "{}")}, text: `
-label io.buildpacks.buildpack.layers is laminate's to set; choose another name`}),
+label io.buildpacks.buildpack.layers is reserved; choose another name`}),
 		Entry("targets that are not linux", wrong{make: func(b *bench) string {
 			return b.toml(b.Component("acme/a@1"))
 		}, changes: []change{target("windows/amd64"), target("linux/amd64"), target("linux/amd64")}, text: `
-target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like
-duplicate target linux/amd64; name it once`}),
+unsupported target windows/amd64: laminate makes images for linux only; write linux/amd64 or the like
+duplicate target linux/amd64; remove one`}),
 		Entry("a component for windows", wrong{make: func(b *bench) string {
 			return b.toml(b.Add(module{Ref: "acme/a@1", TOML: "\n[[targets]]\nos = \"windows\"\n"}))
 		}, text: `
-acme_a@1/buildpack.toml:7: target windows: laminate makes images for linux only; name the targets that you want with --target, as in --target linux/amd64`}),
+acme_a@1/buildpack.toml:7: target windows: laminate makes images for linux only; choose targets with --target, as in --target linux/amd64`}),
 		Entry("package.toml itself", wrong{make: func(b *bench) string {
 			b.Write("package.toml", "[buildpack]\nurl = \".\"\n\n[[dependencies]]\nuri = \"x\"\nimage = \"y\"\n\n[platform]\nos = \"windows\"\n")
 			return b.At("package.toml")
@@ -291,7 +291,7 @@ var _ = Describe("doubtful input", func() {
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/detect",
 			"acme_b@1/buildpack.toml: acme/b@1 has no bin/build",
 			"acme_root@1/buildpack.toml:9: entry acme/a has no version; using acme/a@1, but the lifecycle does not resolve such an entry",
-			"several buildpacks share a layer, as asked; the distribution spec has one layer for each in a buildpackage",
+			"several buildpacks share a layer; the distribution spec asks for one layer per buildpack in a buildpackage",
 		}))
 	})
 

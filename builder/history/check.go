@@ -9,8 +9,8 @@ import (
 	"laminate/flatten"
 )
 
-// Bounds of a history file, which may come from anywhere. The real ones are
-// far below: a builder of four years has 700 releases and 112 buildpacks.
+// Limits of a history file, which is untrusted. Real histories are far smaller: a builder of four
+// years has 700 releases and 112 buildpacks.
 const (
 	maxFile       = 256 << 20 // bytes, unpacked
 	maxReleases   = 20_000
@@ -19,29 +19,29 @@ const (
 	maxRefs       = 2_000 // of a release, expanded
 	maxLayers     = 4_000 // of a release
 	maxSize       = 1 << 40
-	// maxProblems are told; more would hide the first.
+	// maxProblems is how many problems are reported.
 	maxProblems = 20
 )
 
 var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// Check reports what is wrong with the history, the first problems of many.
+// Check validates the history, and returns the first problems.
 func (f *File) Check() error {
 	c := &check{file: f}
 	if f.Builder == "" {
 		c.report("builder is missing")
 	}
 	if n := len(f.Releases); n == 0 || n > maxReleases {
-		c.report("there are %d releases; it takes 1 to %d", n, maxReleases)
+		c.report("invalid number of releases: %d; the range is 1 to %d", n, maxReleases)
 	}
 	if n := len(f.Composites); n > maxComposites {
-		c.report("there are %d composites, more than the limit of %d", n, maxComposites)
+		c.report("too many composites: %d, the limit is %d", n, maxComposites)
 	}
 	c.sizes()
 	c.composites()
 	c.releases()
 	if c.more > 0 {
-		c.errs = append(c.errs, fmt.Errorf("and %d problems more", c.more))
+		c.errs = append(c.errs, fmt.Errorf("and %d more problems", c.more))
 	}
 	return errors.Join(c.errs...)
 }
@@ -75,7 +75,7 @@ func (c *check) sizes() {
 
 func (c *check) size(what string, bytes int64) {
 	if bytes < 0 || bytes > maxSize {
-		c.report("%s: %d bytes is not from 0 to %d", what, bytes, int64(maxSize))
+		c.report("%s: invalid size %d; the range is 0 to %d", what, bytes, int64(maxSize))
 	}
 }
 
@@ -88,10 +88,10 @@ func (c *check) composites() {
 	}
 }
 
-// refs checks a list in which each ref stands once.
+// refs checks a list of unique refs.
 func (c *check) refs(where string, refs []flatten.Ref) {
 	if n := len(refs); n == 0 || n > maxChildren {
-		c.report("%s: it names %d buildpacks, and 1 to %d fit", where, n, maxChildren)
+		c.report("%s: invalid number of buildpacks: %d; the range is 1 to %d", where, n, maxChildren)
 	}
 	seen := map[flatten.Ref]bool{}
 	for _, r := range refs {
@@ -105,8 +105,7 @@ func (c *check) refs(where string, refs []flatten.Ref) {
 	}
 }
 
-// releases checks each release. Expansions are made only of what is sound so
-// far, and of no more than the bounds allow.
+// releases checks each release. It expands only valid releases within the limits.
 func (c *check) releases() {
 	seen := map[string]bool{}
 	for i, release := range c.file.Releases {
@@ -133,12 +132,12 @@ func (c *check) releases() {
 			c.report("%s: composite %s: %s", where, p.In, p.Message)
 		}
 		if n := len(e.Refs); n > maxRefs {
-			c.report("%s: it has %d buildpacks, more than the limit of %d", where, n, maxRefs)
+			c.report("%s: too many buildpacks: %d, the limit is %d", where, n, maxRefs)
 		}
 		for _, r := range e.Refs {
 			if _, known := c.file.Size(r); !known && !told[r] {
 				told[r] = true
-				c.report("%s: buildpack %s has no size", where, r)
+				c.report("%s: missing size of buildpack %s", where, r)
 			}
 		}
 		if release.Layers != nil {
@@ -147,10 +146,10 @@ func (c *check) releases() {
 	}
 }
 
-// layers checks that the layers hold each ref of the release once, and no other.
+// layers checks that the layers hold each ref of the release exactly once.
 func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	if n := len(layers); n > maxLayers {
-		c.report("%s: it has %d layers, more than the limit of %d", where, n, maxLayers)
+		c.report("%s: too many layers: %d, the limit is %d", where, n, maxLayers)
 		return
 	}
 	missing := map[flatten.Ref]bool{}
@@ -160,12 +159,12 @@ func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	for i, l := range layers {
 		at := fmt.Sprintf("%s: layer %d", where, i+1)
 		if !digest.MatchString(l.Digest) {
-			c.report("%s: digest %q is not sha256: and 64 hexadecimal digits", at, l.Digest)
+			c.report("%s: invalid digest %q", at, l.Digest)
 		}
 		c.size(at, l.Size)
 		for _, r := range l.Refs {
 			if !missing[r] {
-				c.report("%s: buildpack %s is in another layer too, or not in the release", at, r)
+				c.report("%s: buildpack %s is in another layer as well, or not in the release", at, r)
 			}
 			delete(missing, r)
 		}
@@ -175,7 +174,7 @@ func (c *check) layers(where string, layers []Layer, refs []flatten.Ref) {
 	}
 }
 
-// sorted returns the keys of a map in order.
+// sorted returns the sorted keys of a map.
 func sorted[V any](m map[flatten.Ref]V) []flatten.Ref {
 	refs := make([]flatten.Ref, 0, len(m))
 	for r := range m {

@@ -1,6 +1,5 @@
-// Package history reads and writes history files: which buildpacks each
-// release of a builder had, and how large they are. It is what layer plans are
-// tried on, and what a registry's tags are boiled down to.
+// Package history reads and writes history files: the buildpacks of each release of a builder, and
+// their sizes. They are collected from registries, and layer plans are simulated on them.
 //
 // A history file is one JSON object, gzipped or not:
 //

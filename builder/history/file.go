@@ -7,41 +7,41 @@ import (
 	"laminate/flatten"
 )
 
-// File is a builder's history. What [Read] gives is valid, and is not changed
-// any more; whoever makes one by hand calls [File.Check] before use.
+// File is a builder's history. The result of [Read] is valid and must not be modified; call
+// [File.Check] for others before use.
 type File struct {
 	Builder string
-	// Notes say where the facts come from; nil or a JSON value.
+	// Notes describe the origin of the data; nil or a JSON value.
 	Notes json.RawMessage
-	// Sizes are compressed bytes, by ref. A ref without a version speaks for
-	// all versions that have no size of their own.
+	// Sizes are compressed bytes, by ref. A ref without a version applies to all versions without a
+	// size of their own.
 	Sizes map[flatten.Ref]int64
 	// Composites are the refs that each composite names, in order.
 	Composites map[flatten.Ref][]flatten.Ref
-	// Releases replace each other in this order.
+	// Releases are in the order in which they replaced each other.
 	Releases []Release
 }
 
 // Release is one release of the builder.
 type Release struct {
 	Version    string
-	Date       time.Time // zero where nobody knows
+	Date       time.Time // zero if unknown
 	Lifecycle  string
 	BuildImage string
 	// Buildpacks are the top-level refs, in the builder's order.
 	Buildpacks []flatten.Ref
-	// Layers are the image's layers, lowest first; nil where nobody looked.
+	// Layers are the image's layers, lowest first; nil if unknown.
 	Layers []Layer
 }
 
-// Layer is one layer of a release as a registry shows it.
+// Layer is a layer of a release, from its manifest.
 type Layer struct {
 	Digest string        // "sha256:..."
 	Size   int64         // compressed bytes
 	Refs   []flatten.Ref // the buildpacks that it holds, if any
 }
 
-// Size returns a ref's compressed bytes: those of its version, or else of its id.
+// Size returns a ref's compressed size: that of its version, or of its id.
 func (f *File) Size(r flatten.Ref) (bytes int64, known bool) {
 	if bytes, known = f.Sizes[r]; known {
 		return bytes, true
@@ -50,18 +50,17 @@ func (f *File) Size(r flatten.Ref) (bytes int64, known bool) {
 	return bytes, known
 }
 
-// Expansions returns what each release holds, with owner sets, in the order of
-// the releases. Orders count as one group each: a history has no more of them.
+// Expansions returns the expansion of each release, in order. Orders are treated as one group.
 func (f *File) Expansions() []flatten.Expansion {
 	ms := f.Modules()
 	expansions := make([]flatten.Expansion, len(f.Releases))
 	for i, release := range f.Releases {
-		expansions[i], _ = ms.ExpandAll(release.Buildpacks) // Check has seen the faults
+		expansions[i], _ = ms.ExpandAll(release.Buildpacks) // Check has reported the problems
 	}
 	return expansions
 }
 
-// Modules are all composites, and all else that is named anywhere.
+// Modules returns all composites, and all other refs in the history.
 func (f *File) Modules() flatten.Modules {
 	ms := flatten.Modules{}
 	component := func(r flatten.Ref) {

@@ -117,18 +117,18 @@ var _ = Describe("a history file", func() {
 		_, err := history.Read(strings.NewReader(strings.Replace(small, from, to, 1)))
 		Expect(err).To(MatchError(ContainSubstring(want)))
 	},
-		Entry("that is no JSON", "{", "[", "it is no history as `laminate builder history` makes it: "),
+		Entry("that is no JSON", "{", "[", "invalid history; create one with `laminate builder history`: "),
 		Entry("with a key that nobody knows", `"notes"`, `"note"`, `unknown field "note"`),
-		Entry("that goes on", `"made up"},`, `"made up"}}, 1`, "something follows the JSON object"),
+		Entry("that goes on", `"made up"},`, `"made up"}}, 1`, "data after the JSON object"),
 		Entry("without a name", `"acme/builder"`, `""`, "builder is missing"),
-		Entry("with a ref of no size", `"acme/b": 50`, `"acme/c": 50`, "release 1: buildpack acme/b@1 has no size"),
-		Entry("with a size below nothing", `"acme/b": 50`, `"acme/b": -1`, "size of acme/b: -1 bytes is not from 0 to"),
-		Entry("with a size beyond all bounds", `"acme/b": 50`, `"acme/b": 1099511627777`, "size of acme/b: 1099511627777 bytes"),
+		Entry("with a ref of no size", `"acme/b": 50`, `"acme/c": 50`, "release 1: missing size of buildpack acme/b@1"),
+		Entry("with a size below nothing", `"acme/b": 50`, `"acme/b": -1`, "size of acme/b: invalid size -1; the range is 0 to"),
+		Entry("with a size beyond all bounds", `"acme/b": 50`, `"acme/b": 1099511627777`, "size of acme/b: invalid size 1099511627777"),
 		Entry("with a size for what is no ref", `"acme/b": 50`, `"acme/b": 50, "acme b": 1`, `size of "acme b": invalid id "acme b"`),
 		Entry("with a size for no version", `"acme/b": 50`, `"acme/b": 50, "acme/b@": 1`, `size of "acme/b@": invalid id "acme/b@"`),
 		Entry("with a size twice", `"acme/b": 50`, `"acme/b": 50, "acme/b": 51`, `duplicate key "acme/b"`),
 		Entry("with a composite twice", `"acme/all@2": [`, `"acme/all@1": [`, `duplicate key "acme/all@1"`),
-		Entry("with a composite of nothing", `["acme/a@1", "acme/b@1"]`, `[]`, "composite acme/all@1: it names 0 buildpacks, and 1 to 2000 fit"),
+		Entry("with a composite of nothing", `["acme/a@1", "acme/b@1"]`, `[]`, "composite acme/all@1: invalid number of buildpacks: 0; the range is 1 to 2000"),
 		Entry("with a child twice", `["acme/a@1", "acme/b@1"]`, `["acme/a@1", "acme/a@1"]`, "composite acme/all@1: duplicate entry acme/a@1"),
 		Entry("with a child that is no ref", `["acme/a@1", "acme/b@1"]`, `["../a@1"]`, `composite acme/all@1: "../a@1": invalid id "../a"`),
 		Entry("with a child of no version", `["acme/a@1", "acme/b@1"]`, `["acme/a"]`, `composite acme/all@1: "acme/a": version is missing`),
@@ -136,11 +136,11 @@ var _ = Describe("a history file", func() {
 		Entry("with a release twice", `"version": "2"`, `"version": "1"`, "release 1: duplicate release"),
 		Entry("with a release of no version", `"version": "2"`, `"version": ""`, "release 2: version is missing"),
 		Entry("with a date that is none", `2024-01-01T00:00:00Z`, `yesterday`, "yesterday"),
-		Entry("with a release of nothing", `"buildpacks": ["acme/all@1"]`, `"buildpacks": []`, "release 1: it names 0 buildpacks"),
-		Entry("with a layer of no digest", `sha256:`+zeros, `sha256:`, `release 2: layer 1: digest "sha256:" is not`),
-		Entry("with a layer of no bytes", `"size": 7`, `"size": -7`, "release 2: layer 1: -7 bytes is not from 0"),
+		Entry("with a release of nothing", `"buildpacks": ["acme/all@1"]`, `"buildpacks": []`, "release 1: invalid number of buildpacks: 0"),
+		Entry("with a layer of no digest", `sha256:`+zeros, `sha256:`, `release 2: layer 1: invalid digest "sha256:"`),
+		Entry("with a layer of no bytes", `"size": 7`, `"size": -7`, "release 2: layer 1: invalid size -7; the range is 0"),
 		Entry("with layers that lack a ref", `, "acme/b@1"]}]}`, `]}]}`, "release 2: buildpack acme/b@1 is in no layer"),
-		Entry("with layers that have one twice", `"size": 7`, `"size": 7, "refs": ["acme/a@2"]`, "release 2: layer 2: buildpack acme/a@2 is in another layer too"),
+		Entry("with layers that have one twice", `"size": 7`, `"size": 7, "refs": ["acme/a@2"]`, "release 2: layer 2: buildpack acme/a@2 is in another layer as well"),
 	)
 
 	It("is refused when it is too large, gzipped or not", func() {
@@ -163,7 +163,7 @@ var _ = Describe("a history file", func() {
 			sizes.WriteString(`"x ` + string(rune('a'+i%26)) + string(rune('a'+i/26)) + `": 1, `)
 		}
 		_, err := history.Read(strings.NewReader(strings.Replace(small, `"sizes": {`, `"sizes": {`+sizes.String(), 1)))
-		Expect(err).To(MatchError(ContainSubstring("and 10 problems more")))
+		Expect(err).To(MatchError(ContainSubstring("and 10 more problems")))
 		Expect(strings.Count(err.Error(), "\n")).To(Equal(20))
 	})
 })

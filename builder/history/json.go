@@ -14,7 +14,7 @@ import (
 	"laminate/flatten"
 )
 
-// document is the file as it is written.
+// document is the encoded file.
 type document struct {
 	Builder    string          `json:"builder"`
 	Notes      json.RawMessage `json:"notes,omitempty"`
@@ -38,8 +38,7 @@ type layer struct {
 	Refs   []string `json:"refs,omitempty"`
 }
 
-// once is an object in which no key stands twice: two contents of one ref
-// would otherwise silently be the last.
+// once is an object with unique keys: otherwise the last of several values would win silently.
 type once[V any] map[string]V
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -47,7 +46,7 @@ func (o *once[V]) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	*o = once[V]{}
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errors.Join(err, errors.New("sizes and composites are objects"))
+		return errors.Join(err, errors.New("sizes and composites must be objects"))
 	}
 	for d.More() {
 		t, err := d.Token()
@@ -67,8 +66,7 @@ func (o *once[V]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Read reads a history file and checks it. It does not close r. All that the
-// check finds is joined.
+// Read reads and validates a history file. It does not close r. It joins all errors of validation.
 func Read(r io.Reader) (*File, error) { return read(r, maxFile) }
 
 func read(r io.Reader, most int64) (*File, error) {
@@ -88,20 +86,20 @@ func read(r io.Reader, most int64) (*File, error) {
 	err := d.Decode(&doc)
 	if err == nil {
 		if _, more := d.Token(); more != io.EOF {
-			err = errors.Join(errors.New("something follows the JSON object"), ignore(more))
+			err = errors.Join(errors.New("data after the JSON object"), ignore(more))
 		}
 	}
 	if bounded.N <= 0 {
-		return nil, fmt.Errorf("it is larger than the limit of %d bytes", most)
+		return nil, fmt.Errorf("larger than the limit of %d bytes", most)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("it is no history as `laminate builder history` makes it: %w", err)
+		return nil, fmt.Errorf("invalid history; create one with `laminate builder history`: %w", err)
 	}
 	f := doc.file()
 	return f, f.Check()
 }
 
-// ignore leaves out syntax errors, which say no more than that there is more.
+// ignore drops syntax errors, which only show that there is more data.
 func ignore(err error) error {
 	if errors.As(err, new(*json.SyntaxError)) {
 		return nil
@@ -109,7 +107,7 @@ func ignore(err error) error {
 	return err
 }
 
-// file returns the document's values their types.
+// file converts the document.
 func (d document) file() *File {
 	f := &File{Builder: d.Builder, Notes: d.Notes, Sizes: map[flatten.Ref]int64{}, Composites: map[flatten.Ref][]flatten.Ref{}}
 	for name, bytes := range d.Sizes {
@@ -128,8 +126,8 @@ func (d document) file() *File {
 	return f
 }
 
-// cut takes id@version apart; [File.Check] looks at the parts. An "@" without
-// a version behind it stays, and is found there.
+// cut splits id@version; [File.Check] validates the parts. A trailing "@" is kept, and refused
+// there.
 func cut(s string) flatten.Ref {
 	if id, version, _ := strings.Cut(s, "@"); version != "" {
 		return flatten.Ref{ID: id, Version: version}
@@ -145,8 +143,7 @@ func cutAll(names []string) []flatten.Ref {
 	return refs
 }
 
-// Write writes the history as [Read] reads it: the same bytes for the same
-// history. It does not close w.
+// Write writes the history for [Read]; equal histories give equal bytes. It does not close w.
 func (f *File) Write(w io.Writer) error {
 	doc := document{Builder: f.Builder, Notes: f.Notes, Sizes: once[int64]{}, Composites: once[[]string]{}, Releases: []release{}}
 	for r, bytes := range f.Sizes {

@@ -1,4 +1,4 @@
-// Package simulate replays a builder's history under layer plans, and counts
-// the bytes that those who follow its releases pull. A plan for a release is
-// made of what was known then: that release, and those before it.
+// Package simulate replays a builder's history under layer plans, and counts the bytes that users
+// pull who follow its releases. The plan of a release depends only on that release and earlier
+// ones.
 package simulate

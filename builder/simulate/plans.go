@@ -10,23 +10,21 @@ import (
 	"laminate/flatten/auto"
 )
 
-// Plan is a way to put buildpacks in layers.
+// Plan is a way to group buildpacks in layers.
 type Plan struct {
 	Name string
-	// About says in a few words what it does.
+	// About is a short description.
 	About string
-	// Budgeted tells that it goes by the number of layers; others are the
-	// same under all budgets.
+	// Budgeted reports whether the plan depends on the budget.
 	Budgeted bool
-	// start begins a replay; the function it gives is called for one release
-	// after the other.
+	// start starts a replay; the returned planner is called for each release in order.
 	start func(r *replay, budget int) planner
 }
 
 // planner plans the layers of release i, after those of all before it.
 type planner func(i int) (flatten.LayerPlan, error)
 
-// Plans are all that can be simulated.
+// Plans returns all plans.
 func Plans() []Plan {
 	return []Plan{
 		{Name: "exploded", About: "one buildpack per layer, in the builder's order (--flatten=none): what changes, and no more", start: wishing(flatten.None)},
@@ -43,7 +41,7 @@ func Plans() []Plan {
 	}
 }
 
-// Names are the names of all plans.
+// Names returns the names of all plans.
 func Names() []string {
 	var names []string
 	for _, p := range Plans() {
@@ -52,7 +50,7 @@ func Names() []string {
 	return names
 }
 
-// wishing plans as "create" does under a mode.
+// wishing plans like "create" with a mode.
 func wishing(mode flatten.Mode) func(*replay, int) planner {
 	return func(r *replay, _ int) planner {
 		return func(i int) (flatten.LayerPlan, error) {
@@ -71,7 +69,7 @@ func byName(r *replay, _ int) planner {
 	}
 }
 
-// grouping puts refs together for which a name is the same.
+// grouping groups refs with equal names.
 func grouping(name func(*replay, flatten.Expansion, flatten.Ref) string) func(*replay, int) planner {
 	return func(r *replay, _ int) planner {
 		return func(i int) (flatten.LayerPlan, error) {
@@ -105,8 +103,8 @@ func byFirstOwner(r *replay, e flatten.Expansion, ref flatten.Ref) string {
 	return e.TopLevel[first].String()
 }
 
-// leads reports whether a ref is reached from another. Owner sets do not tell it
-// of top-level components, which own themselves alone.
+// leads reports whether a ref is reached from another. Owner sets are not enough: top-level
+// components own only themselves.
 func (r *replay) leads(from, to flatten.Ref) bool {
 	return from == to || slices.ContainsFunc(r.modules[from].Order.Entries(), func(e flatten.Entry) bool { return r.leads(e.Ref(), to) })
 }
@@ -127,7 +125,7 @@ func largestAlone(r *replay, budget int) planner {
 	}
 }
 
-// automatic plans as "create --flatten=auto" does.
+// automatic plans like "create --flatten=auto".
 func automatic(r *replay, budget int) planner {
 	var previous [][]flatten.Ref
 	return func(i int) (flatten.LayerPlan, error) {
@@ -162,12 +160,12 @@ func layersOf(plan flatten.LayerPlan) [][]flatten.Ref {
 	return layers
 }
 
-// published takes the layers of buildpacks as they were.
+// published returns the layers of the published image.
 func published(r *replay, _ int) planner {
 	return func(i int) (flatten.LayerPlan, error) {
 		release := r.file.Releases[i]
 		if release.Layers == nil {
-			return nil, fmt.Errorf("release %s: the history does not tell its layers", release.Version)
+			return nil, fmt.Errorf("release %s: no layers in the history", release.Version)
 		}
 		var plan flatten.LayerPlan
 		for _, l := range release.Layers {
@@ -179,7 +177,7 @@ func published(r *replay, _ int) planner {
 	}
 }
 
-// inputs are the modules of an expansion as the planner takes them.
+// inputs returns the modules of an expansion for the planner.
 func inputs(f *history.File, e flatten.Expansion) []auto.Module {
 	sizes := map[flatten.Ref]int64{}
 	for _, r := range e.Refs {
@@ -189,6 +187,6 @@ func inputs(f *history.File, e flatten.Expansion) []auto.Module {
 	return auto.Modules(e, sizes)
 }
 
-// unpacked is how much larger content is than its compressed size, about. The
-// planner goes by the former.
+// unpacked is the approximate ratio of unpacked to compressed size. The planner uses unpacked
+// sizes.
 const unpacked = 3

@@ -6,7 +6,7 @@ import (
 	"laminate/flatten"
 )
 
-// image is the layers of a release, lowest first, as who pulls it sees them.
+// image is the layers of a release, lowest first.
 type image struct {
 	names []string // the refs of each layer: equal names, equal layers
 	sizes []int64
@@ -28,7 +28,7 @@ func (r *replay) pulled(plan flatten.LayerPlan) image {
 	return m
 }
 
-// missing is what an image has that another one does not have.
+// missing returns the bytes of layers that another image lacks.
 func (m image) missing(in image) (bytes int64) {
 	for i, name := range m.names {
 		if !in.has[name] {
@@ -38,8 +38,7 @@ func (m image) missing(in image) (bytes int64) {
 	return bytes
 }
 
-// above is what an image has above the layers that lie in another one as they
-// lie in this one, from the lowest on.
+// above returns the bytes of layers above the common prefix with another image.
 func (m image) above(below image) (bytes int64) {
 	same := true
 	for i, name := range m.names {
@@ -51,10 +50,10 @@ func (m image) above(below image) (bytes int64) {
 	return bytes
 }
 
-// TenLater is how many releases lie between those of MeanBytesTenLater.
+// TenLater is the distance of releases for MeanBytesTenLater.
 const TenLater = 10
 
-// score adds up what a replay costs.
+// score accumulates the cost of a replay.
 type score struct {
 	from   int
 	last   []image // of the last releases that count, up to TenLater
@@ -64,7 +63,7 @@ type score struct {
 	prefix []int64
 }
 
-// add takes the image of release i.
+// add adds the image of release i.
 func (s *score) add(i int, m image) {
 	if i < s.from {
 		return
@@ -103,7 +102,7 @@ func mean(values []int64) int64 {
 	return sum / int64(len(values))
 }
 
-// rank is the smallest of the sorted values that so many percent do not exceed.
+// rank returns a percentile of the sorted values.
 func rank[T any](sorted []T, percent int) T {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }

@@ -14,50 +14,47 @@ import (
 	"laminate/flatten/auto"
 )
 
-// Options say what is simulated.
+// Options are the options of [Run].
 type Options struct {
 	History *history.File
 	// Plans are names of [Plans].
 	Plans []string
-	// Budgets are how many layers the buildpacks may take.
+	// Budgets are the numbers of layers available to buildpacks.
 	Budgets []int
-	// From is the first release that counts: what comes before it is planned,
-	// and known, but not scored. "" is the first of all.
+	// From is the first release that is scored; earlier ones are planned only. "" means the first.
 	From string
 }
 
-// Row is how one plan does under one budget. Bytes are compressed ones, of
-// layers of buildpacks; a release is one that is scored.
+// Row is the result of one plan under one budget, over the scored releases. Bytes are compressed,
+// of layers of buildpacks.
 type Row struct {
 	Plan            string `json:"plan"`
 	BuildpackLayers int    `json:"buildpackLayers"` // the budget
 	LayersMax       int    `json:"layersMax"`
 	LayersMedian    int    `json:"layersMedian"`
-	// Bytes that who has a release pulls for the next one: layers are reused
-	// that hold the very same refs.
+	// Bytes are what a user of a release pulls for the next one; layers with equal refs are reused.
 	MeanBytes int64 `json:"meanBytes"`
 	P50Bytes  int64 `json:"p50Bytes"`
 	P95Bytes  int64 `json:"p95Bytes"`
-	// MeanBytesTenLater is what they pull for the tenth after it; 0 where the
-	// history is shorter.
+	// MeanBytesTenLater is the same for the tenth next release; 0 if the history is shorter.
 	MeanBytesTenLater int64 `json:"meanBytesTenLater"`
-	// MeanBytesPrefix is what they pull for the next one where only the
-	// longest identical prefix is reused, as by Docker's graph driver.
+	// MeanBytesPrefix is the same if only the longest identical prefix is reused, as in Docker's
+	// graph driver.
 	MeanBytesPrefix int64 `json:"meanBytesPrefix"`
-	// Budgeted reports whether another budget would give another plan.
+	// Budgeted reports whether the plan depends on the budget.
 	Budgeted bool `json:"-"`
 }
 
 // Result is a row for each plan and budget, in the order of the options.
 type Result struct {
 	Builder string `json:"-"`
-	// Steps is how many times a release replaces another.
+	// Steps is the number of updates from one release to the next.
 	Steps    int    `json:"-"`
 	From, To string `json:"-"`
 	Rows     []Row  `json:"rows"`
 }
 
-// Run simulates. Several replays run side by side, which the result does not show.
+// Run runs the simulation. It replays concurrently; the result is deterministic.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	from, plans, err := o.check()
 	if err != nil {
@@ -99,7 +96,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, nil
 }
 
-// check finds the release to start from and the plans.
+// check validates the options, and returns the first scored release and the plans.
 func (o Options) check() (from int, plans []Plan, err error) {
 	var errs []error
 	if o.From != "" {
@@ -107,31 +104,31 @@ func (o Options) check() (from int, plans []Plan, err error) {
 	}
 	switch {
 	case from < 0:
-		errs = append(errs, fmt.Errorf("there is no release %s in the history of %s", o.From, o.History.Builder))
+		errs = append(errs, fmt.Errorf("unknown release %s in the history of %s", o.From, o.History.Builder))
 	case from+1 >= len(o.History.Releases):
-		errs = append(errs, errors.New("no release comes after the first that is scored"))
+		errs = append(errs, errors.New("no release after the first that is scored"))
 	}
 	known := Plans()
 	for _, name := range o.Plans {
 		i := slices.IndexFunc(known, func(p Plan) bool { return p.Name == name })
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("there is no plan %q", name))
+			errs = append(errs, fmt.Errorf("unknown plan %q", name))
 			continue
 		}
 		plans = append(plans, known[i])
 	}
 	for _, b := range o.Budgets {
 		if b < 1 {
-			errs = append(errs, fmt.Errorf("%d layers hold no buildpack", b))
+			errs = append(errs, fmt.Errorf("invalid budget of %d layers", b))
 		}
 	}
 	if len(o.Plans) == 0 || len(o.Budgets) == 0 {
-		errs = append(errs, errors.New("it takes a plan and a budget at least"))
+		errs = append(errs, errors.New("missing plan or budget"))
 	}
 	return from, plans, errors.Join(errs...)
 }
 
-// replay is a history made ready to be replayed. It is only read.
+// replay is a history prepared for replays. It is immutable.
 type replay struct {
 	file     *history.File
 	modules  flatten.Modules

@@ -74,12 +74,12 @@ var _ = Describe("a simulation", func() {
 		_, err := simulate.Run(context.Background(), o)
 		Expect(err).To(MatchError(want))
 	},
-		Entry("an unknown release", func(o *simulate.Options) { o.From = "9" }, "there is no release 9 in the history of acme/builder"),
-		Entry("nothing after the first", func(o *simulate.Options) { o.From = "3" }, "no release comes after the first that is scored"),
-		Entry("an unknown plan", func(o *simulate.Options) { o.Plans = []string{"best"} }, `there is no plan "best"`),
-		Entry("no layers", func(o *simulate.Options) { o.Budgets = []int{0} }, "0 layers hold no buildpack"),
-		Entry("no plan", func(o *simulate.Options) { o.Plans = nil }, "it takes a plan and a budget at least"),
-		Entry("layers that nobody looked at", func(o *simulate.Options) { o.Plans = []string{"published"} }, "plan published: release 1: the history does not tell its layers"),
+		Entry("an unknown release", func(o *simulate.Options) { o.From = "9" }, "unknown release 9 in the history of acme/builder"),
+		Entry("nothing after the first", func(o *simulate.Options) { o.From = "3" }, "no release after the first that is scored"),
+		Entry("an unknown plan", func(o *simulate.Options) { o.Plans = []string{"best"} }, `unknown plan "best"`),
+		Entry("no layers", func(o *simulate.Options) { o.Budgets = []int{0} }, "invalid budget of 0 layers"),
+		Entry("no plan", func(o *simulate.Options) { o.Plans = nil }, "missing plan or budget"),
+		Entry("layers that nobody looked at", func(o *simulate.Options) { o.Plans = []string{"published"} }, "plan published: release 1: no layers in the history"),
 	)
 
 	It("takes published layers as they were", func() {

@@ -21,11 +21,10 @@ const (
 	chartInk, chartFaint, lead = "#222", "#ddd", "#999"
 )
 
-// colours tell plans apart, also for those who see fewer colours.
+// colours are the colours of plans, distinguishable with colour blindness.
 var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#7a4fbf"}
 
-// curve is a plan's points, from few layers to many. One point stands for a
-// plan that no budget changes.
+// curve is the points of a plan, by number of layers. A plan that ignores the budget has one point.
 type curve struct {
 	name   string
 	points []point
@@ -34,9 +33,8 @@ type curve struct {
 
 type point struct{ layers, bytes float64 }
 
-// SVG draws the mean bytes per release over the number of layers, a line for
-// each plan. What pulls more than three times as much as the best is told below
-// and not drawn: it would press the rest flat.
+// SVG draws the mean bytes per release over the number of layers, with a line per plan. Values of
+// more than three times the best are listed below instead, since they would flatten the rest.
 func (r *Result) SVG() string {
 	curves, out := r.curves()
 	var most point
@@ -64,8 +62,8 @@ func (r *Result) SVG() string {
 	return d.s.String()
 }
 
-// curves are what fits in one chart, and a word on each plan that does not, or
-// not with all of its budgets.
+// curves returns what fits in the chart, and a note for each plan that does not fit, at least in
+// part.
 func (r *Result) curves() (fit []curve, out []string) {
 	least := math.Inf(1)
 	for _, row := range r.Rows {
@@ -90,7 +88,7 @@ func (r *Result) curves() (fit []curve, out []string) {
 	return fit, out
 }
 
-// all are the curves of all plans.
+// all returns the curves of all plans.
 func (r *Result) all() []curve {
 	var all []curve
 	for _, row := range r.Rows {
@@ -109,7 +107,7 @@ func (r *Result) all() []curve {
 	return all
 }
 
-// axis is where an axis has its ticks: from 0, so many steps.
+// axis is the ticks of an axis: steps from 0.
 type axis struct {
 	step  float64
 	steps int
@@ -117,7 +115,7 @@ type axis struct {
 
 func (a axis) end() float64 { return a.step * float64(a.steps) }
 
-// axisTo takes steps of 1, 2 or 5 and zeros.
+// axisTo returns an axis up to most, with steps of 1, 2 or 5 times a power of ten.
 func axisTo(most float64) axis {
 	for step := 1.0; ; step *= 10 {
 		for _, by := range []float64{1, 2, 5} {
@@ -169,8 +167,8 @@ func (d *drawing) curve(c curve) {
 	fmt.Fprintf(&d.s, "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n", path.String(), c.colour)
 }
 
-// labels name the curves at the right, at the height of their last points, far
-// enough apart to be read.
+// labels draws the names of the curves at the right, at the height of their last points, without
+// overlap.
 func (d *drawing) labels(curves []curve) {
 	byHeight := slices.Clone(curves)
 	last := func(c curve) point { return c.points[len(c.points)-1] }

@@ -12,13 +12,13 @@ import (
 	"laminate/packager/image"
 )
 
-// unpacking is how much longer a layer of which nothing is said is taken to be
-// unpacked than it is as a blob: executables are about that.
+// unpacking is the assumed ratio of unpacked to compressed size for layers of unknown content;
+// executables have about that.
 const unpacking = 3
 
-// Plan decides on the layers of some refs of an expansion. Room is how many an
-// automatic plan may have; where groups and exclusions ask for as many, it is
-// the plan with the fewest. The mode is the one of the plan that it returns.
+// Plan plans the layers of some refs of an expansion. Room is the budget of an automatic plan; if
+// groups and exclusions use all of it, Plan returns the plan with the fewest layers. It returns the
+// mode of the plan as well.
 func (k *Maker) Plan(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, g flatten.Grouping, have flatten.Existing, room int) (flatten.LayerPlan, flatten.Mode, error) {
 	if g.Mode == flatten.Auto {
 		fixed, err := g.Claimed(e, have)
@@ -35,12 +35,11 @@ func (k *Maker) Plan(ctx context.Context, ms Modules, e flatten.Expansion, refs 
 	return plan, g.Mode, err
 }
 
-// auto plans the layers of some refs of an expansion so that the fewest bytes
-// are pulled again, now and later, by those who have the previous image (see
-// package auto). Budget is how many layers there may be, fixed ones included.
+// auto plans the layers of some refs of an expansion so that users with the previous image pull the
+// fewest bytes, now and later (see package auto). Budget is the most layers, including fixed ones.
 func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs []flatten.Ref, fixed flatten.LayerPlan, budget int) (flatten.LayerPlan, error) {
 	if k.options.Previous != nil && k.previous == nil {
-		k.Warn("there is no image at DEST yet, and the plan is made for those who have none; --previous REF names the release before")
+		k.Warn("no image at DEST yet; planning for users without a previous image; name the previous release with --previous REF")
 	}
 	sizes, err := k.sizes(ctx, ms, refs)
 	if err != nil {
@@ -58,9 +57,9 @@ func (k *Maker) auto(ctx context.Context, ms Modules, e flatten.Expansion, refs 
 	return auto.Plan(in)
 }
 
-// before returns the refs of each of the previous image's layers that hold
-// buildpacks. A ref whose content has changed is zero, and so are all of a layer
-// that has to be made anew, whatever the reason: it is pulled anyway.
+// before returns the refs of each layer with buildpacks in the previous image. Refs whose content
+// has changed are zero, and so are all refs of a layer that must be built again: it is pulled
+// anyway.
 func (k *Maker) before(ctx context.Context, ms Modules, planned []flatten.Ref) ([][]flatten.Ref, error) {
 	var layers [][]flatten.Ref
 	for _, l := range k.previous.layers() {
@@ -100,7 +99,7 @@ func (k *Maker) before(ctx context.Context, ms Modules, planned []flatten.Ref) (
 	return layers, nil
 }
 
-// orderIn returns the refs of a layer, in its order where that is known.
+// orderIn returns the refs of a layer, in its order if that is known.
 func orderIn(l *image.Layer) []flatten.Ref {
 	if refs := refsOf(l.Facts); sameRefs(refs, l.Refs) {
 		return refs
@@ -108,12 +107,12 @@ func orderIn(l *image.Layer) []flatten.Ref {
 	return l.Refs
 }
 
-// sizeLimit is how long a piece is taken to be at most, in bytes: labels can
-// say anything, and sums have to stay sums.
+// sizeLimit is the maximum assumed length of a piece in bytes: labels are untrusted, and sums must
+// not overflow.
 const sizeLimit = 1 << 46
 
-// sizes reports how long the pieces are, unpacked: as labels say; of directories
-// and archives, as they would be; of layers of which nothing is said a guess.
+// sizes returns the unpacked lengths of the pieces: from labels; computed for directories and
+// archives; estimated for layers of unknown content.
 func (k *Maker) sizes(ctx context.Context, ms Modules, refs []flatten.Ref) (map[flatten.Ref]int64, error) {
 	sizes := map[flatten.Ref]int64{}
 	for _, r := range refs {

@@ -17,21 +17,20 @@ import (
 	"laminate/packager/once"
 )
 
-// blobs keeps what a run has of layers in its work directory.
+// blobs keeps downloaded layers in the work directory of a run.
 type blobs struct {
 	dir   string
 	count int64
-	paths once.Map[v1.Hash, string] // of what was fetched, by digest
+	paths once.Map[v1.Hash, string] // of downloaded blobs, by digest
 }
 
-// localLayer is a layer of a source whose blob is at hand.
+// localLayer is a layer of a source whose blob is local.
 type localLayer struct {
 	*image.Layer
-	path string // "" where the source itself is on this machine
+	path string // "" if the source itself is local
 }
 
-// local brings a layer's blob to this machine, unless it is there. It is read,
-// and so checked, once.
+// local downloads a layer's blob, unless it is local. This reads and verifies it once.
 func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) {
 	if l.Mountable == nil {
 		return &localLayer{Layer: l}, nil
@@ -53,7 +52,7 @@ func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) 
 	return &localLayer{Layer: l, path: path}, nil
 }
 
-// fetched returns the layer if its blob was brought here before, or nil.
+// fetched returns the layer if its blob was downloaded before, or nil.
 func (b *blobs) fetched(l *image.Layer) *localLayer {
 	if l.Mountable == nil { // to ask for its digest could mean to compress it
 		return nil
@@ -82,7 +81,7 @@ func download(ctx context.Context, l v1.Layer, path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Compressed reads the blob, which was checked when it was fetched.
+// Compressed opens the blob, which was verified when it was downloaded.
 func (l *localLayer) Compressed() (io.ReadCloser, error) {
 	if l.path == "" {
 		return l.Layer.Compressed()
@@ -90,7 +89,7 @@ func (l *localLayer) Compressed() (io.ReadCloser, error) {
 	return os.Open(l.path)
 }
 
-// Uncompressed reads the tar, and checks it as the source itself does.
+// Uncompressed opens the tar, and verifies it like the source.
 func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
 	if l.path == "" {
 		return l.Layer.Uncompressed()
@@ -102,15 +101,15 @@ func (l *localLayer) Uncompressed() (io.ReadCloser, error) {
 	return l.Unpack(blob)
 }
 
-// open reads the tar, as a [layer.Opener] does.
+// open opens the tar; it is a [layer.Opener].
 func (l *localLayer) open(context.Context) (io.ReadCloser, error) { return l.Uncompressed() }
 
-// piece returns the content of the one module that the layer holds.
+// piece returns the content of the only module in the layer.
 func (l *localLayer) piece(m *image.Module) layer.Piece {
 	return layer.FromLayer(m.Kind, m.Ref(), m.Source, l.open)
 }
 
-// reuse returns the layer in the shape in which it goes into another image.
+// reuse returns the layer for another image.
 func (l *localLayer) reuse() v1.Layer {
 	if l.Mountable == nil {
 		return l.Layer

@@ -13,42 +13,40 @@ import (
 	"laminate/packager/image"
 )
 
-// OnConflict says which content counts where sources have different contents of one ref. The zero
-// value refuses them.
+// OnConflict is which content to use if sources have different contents for a ref. The zero value
+// means an error.
 type OnConflict string
 
-// What can be done about a conflict.
+// The ways to resolve a conflict.
 const (
-	UseFirst OnConflict = "first" // use that of the source that is named first
-	UseLast  OnConflict = "last"  // use that of the source that is named last, as pack does
+	UseFirst OnConflict = "first" // use the first source
+	UseLast  OnConflict = "last"  // use the last source, like pack
 )
 
-// ParseOnConflict reads the name of one.
+// ParseOnConflict parses the value of an option.
 func ParseOnConflict(s string) (OnConflict, error) {
 	switch o := OnConflict(s); o {
 	case UseFirst, UseLast:
 		return o, nil
 	}
-	return "", fmt.Errorf("invalid choice %q; it is first or last", s)
+	return "", fmt.Errorf("invalid choice %q; use first or last", s)
 }
 
-// Collection is what the sources of one image hold, taken together.
+// Collection is the union of the modules of an image's sources.
 type Collection struct {
 	Modules Modules
-	// Problems are the doubts that the sources have about themselves, and a
-	// warning for each conflict that was settled.
+	// Problems are the warnings of the sources, and a warning for each resolved conflict.
 	Problems config.Problems
 
 	on    OnConflict
 	byDir map[string]*image.Module
-	// unused are the refs whose content in a layer, by its diffID, does not count.
+	// unused are the refs, by diffID of a layer, whose content in that layer is not used.
 	unused map[v1.Hash]map[flatten.Ref]bool
 }
 
-// Collect takes the modules of all packages together. The same ref may come
-// from several of them. If it has the same content in each, the first counts,
-// with the words of whichever has more of them; else on decides.
-// The error names every conflict. Modules are complete in spite of it.
+// Collect returns the union of the modules of all packages. If several have the same ref with the
+// same content, it uses the first, with the most complete metadata; if the contents differ, on
+// decides. The error lists all conflicts; Modules are complete nevertheless.
 func Collect(ctx context.Context, packages []*image.Package, on OnConflict) (*Collection, error) {
 	c := &Collection{Modules: Modules{}, on: on, byDir: map[string]*image.Module{}, unused: map[v1.Hash]map[flatten.Ref]bool{}}
 	var errs []error
@@ -69,8 +67,8 @@ func (c *Collection) add(ctx context.Context, m *image.Module) error {
 		c.byDir[dir], c.Modules[m.Ref()] = m, m
 		return nil
 	case before.Ref() != m.Ref():
-		c.Modules[m.Ref()] = m // or else it would seem not to be there
-		return fmt.Errorf("%ss %s (%s) and %s (%s) would both be %s; one of them needs another id or version", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir)
+		c.Modules[m.Ref()] = m // so that it is not reported as missing
+		return fmt.Errorf("%ss %s (%s) and %s (%s) share the directory %s; change the id or version of one", m.Kind, before.Ref(), before.Source, m.Ref(), m.Source, dir)
 	}
 	same, err := SameContent(ctx, before, m)
 	if err != nil {
@@ -83,7 +81,7 @@ func (c *Collection) add(ctx context.Context, m *image.Module) error {
 	return c.settle(before, m)
 }
 
-// settle decides between two contents of one ref.
+// settle resolves a conflict between two contents of a ref.
 func (c *Collection) settle(before, m *image.Module) error {
 	used, left := before, m
 	switch c.on {
@@ -91,7 +89,7 @@ func (c *Collection) settle(before, m *image.Module) error {
 	case UseLast:
 		used, left = m, before
 	default:
-		return fmt.Errorf("%s %s is not the same in %s and in %s: the contents differ; give one of them another version, or use one of them with --on-conflict first|last",
+		return fmt.Errorf("conflicting contents of %s %s in %s and in %s; change the version of one, or choose one with --on-conflict first|last",
 			m.Kind, m.Ref(), before.Source, m.Source)
 	}
 	c.byDir[m.Kind.Dir(m.Ref())], c.Modules[m.Ref()] = used, used
@@ -101,17 +99,16 @@ func (c *Collection) settle(before, m *image.Module) error {
 		}
 		c.unused[l.Diff][m.Ref()] = true
 	}
-	if l := used.Layer; l != nil { // which may have the content that did not count before
+	if l := used.Layer; l != nil { // its content may have been unused before
 		delete(c.unused[l.Diff], m.Ref())
 	}
 	c.Problems = append(c.Problems, config.Problem{Warning: true, Message: fmt.Sprintf(
-		"%s %s is not the same in %s and in %s: that of %s is used (--on-conflict %s)", m.Kind, m.Ref(), before.Source, m.Source, used.Source, c.on)})
+		"conflicting contents of %s %s in %s and in %s; using %s (--on-conflict %s)", m.Kind, m.Ref(), before.Source, m.Source, used.Source, c.on)})
 	return nil
 }
 
-// Packed returns the refs of each layer that the packages have, in the order of
-// the packages, each layer once: what [flatten.AsPackaged] goes by. A layer
-// with a content that does not count cannot stay as it is, and is not among them.
+// Packed returns the refs of each layer of the packages, in order and without duplicates, for
+// [flatten.AsPackaged]. It omits layers with unused content, which cannot be kept.
 func (c *Collection) Packed(packages []*image.Package) [][]flatten.Ref {
 	var packed [][]flatten.Ref
 	seen := map[v1.Hash]bool{}
@@ -129,8 +126,7 @@ func (c *Collection) Packed(packages []*image.Package) [][]flatten.Ref {
 	return packed
 }
 
-// fuller returns what says more of the same content: labels leave out much of
-// what a descriptor has.
+// fuller returns the more complete metadata of the same content: labels omit much of a descriptor.
 func fuller(a, b flatten.Info) flatten.Info {
 	says := func(i flatten.Info) int {
 		return len(i.Description) + len(i.Keywords) + len(i.Licenses) + len(i.ExecEnv)

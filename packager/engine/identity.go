@@ -10,9 +10,8 @@ import (
 	"laminate/packager/image"
 )
 
-// contentIDs returns what is known of the content identities of modules, the
-// zero value where that is nothing. Directories and archives on this machine
-// are read for it, if the previous image or the cache may have the same.
+// contentIDs returns the known content identities of modules, or zero values. It reads directories
+// and archives for it if the previous image or the cache may have the same content.
 func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) ([]v1.Hash, error) {
 	ids := make([]v1.Hash, len(refs))
 	for i, r := range refs {
@@ -31,9 +30,8 @@ func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) 
 	return ids, nil
 }
 
-// identity returns the content identity of a module in a layer. Of a layer of
-// which nothing is said it is its diffID, if it is in normal form: and if it is
-// not, no content has that identity.
+// identity returns the content identity of a module in a layer. Without a label it is the layer's
+// diffID, which is right if the layer is in normal form, and otherwise matches no content.
 func identity(l *image.Layer, r flatten.Ref) v1.Hash {
 	for _, f := range l.Facts {
 		if f.Ref == r {
@@ -46,8 +44,8 @@ func identity(l *image.Layer, r flatten.Ref) v1.Hash {
 	return v1.Hash{}
 }
 
-// isCertain reports whether the content identity of a module is more than that of
-// a layer which may or may not be in normal form.
+// isCertain reports whether the content identity of a module is known, not just assumed from the
+// diffID of its layer.
 func isCertain(m *image.Module) bool {
 	return m.Layer == nil || slices.Contains(refsOf(m.Layer.Facts), m.Ref())
 }

@@ -13,34 +13,34 @@ import (
 	"laminate/packager/mediatype"
 )
 
-// Image is what a recipe makes: whole, verified, and not written anywhere yet.
-// Its layers are read from the work directory and from the sources.
+// Image is a complete, verified image that is not written yet. Its layers are read from the work
+// directory and from the sources.
 type Image struct {
 	v1.Image
 	Target flatten.Target
-	// Layers are those of buildpacks, and after them those of extensions.
+	// Layers are the layers of buildpacks, followed by those of extensions.
 	Layers []Layer
 }
 
-// Composition is what an image is put together of.
+// Composition is the parts of an image.
 type Composition struct {
-	// Config has everything but layers and history.
+	// Config is the config without layers and history.
 	Config *v1.ConfigFile
 	// Below are the layers of the build image, with its history.
 	Below []mutate.Addendum
-	// Layers lie upon them.
+	// Layers are on top of them.
 	Layers []NamedLayer
 	// Family of all media types.
 	Family mediatype.Family
 }
 
-// NamedLayer is a layer, and what it holds, for the history.
+// NamedLayer is a layer with a description for the history.
 type NamedLayer struct {
 	v1.Layer
 	Holds string
 }
 
-// Named returns layers of modules with what they hold.
+// Named returns layers of modules with their refs as description.
 func Named(layers []Layer) []NamedLayer {
 	var named []NamedLayer
 	for _, l := range layers {
@@ -49,8 +49,8 @@ func Named(layers []Layer) []NamedLayer {
 	return named
 }
 
-// Assemble puts an image together. The config does not depend on how layers are
-// compressed, so that the image ID does not either.
+// Assemble assembles an image. The config, and so the image ID, does not depend on the compression
+// of layers.
 func Assemble(c Composition) (v1.Image, error) {
 	img, err := mutate.ConfigFile(empty.Image, c.Config)
 	if err != nil {
@@ -81,8 +81,8 @@ func Assemble(c Composition) (v1.Image, error) {
 	return &layered{img, layers}, nil
 }
 
-// layered is an image that knows its layers. What package mutate makes encodes
-// the whole config again for each layer that it is asked for.
+// layered is an image with cached layers. Images of package mutate encode the whole config again
+// for each access to a layer.
 type layered struct {
 	v1.Image
 	layers []v1.Layer
@@ -90,7 +90,7 @@ type layered struct {
 
 func (l *layered) Layers() ([]v1.Layer, error) { return slices.Clone(l.layers), nil }
 
-// AddToLabels adds layers of modules to what the labels say of layers.
+// AddToLabels adds layers of modules to the labels.
 func AddToLabels(byRef flatten.LayersLabel, recipes flatten.RecipesLabel, ms Modules, layers []Layer) error {
 	for _, l := range layers {
 		diffID, err := l.DiffID()

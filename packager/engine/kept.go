@@ -17,20 +17,18 @@ import (
 	"laminate/packager/once"
 )
 
-// kept is what earlier runs have left in the cache. Keys name what goes into a
-// layer, and all else that its bytes depend on, so that what is found under one
-// is what would be made.
+// kept is the layers and pieces in the cache. Keys identify the input of a layer and everything
+// else that its bytes depend on, so that a cached layer equals the one that would be built.
 type kept struct {
 	cache *cache.Cache
-	dir   string // for what is found
+	dir   string // for cached layers
 
-	layers  once.Map[string, *layer.Built] // found, built, or nil for not found
-	checked once.Map[*image.Layer, bool]   // whether a source's layer is as its source says
+	layers  once.Map[string, *layer.Built] // cached or built; nil if not found
+	checked once.Map[*image.Layer, bool]   // whether a source's layer matches its label
 }
 
-// canStandFor reports whether what was kept may be used in the place of a
-// module: where its source cannot give it, what reads the source says why, so
-// that a run fails with a cache as it does without. A layer is checked once.
+// canStandFor reports whether a cached copy may replace a module: if its source is broken, the run
+// must fail with a cache as it does without. It checks each layer once.
 func (k *kept) canStandFor(ctx context.Context, m *image.Module) bool {
 	if m.Layer == nil {
 		return true
@@ -39,11 +37,10 @@ func (k *kept) canStandFor(ctx context.Context, m *image.Module) bool {
 	return sound
 }
 
-// pieceOrigin names the compressed form that a module's piece would have in a
-// layer, "" where that is not known: a piece that is spliced depends on the
-// blob that it comes from, and on what is said of it; any other on its content
-// alone. What is said counts also because what is said wrong must be found out
-// with a cache as it is without.
+// pieceOrigin identifies the compressed form of a module's piece in a layer, or returns "" if that
+// is unknown: a spliced piece depends on its source blob and on the claims about it; others on
+// their content only. The claims are included so that wrong claims are detected with a cache as
+// well.
 func pieceOrigin(m *image.Module, id v1.Hash) string {
 	whose := string(m.Kind) + " " + m.Ref().String()
 	switch l := m.Layer; {
@@ -73,7 +70,7 @@ func pieceOrigins(ms Modules, refs []flatten.Ref, ids []v1.Hash) []string {
 	return all
 }
 
-// layerKey is that of the layer with the pieces from these origins.
+// layerKey returns the key of the layer with pieces of these origins.
 func layerKey(c layer.Compression, origins []string) string {
 	if slices.Contains(origins, "") {
 		return ""
@@ -81,12 +78,12 @@ func layerKey(c layer.Compression, origins []string) string {
 	return fmt.Sprintf("layer %s %s\n%s", c, layer.Format(), strings.Join(origins, "\n"))
 }
 
-// pieceKey is that of one piece, wherever it lies.
+// pieceKey returns the key of a piece in any layer.
 func pieceKey(c layer.Compression, origin string) string {
 	return fmt.Sprintf("piece %s %s\n%s", c, layer.Format(), origin)
 }
 
-// keptPiece is a record that says where in the blob of a layer a piece lies.
+// keptPiece is the record of the position of a piece in the blob of a layer.
 type keptPiece struct {
 	Layer  string // its key
 	Offset int64
@@ -94,7 +91,7 @@ type keptPiece struct {
 	Facts  flatten.Facts
 }
 
-// layer returns a layer that was kept, or nil. The key is one for the compression.
+// layer returns a cached layer, or nil. The key must be one of the compression.
 func (k *kept) layer(ctx context.Context, c layer.Compression, key string) *layer.Built {
 	if key == "" {
 		return nil
@@ -115,12 +112,12 @@ func (k *kept) open(ctx context.Context, c layer.Compression, key string) *layer
 	}
 	path, err := blob.Link(k.dir)
 	if err != nil {
-		return nil // it is made anew, or what is wrong is told there
+		return nil // it is built again, which reports errors
 	}
 	return r.Open(path)
 }
 
-// isSound reports whether a record agrees with itself.
+// isSound reports whether a record is consistent.
 func isSound(r layer.Record) bool {
 	rest := r.Size
 	for _, n := range r.Packed {
@@ -132,8 +129,8 @@ func isSound(r layer.Record) bool {
 	return len(r.Packed) == len(r.Pieces) && (len(r.Pieces) != 1 || r.Pieces[0].ContentID == r.DiffID)
 }
 
-// piece returns a piece as it lies in a layer that was kept, or nil. It is that
-// of the ref, and has the content identity where that is given.
+// piece returns a piece in a cached layer, or nil. It has the wanted ref and, if given, content
+// identity.
 func (k *kept) piece(ctx context.Context, c layer.Compression, origin string, want flatten.Facts) *layer.Splice {
 	var p keptPiece
 	if origin == "" {
@@ -163,7 +160,7 @@ type section struct {
 	io.Closer
 }
 
-// keep keeps a layer that was just built, and tells where its pieces lie.
+// keep adds a built layer to the cache, with the positions of its pieces.
 func (k *kept) keep(key string, b *layer.Built, origins []string) {
 	if key == "" {
 		return
@@ -174,7 +171,7 @@ func (k *kept) keep(key string, b *layer.Built, origins []string) {
 	offset := int64(0)
 	for i, o := range origins {
 		ref := r.Pieces[i].Ref
-		if i == 0 || !ref.SharesIDDir(r.Pieces[i-1].Ref) { // else it lies there without the entry of its id directory
+		if i == 0 || !ref.SharesIDDir(r.Pieces[i-1].Ref) { // otherwise it is stored without the entry of its id directory
 			k.cache.Put(pieceKey(r.Compression, o), keptPiece{Layer: key, Offset: offset, Packed: r.Packed[i], Facts: r.Pieces[i]})
 		}
 		k.cache.Put(seenKey(ref), nil)
@@ -182,18 +179,18 @@ func (k *kept) keep(key string, b *layer.Built, origins []string) {
 	}
 }
 
-// seenKey is that of a ref of which some piece was kept. It spares reading
-// directories to look for what cannot be there.
+// seenKey is the key of a ref with some cached piece. Directories of other refs need not be read to
+// look them up.
 func seenKey(r flatten.Ref) string { return "seen " + r.String() }
 
-// hasSeen gets the entry, and so marks it as used: else it would be the first
-// to go, and all that was kept of directories be of no use.
+// hasSeen reads the entry, which marks it as used: otherwise it would be evicted first, and cached
+// pieces of directories would be useless.
 func (k *kept) hasSeen(ctx context.Context, r flatten.Ref) bool {
 	_, ok := k.cache.Get(ctx, seenKey(r), nil)
 	return ok
 }
 
-// report returns what an earlier run found in a layer that nothing is said of.
+// report returns the cached report of a layer without label.
 func (k *kept) report(ctx context.Context, kind flatten.Kind, l *image.Layer) (layer.Report, bool) {
 	var r layer.Report
 	key := reportKey(kind, l)
@@ -210,12 +207,12 @@ func (k *kept) keepReport(kind flatten.Kind, l *image.Layer, r layer.Report) {
 	}
 }
 
-// reportNumber is raised when other layers are in normal form than before, or
-// more is reported.
+// reportNumber must be incremented when the definition of normal form or the content of reports
+// changes.
 const reportNumber = 3
 
-// reportKey names the blob that was read. Its diffID would not do: that is what
-// the source says, and it was the reading that found it to be so.
+// reportKey identifies the blob that was read. The diffID alone is not enough: it is a claim of the
+// source that only reading verifies.
 func reportKey(kind flatten.Kind, l *image.Layer) string {
 	digest, err := l.Digest()
 	if err != nil {

@@ -19,7 +19,7 @@ type Layer struct {
 	Resolved
 }
 
-// Layers makes the layers of a plan that was resolved, in its order.
+// Layers returns the layers of a resolved plan, in order.
 func (k *Maker) Layers(ctx context.Context, ms Modules, plan []Resolved) ([]Layer, error) {
 	var layers []Layer
 	for _, r := range plan {
@@ -32,7 +32,7 @@ func (k *Maker) Layers(ctx context.Context, ms Modules, plan []Resolved) ([]Laye
 	return layers, nil
 }
 
-// make takes a layer from where it was found, or builds it.
+// make returns a resolved layer, or builds it.
 func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error) {
 	title := Title(r.Plan)
 	switch r.Origin {
@@ -44,8 +44,7 @@ func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error)
 	return Layer{r.layer, r}, k.note(progress.Reused, r.layer, title)
 }
 
-// build builds a layer, of pieces that were compressed before where there are
-// such.
+// build builds a layer, from compressed pieces if possible.
 func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error) {
 	var members []layer.Member
 	for i, ref := range r.Plan.Refs {
@@ -69,7 +68,7 @@ func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error
 	return Layer{built, r}, k.note(progress.Built, built, Title(r.Plan))
 }
 
-// piece returns a module's content, out of the blob that was fetched, if it was.
+// piece returns a module's content, from a downloaded blob if there is one.
 func (k *Maker) piece(m *image.Module) layer.Piece {
 	if m.Layer != nil {
 		if l := k.blobs.fetched(m.Layer); l != nil && len(l.Refs) == 1 {
@@ -79,8 +78,8 @@ func (k *Maker) piece(m *image.Module) layer.Piece {
 	return m.Piece
 }
 
-// noteInherited logs a layer of the previous image, and its digest: that is one
-// more input of the new image.
+// noteInherited logs a layer of the previous image with its digest, which is an input of the new
+// image.
 func (k *Maker) noteInherited(l v1.Layer, title string) error {
 	digest, err := l.Digest()
 	if err != nil {
@@ -89,9 +88,8 @@ func (k *Maker) noteInherited(l v1.Layer, title string) error {
 	return k.note(progress.Reused, l, fmt.Sprintf("%s, %s of the previous image", title, digest))
 }
 
-// Tar builds a layer that holds no modules, unless the previous image or the
-// cache has it. What write writes must be the same at every call, and have the
-// diffID; a zero diffID is computed.
+// Tar builds a layer without modules, unless the previous image or the cache has it. Write must
+// write the same content at every call, with the given diffID; a zero diffID is computed.
 func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) (v1.Layer, error) {
 	compression := k.options.Compression
 	if diffID == (v1.Hash{}) {
@@ -114,13 +112,13 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 		return nil, err
 	}
 	if built.Record().DiffID != diffID {
-		return nil, fmt.Errorf("%s: it changed while being read", title)
+		return nil, fmt.Errorf("%s: changed while being read", title)
 	}
 	k.kept.keep(key, built, nil)
 	return built, k.note(progress.Built, built, title)
 }
 
-// Title names a layer for a person: by what it holds.
+// Title returns a name for a layer, by its refs, for people.
 func Title(l flatten.PlannedLayer) string {
 	if len(l.Refs) == 1 {
 		return l.Refs[0].String()

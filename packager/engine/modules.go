@@ -11,11 +11,11 @@ import (
 	"laminate/packager/image"
 )
 
-// Modules are what the sources of one image hold, by ref.
+// Modules are the modules of an image's sources, by ref.
 type Modules map[flatten.Ref]*image.Module
 
-// SameContent reports whether two modules have the same content. Neither is read
-// where what is known of them suffices.
+// SameContent reports whether two modules have the same content. It reads them only if their
+// content identities are unknown.
 func SameContent(ctx context.Context, a, b *image.Module) (bool, error) {
 	if a.Layer != nil && b.Layer != nil && a.Layer.Diff == b.Layer.Diff {
 		return true, nil
@@ -25,8 +25,8 @@ func SameContent(ctx context.Context, a, b *image.Module) (bool, error) {
 	return idA == idB, errors.Join(errA, errB)
 }
 
-// contentID returns a module's content identity. The module is read where its
-// source does not tell.
+// contentID returns a module's content identity. It reads the module if its source has no label for
+// it.
 func contentID(ctx context.Context, m *image.Module) (string, error) {
 	if m.Layer != nil {
 		for _, f := range m.Layer.Facts {
@@ -39,7 +39,7 @@ func contentID(ctx context.Context, m *image.Module) (string, error) {
 	return facts.ContentID.String(), err
 }
 
-// Plain returns the modules as package flatten knows them.
+// Plain returns the modules as [flatten.Modules].
 func (ms Modules) Plain() flatten.Modules {
 	plain := flatten.Modules{}
 	for r, m := range ms {
@@ -67,8 +67,8 @@ func (ms Modules) Problems(inOrders []flatten.Problem) config.Problems {
 	return problems
 }
 
-// ProblemOf returns an error in a module: at the path in its file, or, where
-// there are but labels, in its source.
+// ProblemOf returns an error about a module: at the path in its file or, if it comes from labels,
+// about its source.
 func ProblemOf(m *image.Module, message string, path ...any) config.Problem {
 	if m.Layer != nil {
 		return config.Problem{File: m.Source, Message: message}
@@ -76,8 +76,8 @@ func ProblemOf(m *image.Module, message string, path ...any) config.Problem {
 	return m.Doc.Problem(message, path...)
 }
 
-// EntryPath returns the path in a file of an order's entry that is counted over
-// all groups; key is what the order is called there.
+// EntryPath returns the path of an entry of an order, given its index over all groups; key is the
+// key of the order in the file.
 func EntryPath(key string, o flatten.Order, entry int) []any {
 	for i, g := range o {
 		if entry < len(g.Entries) {
@@ -88,19 +88,19 @@ func EntryPath(key string, o flatten.Order, entry int) []any {
 	return []any{key}
 }
 
-// Double is a module that a layer holds which counts for nothing there: the
-// label names another layer for it, or nobody has a use for it.
+// Double is an unused module in a layer: the label names another layer for it, or the image does
+// not need it.
 type Double struct {
 	Ref flatten.Ref
-	// Layer is the layer's number in the plan, from 1, and First that of the
-	// layer for which it counts: 0 where that is none of the plan.
+	// Layer is the layer's number in the plan, from 1; First is that of the layer that the label
+	// names, or 0 if it is not in the plan.
 	Layer, First int
-	// Bytes is its length, unpacked; -1 where nobody knows without reading it.
+	// Bytes is its unpacked length, or -1 if unknown.
 	Bytes int64
 }
 
-// Doubled returns what the layers of a plan hold for nothing, in their order.
-// Only layers that are used as packaged can.
+// Doubled returns the unused modules in the layers of a plan, in order. Only layers that are used
+// as packaged can.
 func (ms Modules) Doubled(plan []Resolved) []Double {
 	first := map[flatten.Ref]int{}
 	for i, l := range plan {

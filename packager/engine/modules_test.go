@@ -72,7 +72,7 @@ var _ = Describe("Collect", func() {
 		a, p := module("a", "one", "x")
 		b, q := module("a", "two", "y")
 		_, err := engine.Collect(ctx, []*image.Package{pkg(in(a, hash('1'), hash('c'))), pkg(b)}, "")
-		Expect(err).To(MatchError("buildpack a@1 is not the same in one and in two: the contents differ; give one of them another version, or use one of them with --on-conflict first|last"))
+		Expect(err).To(MatchError("conflicting contents of buildpack a@1 in one and in two; change the version of one, or choose one with --on-conflict first|last"))
 		Expect([]int{p.reads, q.reads}).To(Equal([]int{0, 1}))
 		q.err = errors.New("unreadable")
 		_, err = engine.Collect(ctx, []*image.Package{pkg(a), pkg(b)}, "")
@@ -100,7 +100,7 @@ var _ = Describe("Collect", func() {
 		doubtful := pkg(a)
 		doubtful.Problems = config.Problems{{Message: "hm", Warning: true}}
 		all, err := engine.Collect(ctx, []*image.Package{doubtful, pkg(b)}, "")
-		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) would both be /cnb/buildpacks/a_b/1; one of them needs another id or version"))
+		Expect(err).To(MatchError("buildpacks a/b@1 (one) and a_b@1 (two) share the directory /cnb/buildpacks/a_b/1; change the id or version of one"))
 		Expect(all.Modules).To(HaveLen(2))
 		Expect(all.Problems).To(HaveLen(1))
 	})
@@ -149,7 +149,7 @@ var _ = Describe("Packed", func() {
 		all, err := engine.Collect(context.Background(), packages, on)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Modules[a.Ref()].Source).To(Equal(used))
-		Expect(all.Problems).To(Equal(config.Problems{{Warning: true, Message: "buildpack a@1 is not the same in one and in two: that of " + used + " is used (--on-conflict " + string(on) + ")"}}))
+		Expect(all.Problems).To(Equal(config.Problems{{Warning: true, Message: "conflicting contents of buildpack a@1 in one and in two; using " + used + " (--on-conflict " + string(on) + ")"}}))
 		var packed []string
 		for _, refs := range all.Packed(packages) {
 			packed = append(packed, flatten.JoinRefs(refs, " "))
@@ -211,11 +211,11 @@ var _ = Describe("Verify", func() {
 		Expect(err).To(MatchError(ContainSubstring(want)))
 		Expect(engine.IsBug(err)).To(BeTrue())
 	},
-		Entry("layers in another order", config(hash('2'), hash('1')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is not where it should be"),
+		Entry("layers in another order", config(hash('2'), hash('1')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)}, right, "layer 2 of buildpacks, "+hash('2').String()+", is out of order"),
 		Entry("a label that leads elsewhere", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)},
-			label(map[flatten.Ref]v1.Hash{a: hash('2'), b: hash('2')}), "its label has a@1 in layer "+hash('2').String()),
+			label(map[flatten.Ref]v1.Hash{a: hash('2'), b: hash('2')}), "label has a@1 in layer "+hash('2').String()),
 		Entry("a label that leads nowhere", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), b)},
-			label(map[flatten.Ref]v1.Hash{a: hash('1')}), "its label has b@1 in layer , but it is in "+hash('2').String()),
+			label(map[flatten.Ref]v1.Hash{a: hash('1')}), "label has b@1 in layer , but it is in "+hash('2').String()),
 		Entry("a ref in two layers", config(hash('1'), hash('2')), []engine.Layer{layer(hash('1'), a), layer(hash('2'), a, b)}, right, "a@1 is in two layers"),
 	)
 })

@@ -13,7 +13,7 @@ import (
 	"laminate/packager/source"
 )
 
-// Source says where a buildpack, an extension or a package of them is.
+// Source is the location of a buildpack, an extension or a package.
 type Source struct {
 	location.Location
 	Kind flatten.Kind
@@ -21,8 +21,8 @@ type Source struct {
 	At config.Problem
 }
 
-// Locate parses what a TOML file in dir says about a source: one of uri and
-// image, which is the older key and always an image. It returns the key as well.
+// Locate parses a source in a TOML file in dir: either uri or image, the older key for images. It
+// also returns the key.
 func Locate(uri, image, dir string) (loc location.Location, key string, err error) {
 	if uri == "" {
 		loc, err = location.ListedImage(image, dir)
@@ -32,11 +32,11 @@ func Locate(uri, image, dir string) (loc location.Location, key string, err erro
 	return loc, "uri", err
 }
 
-// openJobs is how many sources are opened at once.
+// openJobs is how many sources are opened concurrently.
 const openJobs = 4
 
-// OpenAll opens sources for a target, in their order. All are tried, and what is
-// wrong with any of them is returned.
+// OpenAll opens sources for a target, and returns packages in their order. It tries all, and joins
+// their errors.
 func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target flatten.Target) ([]*image.Package, error) {
 	packages, errs := make([]*image.Package, len(sources)), make([]error, len(sources))
 	var group errgroup.Group

@@ -12,42 +12,41 @@ import (
 	"laminate/packager/progress"
 )
 
-// Options are those that all recipes have.
+// Options are the common options of buildpackages and builders.
 type Options struct {
-	// Targets, where there are any, are used instead of those in the files.
+	// Targets, if any, replace those in the files.
 	Targets []flatten.Target
-	// Fits, where it is set, reports whether the destination takes a target. It
-	// is an error if it takes none.
+	// Fits, if set, reports whether the destination supports a target. It is an error if it
+	// supports none.
 	Fits func(flatten.Target) bool
-	// Grouping say which buildpacks share a layer.
+	// Grouping is which buildpacks share a layer.
 	Grouping flatten.Grouping
-	// MaxLayers is how many layers an image may have, those of a build image
-	// included. What 0 means is the recipe's.
+	// MaxLayers is the most layers of an image, including those of a build image. The recipe
+	// decides what 0 means.
 	MaxLayers int
-	// OnConflict says which content of a buildpack or extension is used where
-	// sources have different ones; the zero value refuses them.
+	// OnConflict is which content to use if sources have different ones; the zero value means an
+	// error.
 	OnConflict OnConflict
 	// Labels are added to the images.
 	Labels map[string]string
-	// Created is the time of the images; the zero time is [layer.Epoch].
+	// Created is the time of the images; the zero time means [layer.Epoch].
 	Created time.Time
-	// Compression of the layers that are built; the zero value is gzip.
+	// Compression is that of built layers; the zero value means gzip.
 	Compression layer.Compression
-	// MediaTypes of the images; the zero value is the recipe's choice, and OCI's
-	// with zstd.
+	// MediaTypes are those of the images; the zero value means the recipe's choice, and OCI's with
+	// zstd.
 	MediaTypes mediatype.Family
-	// Previous, where it is set, is where the image is that the new one replaces:
-	// what it has is not built again.
+	// Previous, if set, is the location of the image to replace, whose layers are reused.
 	Previous *PreviousImage
-	// Cache keeps between runs what was made before; nil keeps nothing.
+	// Cache keeps layers between runs; nil keeps nothing.
 	Cache *cache.Cache
-	// WorkDir takes the layers that are built. It belongs to the caller, and
-	// has to stay as long as the images are in use.
+	// WorkDir is the directory for built layers. The caller owns it, and must keep it as long as
+	// the images are in use.
 	WorkDir string
-	Log     progress.Log // nil is progress.Discard
+	Log     progress.Log // nil means progress.Discard
 }
 
-// OrDefaults fills in what was left out.
+// OrDefaults returns the options with defaults.
 func (o Options) OrDefaults() Options {
 	if o.Created.IsZero() {
 		o.Created = layer.Epoch
@@ -61,12 +60,12 @@ func (o Options) OrDefaults() Options {
 	return o
 }
 
-// CheckLabels reports labels of the user that are the recipe's to set.
+// CheckLabels returns an error for labels of the user that the recipe sets.
 func (o Options) CheckLabels(own ...string) error {
 	var errs []error
 	for _, key := range own {
 		if _, taken := o.Labels[key]; taken {
-			errs = append(errs, fmt.Errorf("label %s is laminate's to set; choose another name", key))
+			errs = append(errs, fmt.Errorf("label %s is reserved; choose another name", key))
 		}
 	}
 	return errors.Join(errs...)

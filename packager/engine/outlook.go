@@ -7,29 +7,26 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Outlook is what a plan means for those who have the previous image.
+// Outlook is the effect of a plan on users who have the previous image.
 type Outlook struct {
-	// Bytes are the lengths of the layers, unpacked; estimates where nobody
-	// says and nothing is read.
+	// Bytes are the unpacked lengths of the layers; estimates if no label has them.
 	Bytes []int64
-	// Layers are those of the plan, with their origins.
+	// Layers are the layers of the plan with their origins.
 	Layers []Resolved
-	// Kept is how many of the layers, from the lowest on, lie in the previous
-	// image where they will lie, upon the same layers: Docker's graph driver
-	// reuses these, and none above.
+	// Kept is how many of the lowest layers are at the same position in the previous image, on top
+	// of the same layers: Docker's graph driver reuses these, and none above.
 	Kept int
-	// Previous names the previous image, "" where there is none.
+	// Previous is the name of the previous image, or "".
 	Previous string
 	// Doubled are what the layers hold for nothing.
 	Doubled []Double
 }
 
-// IsNew reports whether the previous image lacks a layer, so that clients that
-// have it pull the layer.
+// IsNew reports whether the previous image lacks a layer, so that clients must pull it.
 func (o Outlook) IsNew(i int) bool { return o.Layers[i].Inherited == (v1.Hash{}) }
 
-// Outlook says what a plan means, without making a layer. Below are the diffIDs
-// of what the layers will lie upon.
+// Outlook returns the outlook of a plan, without building layers. Below are the diffIDs of the
+// layers below.
 func (k *Maker) Outlook(ctx context.Context, ms Modules, plan []Resolved, below []v1.Hash) (Outlook, error) {
 	o := Outlook{Layers: plan, Doubled: ms.Doubled(plan)}
 	if k.previous != nil {
@@ -53,9 +50,8 @@ func (k *Maker) Outlook(ctx context.Context, ms Modules, plan []Resolved, below 
 	return o, nil
 }
 
-// Inherits reports whether the previous image has a layer that holds no modules:
-// one that is built, or, as the build image has it, one that may be compressed
-// in any way.
+// Inherits reports whether the previous image has a layer without modules: one that laminate
+// builds, or one of the build image, in any compression.
 func (k *Maker) Inherits(diffID v1.Hash, built bool) bool {
 	if k.previous == nil || !slices.Contains(k.previous.order, diffID) {
 		return false
@@ -64,7 +60,7 @@ func (k *Maker) Inherits(diffID v1.Hash, built bool) bool {
 	return !built || blob == nil || blob.Compression == k.options.Compression
 }
 
-// liesUpon reports whether the lowest layers are these.
+// liesUpon reports whether these are the lowest layers.
 func (p *previous) liesUpon(below []v1.Hash) bool {
 	for i, diffID := range below {
 		if p.at(i) != diffID {
@@ -74,7 +70,7 @@ func (p *previous) liesUpon(below []v1.Hash) bool {
 	return p != nil
 }
 
-// at returns the diffID of a layer, counted from the lowest.
+// at returns the diffID of the layer at an index, from the lowest.
 func (p *previous) at(i int) v1.Hash {
 	if p == nil || i >= len(p.order) {
 		return v1.Hash{}

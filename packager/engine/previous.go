@@ -19,8 +19,8 @@ import (
 	"laminate/packager/source"
 )
 
-// previous is what the image has that a new one replaces: layers that need not
-// be built again. The zero value, and nil, have none.
+// previous is the layers of the image to replace, which need not be built again. The zero value,
+// and nil, have none.
 type previous struct {
 	name     string
 	byRecipe map[v1.Hash]*image.Layer
@@ -30,17 +30,16 @@ type previous struct {
 	order    []v1.Hash      // of the diffIDs, lowest first
 }
 
-// PreviousImage says where the image is that a new one replaces.
+// PreviousImage is the location of the image to replace.
 type PreviousImage struct {
 	location.Location
-	// Named means that the user asked for this image: then it must exist.
+	// Named means that the user named this image, which must exist.
 	Named bool
 }
 
-// openPrevious opens the previous image, if there is one for the target. One that
-// was not named may be missing; if it cannot be read, that is a warning, and the
-// new image is made without it. Where its registry does not answer in time, that is
-// an error: the new image goes to the same registry, which would be waited for again.
+// openPrevious opens the previous image, if there is one for the target. An image that was not
+// named may be missing; failing to read it is only a warning. A timeout of its registry is an
+// error, since the push would wait for the same registry again.
 func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target, log progress.Log) (*previous, error) {
 	if at == nil {
 		return nil, nil
@@ -67,7 +66,7 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 	}
 }
 
-// newPrevious finds what the image has.
+// newPrevious lists the layers of the image.
 func newPrevious(img *image.Image) (*previous, error) {
 	p := &previous{
 		name: img.Name, byRecipe: map[v1.Hash]*image.Layer{}, byDiffID: map[v1.Hash]*image.Layer{},
@@ -98,20 +97,20 @@ func newPrevious(img *image.Image) (*previous, error) {
 	return p, nil
 }
 
-// isAbsent reports whether there is nothing at the place.
+// isAbsent reports whether an error means that the image does not exist.
 func isAbsent(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		switch answer.StatusCode {
-		case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden: // what cannot be written will be told then
+		case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden: // missing write access is reported by the push
 			return true
 		}
 	}
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, image.ErrNoImage)
 }
 
-// holding returns a layer that holds just the pieces of these refs with these
-// content identities, in this order, by laminate's own label; or nil.
+// holding returns the layer with exactly the pieces of these refs and content identities, in this
+// order, according to laminate's own label, or nil.
 func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil || slices.Contains(ids, v1.Hash{}) {
 		return nil
@@ -126,7 +125,7 @@ func (p *previous) holding(refs []flatten.Ref, ids []v1.Hash, c layer.Compressio
 	return nil
 }
 
-// layer returns the layer of a diffID, or nil.
+// layer returns the layer with a diffID, or nil.
 func (p *previous) layer(diffID v1.Hash, c layer.Compression) *image.Layer {
 	if p == nil {
 		return nil
@@ -137,7 +136,7 @@ func (p *previous) layer(diffID v1.Hash, c layer.Compression) *image.Layer {
 	return nil
 }
 
-// diff returns the layer of a diffID, however it is compressed, or nil.
+// diff returns the layer with a diffID, in any compression, or nil.
 func (p *previous) diff(diffID v1.Hash) *image.Layer {
 	if p == nil {
 		return nil
@@ -151,7 +150,7 @@ func (p *previous) hasUnstored(diffID v1.Hash) bool {
 	return slices.ContainsFunc(p.layers(), func(l *image.Layer) bool { return !l.Stored && l.Diff == diffID })
 }
 
-// layers returns the layers that hold buildpacks, the lowest first.
+// layers returns the layers with buildpacks, lowest first.
 func (p *previous) layers() []*image.Layer {
 	if p == nil {
 		return nil
@@ -159,8 +158,7 @@ func (p *previous) layers() []*image.Layer {
 	return p.holders
 }
 
-// unpacked returns a layer that is no blob and holds just the pieces of these refs
-// with these content identities, in this order; or nil.
+// unpacked is like holding for layers that are not stored as blobs.
 func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	for _, l := range p.layers() {
 		same := !l.Stored && slices.Equal(orderIn(l), refs)
@@ -175,5 +173,5 @@ func (p *previous) unpacked(refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	return nil
 }
 
-// knows reports whether the image has a module of the ref.
+// knows reports whether the image has a module with the ref.
 func (p *previous) knows(r flatten.Ref) bool { return p != nil && p.refs[r] }

@@ -13,36 +13,34 @@ import (
 	"laminate/packager/image"
 )
 
-// Origin says where a layer comes from.
+// Origin is where a layer comes from.
 type Origin string
 
-// The origins, in the order in which they are tried.
+// The origins, in order of preference.
 const (
 	FromPrevious Origin = "previous image"
-	FromSource   Origin = "source" // as a package or the build image has it
+	FromSource   Origin = "source" // from a package or the build image
 	FromCache    Origin = "cache"
 	ToBuild      Origin = "build"
 )
 
-// Resolved is a planned layer, and where it comes from.
+// Resolved is a planned layer with its origin.
 type Resolved struct {
 	Plan   flatten.PlannedLayer
 	Origin Origin
-	// Why says why the layer has this origin.
+	// Why is the reason for the origin, for people.
 	Why string
-	// Inherited is the diffID of the layer of the previous image that holds the
-	// same, unpacked; it is zero where there is none. Clients that have the
-	// previous image do not pull it again.
+	// Inherited is the diffID of the layer of the previous image with the same uncompressed
+	// content, or zero. Clients with the previous image do not pull it again.
 	Inherited v1.Hash
-	// Pieces are what the layer holds, in order; nil where that is not known
-	// without reading it.
+	// Pieces are the pieces of the layer, in order; nil if they are unknown.
 	Pieces []flatten.Facts
 
 	layer v1.Layer  // nil for ToBuild
-	ids   []v1.Hash // of the planned refs, as far as they are known
+	ids   []v1.Hash // of the planned refs, if known
 }
 
-// resolveJobs is how many layers are resolved at once.
+// resolveJobs is how many layers are resolved concurrently.
 const resolveJobs = 4
 
 // Resolve decides where each layer of a plan comes from. Labels and manifests suffice for that, but
@@ -59,7 +57,7 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 			if errs[i] == nil && resolved[i].Origin == ToBuild {
 				k.findKept(ctx, ms, &resolved[i])
 			}
-			return nil // all are tried
+			return nil // try all
 		})
 	}
 	_ = group.Wait()
@@ -71,10 +69,10 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 	return resolved, nil
 }
 
-// resolve decides where a layer comes from, the cache aside. The previous image
-// goes first: whoever pulls the new image has its layers. As packaged, the
-// source goes first. Unless it may look, no layer is read, and a source's layer
-// of which no label says what it holds is taken to be in normal form.
+// resolve decides where a layer comes from, except for the cache. The previous image takes
+// precedence, since users have its layers; with as-packaged, the source does. Unless it may look,
+// no layer is read, and a source's layer of which no label says what it holds is taken to be in
+// normal form.
 func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.PlannedLayer, mayLook bool) (Resolved, error) {
 	r := Resolved{Plan: planned, Origin: ToBuild}
 	var err error
@@ -99,7 +97,7 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 		why = use.why
 	}
 	r.Why = why
-	r.Plan.Extra = nil // a layer that is built holds the planned refs only
+	r.Plan.Extra = nil // built layers hold the planned refs only
 	isUncertain := func(ref flatten.Ref) bool { return !isCertain(ms[ref]) }
 	if l := k.previous.unpacked(planned.Refs, r.ids); l != nil && !slices.ContainsFunc(planned.Refs, isUncertain) {
 		r.Inherited = l.Diff
@@ -107,10 +105,10 @@ func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.Planned
 	return r, nil
 }
 
-// fromPrevious takes the layer of the previous image that holds the refs. What
-// it should hold is known, so that it is inspected if it is read.
+// fromPrevious uses the layer of the previous image with the refs. Its expected content is known,
+// so it is inspected when it is read.
 func (r Resolved) fromPrevious(k *Maker, m *image.Module, have *image.Layer) Resolved {
-	r.Origin, r.Why, r.Inherited = FromPrevious, "it holds the same content", have.Diff
+	r.Origin, r.Why, r.Inherited = FromPrevious, "same content", have.Diff
 	r.Plan.Extra = nil // it holds the planned refs only
 	pieces := []flatten.Facts{{Ref: m.Ref(), ContentID: r.ids[0]}}
 	if slices.Equal(refsOf(have.Facts), r.Plan.Refs) {
@@ -120,8 +118,8 @@ func (r Resolved) fromPrevious(k *Maker, m *image.Module, have *image.Layer) Res
 	return r
 }
 
-// fromSource takes the layer of a source, or that of the previous image which
-// has the same diffID and is compressed in another way.
+// fromSource uses the layer of a source, or the layer of the previous image with the same diffID in
+// another compression.
 func (r Resolved) fromSource(k *Maker, m *image.Module, use usable) Resolved {
 	r.Origin, r.Why, r.layer, r.Pieces = FromSource, use.why, use.layer, use.pieces
 	before := k.previous.layer(m.Layer.Diff, k.options.Compression)
@@ -133,13 +131,13 @@ func (r Resolved) fromSource(k *Maker, m *image.Module, use usable) Resolved {
 	}
 	r.Inherited = before.Diff
 	if !sameDigest(before, m.Layer) {
-		r.Origin, r.Why = FromPrevious, "it has the same diffID as the source's layer"
+		r.Origin, r.Why = FromPrevious, "same diffID as the source's layer"
 		r.layer = watch(before, m.Kind, k.previous.name, r.Pieces)
 	}
 	return r
 }
 
-// findKept takes the layer that an earlier run has left in the cache.
+// findKept uses a cached layer, if there is one.
 func (k *Maker) findKept(ctx context.Context, ms Modules, r *Resolved) {
 	refs := r.Plan.Refs
 	have := k.kept.layer(ctx, k.options.Compression, layerKey(k.options.Compression, pieceOrigins(ms, refs, r.ids)))
@@ -147,11 +145,10 @@ func (k *Maker) findKept(ctx context.Context, ms Modules, r *Resolved) {
 		slices.ContainsFunc(refs, func(ref flatten.Ref) bool { return !k.kept.canStandFor(ctx, ms[ref]) }) {
 		return
 	}
-	r.Origin, r.Why, r.layer, r.Pieces = FromCache, "it was built before", have, have.Pieces
+	r.Origin, r.Why, r.layer, r.Pieces = FromCache, "built before", have, have.Pieces
 }
 
-// agree reports whether a record of pieces is one of these refs, with the
-// content identities that are certain.
+// agree reports whether pieces match these refs and their known content identities.
 func agree(ms Modules, refs []flatten.Ref, ids []v1.Hash, pieces []flatten.Facts) bool {
 	for i, r := range refs {
 		if i >= len(pieces) || pieces[i].Ref != r || isCertain(ms[r]) && pieces[i].ContentID != ids[i] {
@@ -161,25 +158,25 @@ func agree(ms Modules, refs []flatten.Ref, ids []v1.Hash, pieces []flatten.Facts
 	return len(pieces) == len(refs)
 }
 
-// inPrevious returns the layer of the previous image that holds the refs, of
-// which m is the first, with these content identities; or nil.
+// inPrevious returns the layer of the previous image with the refs and content identities, or nil.
+// M is the module of the first ref.
 func (k *Maker) inPrevious(m *image.Module, refs []flatten.Ref, ids []v1.Hash) *image.Layer {
 	have := k.previous.holding(refs, ids, k.options.Compression)
 	if have == nil && len(ids) == 1 && isCertain(m) {
-		have = k.previous.layer(ids[0], k.options.Compression) // whatever tool made it: equal diffIDs are equal layers
+		have = k.previous.layer(ids[0], k.options.Compression) // of any tool: equal diffIDs are equal layers
 	}
 	return have
 }
 
-// inSource returns the layer of a source that holds just the planned refs,
-// compressed as is wanted, or nil and why there is none.
+// inSource returns the layer of a source with exactly the planned refs in the wanted compression,
+// or nil and the reason.
 func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*image.Layer, string) {
 	l := ms[planned.Refs[0]].Layer
 	switch {
 	case l == nil:
-		return nil, "its source is a directory or an archive"
+		return nil, "the source is a directory or an archive"
 	case !l.Stored:
-		return nil, "its source has no compressed layers"
+		return nil, "the source has no compressed layers"
 	case l.Compression != k.options.Compression:
 		return nil, "the source's layer is not compressed with " + string(k.options.Compression)
 	case !sameRefs(l.Refs, slices.Concat(planned.Refs, planned.Extra)):
@@ -193,10 +190,9 @@ func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*image.Layer
 	return l, ""
 }
 
-// usable is a source's layer in the shape in which it goes into another image,
-// or why it does not.
+// usable is a source's layer for another image, or the reason why it cannot be used.
 type usable struct {
-	layer  v1.Layer // nil where it cannot be used
+	layer  v1.Layer // nil if it cannot be used
 	pieces []flatten.Facts
 	why    string
 }
@@ -216,7 +212,7 @@ func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.Pla
 		return usable{layer: have.Reuse(), why: "the source has it"}, nil
 	}
 	if planned.AsIs && !flatten.ShareIDDir(have.Refs) {
-		return usable{have.Reuse(), nil, "the source has it, and it is taken as packaged"}, nil
+		return usable{have.Reuse(), nil, "as packaged"}, nil
 	}
 	found, err := k.look(ctx, m)
 	switch {
@@ -227,9 +223,9 @@ func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.Pla
 	case !planned.AsIs:
 		return usable{why: "the source's layer is not in normal form: " + found.NonCanonical}, nil
 	case found.Duplicate != "":
-		return usable{}, fmt.Errorf("%s: layer %s has two entries for %s, and Docker and podman refuse it as it is; take a mode other than as-packaged, which makes it anew", m.Source, have.Diff, found.Duplicate)
+		return usable{}, fmt.Errorf("%s: layer %s has two entries for %s, which Docker and podman refuse; use a mode other than as-packaged to build it again", m.Source, have.Diff, found.Duplicate)
 	}
-	return usable{have.Reuse(), nil, "the source has it, and it is taken as packaged"}, nil
+	return usable{have.Reuse(), nil, "as packaged"}, nil
 }
 
 // factsOf returns what labels say that a source's layer holds: its own image's,
@@ -251,14 +247,13 @@ func (k *Maker) factsOf(m *image.Module, asPackaged bool) (facts []flatten.Facts
 	return nil, ""
 }
 
-// report is what was found in a layer of which no label says what it holds.
+// report is the result of inspecting a layer without label.
 type report struct {
 	layer.Report
-	layer v1.Layer // in the shape in which it goes into another image
+	layer v1.Layer // for another image
 }
 
-// look inspects the layer of a module, once in a run, or takes the report that
-// an earlier run has left in the cache.
+// look inspects the layer of a module, once per run, or uses the cached report of an earlier run.
 func (k *Maker) look(ctx context.Context, m *image.Module) (*report, error) {
 	return k.reports.Do(m.Layer, func() (*report, error) {
 		have := m.Layer
@@ -281,7 +276,7 @@ func (k *Maker) look(ctx context.Context, m *image.Module) (*report, error) {
 	})
 }
 
-// sameDigest reports whether two layers are the same as they are compressed.
+// sameDigest reports whether two layers have the same digest.
 func sameDigest(a, b v1.Layer) bool {
 	one, errA := a.Digest()
 	other, errB := b.Digest()

@@ -14,9 +14,9 @@ import (
 	"laminate/packager/source"
 )
 
-// Run is what all images of one run share: the work directory, the cache, and
-// what was found out by reading. What it builds or fetches stays in the work
-// directory, which has to be there as long as the layers are in use.
+// Run is the state that all images of a run share: the work directory, the cache, and the results
+// of reading. Built and downloaded layers are in the work directory, which the caller must keep as
+// long as they are in use.
 type Run struct {
 	options  Options
 	blobs    blobs
@@ -28,7 +28,7 @@ type Run struct {
 	warned map[string]bool
 }
 
-// NewRun returns a run with these options, whose defaults are filled in.
+// NewRun returns a run with these options and their defaults.
 func NewRun(o Options) *Run {
 	return &Run{
 		options: o, blobs: blobs{dir: o.WorkDir}, kept: kept{cache: o.Cache, dir: o.WorkDir},
@@ -36,7 +36,7 @@ func NewRun(o Options) *Run {
 	}
 }
 
-// Warn logs a warning, once in the run.
+// Warn logs a warning, once per run.
 func (r *Run) Warn(message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,21 +46,21 @@ func (r *Run) Warn(message string) {
 	}
 }
 
-// measure returns what reading a module whole finds, and reads it once.
+// measure reads a module, once per run, and returns its facts.
 func (r *Run) measure(ctx context.Context, m *image.Module) (flatten.Facts, error) {
 	return r.measured.Do(m, func() (flatten.Facts, error) {
 		return layer.Measure(ctx, layer.Member{Ref: m.Ref(), Piece: m.Piece})
 	})
 }
 
-// Maker resolves and makes the layers of one image.
+// Maker resolves and builds the layers of one image.
 type Maker struct {
 	*Run
-	previous *previous // nil where there is none
+	previous *previous // nil if there is none
 }
 
-// Maker opens the previous image for a target, and returns what makes the
-// layers of the image that replaces it.
+// Maker opens the previous image for a target, and returns a [Maker] for the image that replaces
+// it.
 func (r *Run) Maker(ctx context.Context, open *source.Opener, target flatten.Target) (*Maker, error) {
 	p, err := openPrevious(ctx, open, r.options.Previous, target, r.options.Log)
 	if err != nil {
@@ -69,7 +69,7 @@ func (r *Run) Maker(ctx context.Context, open *source.Opener, target flatten.Tar
 	return &Maker{Run: r, previous: p}, nil
 }
 
-// note logs what became of a layer.
+// note logs the result for a layer.
 func (r *Run) note(verb progress.Verb, l v1.Layer, title string) error {
 	size, err := l.Size()
 	if err != nil {

@@ -11,13 +11,12 @@ import (
 	"laminate/packager/image"
 )
 
-// splice returns a module's content as it was compressed before: in a layer that
-// it has to itself, or by an earlier run, which gives the same bytes. It is nil
-// where there is none.
+// splice returns a compressed copy of a module: its own layer in the source, or a cached copy with
+// the same bytes, or nil.
 func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.Splice {
 	own := k.ownSplice(m)
 	if own != nil && (m.Layer.Mountable == nil || k.blobs.fetched(m.Layer) != nil) {
-		return own // it is here
+		return own // it is local
 	}
 	want := flatten.Facts{Ref: m.Ref()}
 	if isCertain(m) {
@@ -30,7 +29,7 @@ func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.
 	return own
 }
 
-// ownSplice returns the module as its source has compressed it, or nil.
+// ownSplice returns the compressed copy in the module's source, or nil.
 func (k *Maker) ownSplice(m *image.Module) *layer.Splice {
 	l := m.Layer
 	if l == nil || !l.Stored || len(l.Refs) != 1 || l.Compression != k.options.Compression {
@@ -43,8 +42,7 @@ func (k *Maker) ownSplice(m *image.Module) *layer.Splice {
 	return s
 }
 
-// loneLength is what a source says of the length of the one piece that its
-// layer holds; 0 is nothing.
+// loneLength returns the length of the only piece of a layer according to its label, or 0.
 func loneLength(l *image.Layer) int64 {
 	if len(l.Facts) == 1 && sameRefs(refsOf(l.Facts), l.Refs) {
 		return l.Facts[0].Length

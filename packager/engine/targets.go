@@ -9,19 +9,18 @@ import (
 	"laminate/flatten"
 )
 
-// Targets returns the targets that images are made for: one for each
-// distribution of the wanted targets, as far as the destination takes them. A
-// single one is made wherever it goes.
+// Targets returns the targets to build for: one for each distribution of the wanted targets, if the
+// destination supports it. A single target is always returned.
 func (r *Run) Targets(wanted []flatten.Target) ([]flatten.Target, error) {
 	var each, fitting []flatten.Target
 	var errs []error
 	for _, t := range wanted {
 		if t.OS != "linux" {
-			errs = append(errs, fmt.Errorf("target %s: laminate makes images for linux only; write linux/amd64 or the like", t))
+			errs = append(errs, fmt.Errorf("unsupported target %s: laminate makes images for linux only; write linux/amd64 or the like", t))
 		}
 		for _, one := range t.PerDistro() {
 			if slices.ContainsFunc(each, func(o flatten.Target) bool { return o.String() == one.String() }) {
-				errs = append(errs, fmt.Errorf("duplicate target %s; name it once", one))
+				errs = append(errs, fmt.Errorf("duplicate target %s; remove one", one))
 			}
 			each = append(each, one)
 			if r.options.Fits == nil || r.options.Fits(one) {
@@ -35,14 +34,14 @@ func (r *Run) Targets(wanted []flatten.Target) ([]flatten.Target, error) {
 	case len(each) == 1:
 		return each, nil
 	case len(fitting) == 0:
-		return nil, fmt.Errorf("the destination takes none of the targets %s", TargetList(each))
+		return nil, fmt.Errorf("the destination supports none of the targets %s", TargetList(each))
 	case len(fitting) < len(each):
-		r.Warn(fmt.Sprintf("of the targets %s, the destination takes %s only", TargetList(each), TargetList(fitting)))
+		r.Warn(fmt.Sprintf("of the targets %s, the destination supports %s only", TargetList(each), TargetList(fitting)))
 	}
 	return fitting, nil
 }
 
-// TargetList writes targets one after the other.
+// TargetList joins targets with commas.
 func TargetList(targets []flatten.Target) string {
 	var names []string
 	for _, t := range targets {
@@ -51,8 +50,7 @@ func TargetList(targets []flatten.Target) string {
 	return strings.Join(names, ", ")
 }
 
-// ForEach prepares a job for each target. What is wrong with all of them is
-// said once.
+// ForEach prepares a job for each target. It reports errors that all targets share once.
 func ForEach[J any](targets []flatten.Target, prepare func(flatten.Target) (J, error)) ([]J, error) {
 	jobs, errs := make([]J, len(targets)), make([]error, len(targets))
 	for i, t := range targets {

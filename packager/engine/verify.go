@@ -12,25 +12,23 @@ import (
 	"laminate/flatten/layer"
 )
 
-// BugError says that an image does not hold what was planned. It is a
-// bug in laminate, whatever the input.
+// BugError reports that an image differs from its plan. It is always a bug in laminate, never in
+// the input.
 type BugError struct{ Details []string }
 
 func (e *BugError) Error() string {
-	return "the image is not what was planned: " + strings.Join(e.Details, "; ")
+	return "image differs from its plan: " + strings.Join(e.Details, "; ")
 }
 
-// IsBug reports whether an error is a bug in laminate: something that it made
-// is not what it should be.
+// IsBug reports whether an error is a bug in laminate: a [BugError] or a [layer.BugError].
 func IsBug(err error) bool {
 	var l *layer.BugError
 	var i *BugError
 	return errors.As(err, &l) || errors.As(err, &i)
 }
 
-// Verify checks what layers cannot check by themselves: that the image has the
-// layers, one upon the other as they come, and that its label leads from every
-// ref of them to the layer that holds it. Label may say more, of other layers.
+// Verify checks that the image has the layers in order, and that its label maps every ref to the
+// layer that holds it. Label may have entries for other layers.
 func Verify(config *v1.ConfigFile, layers []Layer, label flatten.LayersLabel) error {
 	var details []string
 	report := func(format string, args ...any) { details = append(details, fmt.Sprintf(format, args...)) }
@@ -43,11 +41,11 @@ func Verify(config *v1.ConfigFile, layers []Layer, label flatten.LayersLabel) er
 		}
 		at := slices.Index(rest, diffID)
 		if at < 0 {
-			report("layer %d of buildpacks, %s, is not where it should be", i+1, diffID)
+			report("layer %d of buildpacks, %s, is out of order", i+1, diffID)
 		}
 		rest = rest[at+1:]
 		if planned := slices.Concat(l.Plan.Refs, l.Plan.Extra); l.Pieces != nil && !sameRefs(refsOf(l.Pieces), planned) {
-			report("layer %d of buildpacks holds %v, planned were %v", i+1, refsOf(l.Pieces), planned)
+			report("layer %d of buildpacks holds %v, expected %v", i+1, refsOf(l.Pieces), planned)
 		}
 		if held := refsOf(l.Pieces); !slices.Equal(held, flatten.Neighbours(held)) {
 			report("layer %d of buildpacks holds %v, where modules that share a directory are not next to each other", i+1, held)
@@ -61,7 +59,7 @@ func Verify(config *v1.ConfigFile, layers []Layer, label flatten.LayersLabel) er
 	}
 	for r, diffID := range holds {
 		if said := label[r.ID][r.Version].LayerDiffID; said != diffID.String() {
-			report("its label has %s in layer %s, but it is in %s", r, said, diffID)
+			report("label has %s in layer %s, but it is in %s", r, said, diffID)
 		}
 	}
 	if len(details) > 0 {

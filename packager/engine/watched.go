@@ -15,20 +15,18 @@ import (
 	"laminate/packager/image"
 )
 
-// watched is a source's layer that was not read, because laminate's own label
-// says what it holds. If it is read after all, on its way to where the image
-// is written, it is looked at in passing: it must be what the label says, and
-// nothing else. The error comes at the end of the stream, in the place of
-// io.EOF. What is only mounted is not seen by anybody here. A layer without
-// pieces holds something else; of it only the diffID is checked.
+// watched is a source's layer that was not read because laminate's own label describes it. If it is
+// read while the image is written, it is inspected in passing: it must match the label exactly.
+// Errors come at the end of the stream, instead of io.EOF. A mounted layer is not inspected. Of a
+// layer without pieces only the diffID is verified.
 type watched struct {
 	*image.Layer
 	kind   flatten.Kind
 	source string          // for messages
-	pieces []flatten.Facts // whose Length may be 0: not known
+	pieces []flatten.Facts // Length may be 0 for unknown
 }
 
-// watch returns the layer in the shape in which it goes into another image.
+// watch returns the layer for another image.
 func watch(l *image.Layer, kind flatten.Kind, from string, pieces []flatten.Facts) v1.Layer {
 	w := &watched{Layer: l, kind: kind, source: from, pieces: pieces}
 	if l.Mountable == nil {
@@ -37,7 +35,7 @@ func watch(l *image.Layer, kind flatten.Kind, from string, pieces []flatten.Fact
 	return &remote.MountableLayer{Layer: w, Reference: l.Mountable}
 }
 
-// Compressed reads the blob.
+// Compressed opens the blob.
 func (w *watched) Compressed() (io.ReadCloser, error) {
 	blob, err := w.Layer.Compressed()
 	if err != nil {
@@ -46,7 +44,7 @@ func (w *watched) Compressed() (io.ReadCloser, error) {
 	return w.look(blob, w.Unpack), nil
 }
 
-// Uncompressed reads the tar.
+// Uncompressed opens the tar.
 func (w *watched) Uncompressed() (io.ReadCloser, error) {
 	tar, err := w.Layer.Uncompressed()
 	if err != nil {
@@ -55,7 +53,7 @@ func (w *watched) Uncompressed() (io.ReadCloser, error) {
 	return w.look(tar, func(tar io.ReadCloser) (io.ReadCloser, error) { return tar, nil }), nil
 }
 
-// look returns the stream, and shows it to an inspection beside.
+// look returns the stream, which a concurrent inspection reads as well.
 func (w *watched) look(stream io.ReadCloser, unpack func(io.ReadCloser) (io.ReadCloser, error)) io.ReadCloser {
 	r, pipe := io.Pipe()
 	l := &looker{stream: stream, pipe: pipe, found: make(chan error, 1)}
@@ -82,9 +80,9 @@ func (w *watched) inspect(stream io.ReadCloser, unpack func(io.ReadCloser) (io.R
 	case err != nil:
 		return fmt.Errorf("%s: %w", w.source, err)
 	case report.NonCanonical != "":
-		return fmt.Errorf("%s: layer %s is not what label %s says: %s", w.source, w.Diff, flatten.RecipesLabelKey, report.NonCanonical)
+		return fmt.Errorf("%s: layer %s does not match label %s: %s", w.source, w.Diff, flatten.RecipesLabelKey, report.NonCanonical)
 	case !slices.EqualFunc(report.Pieces, w.pieces, isAsSaid):
-		return fmt.Errorf("%s: layer %s is not what label %s says: it holds other content", w.source, w.Diff, flatten.RecipesLabelKey)
+		return fmt.Errorf("%s: layer %s does not match label %s: other content", w.source, w.Diff, flatten.RecipesLabelKey)
 	}
 	return nil
 }
@@ -93,13 +91,13 @@ func isAsSaid(found, said flatten.Facts) bool {
 	return found.Ref == said.Ref && found.ContentID == said.ContentID && (said.Length == 0 || found.Length == said.Length)
 }
 
-// looker reads a stream and hands on what it reads.
+// looker reads a stream, and copies it to the inspection.
 type looker struct {
 	stream io.ReadCloser
 	pipe   *io.PipeWriter
 	found  chan error
 	ended  bool
-	err    error // what the inspection found
+	err    error // error of the inspection
 }
 
 func (l *looker) Read(p []byte) (int, error) {
@@ -117,7 +115,7 @@ func (l *looker) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end waits for what the inspection finds.
+// end waits for the result of the inspection.
 func (l *looker) end(err error) error {
 	if !l.ended {
 		l.ended = true
@@ -127,8 +125,8 @@ func (l *looker) end(err error) error {
 	return l.err
 }
 
-// Close implements io.Closer. What was not read to its end was not inspected.
+// Close implements io.Closer. A stream that was not read to the end is not inspected.
 func (l *looker) Close() error {
-	_ = l.end(errors.New("nobody reads on"))
+	_ = l.end(errors.New("reader closed"))
 	return l.stream.Close()
 }

@@ -22,74 +22,72 @@ import (
 	"laminate/packager/registry"
 )
 
-// Images is a repository. [source.Repository] is one.
+// Images is the images of a repository. [source.Repository] implements it.
 type Images interface {
 	Tags(context.Context) ([]string, error)
 	Image(ctx context.Context, tag string, target flatten.Target) (*image.Image, error)
 }
 
-// DefaultJobs is how many images are read at once where Options say nothing.
+// DefaultJobs is the default of [Options.Jobs].
 const DefaultJobs = 8
 
 const (
-	// perStep is how many images a job reads before what was read is taken in.
+	// perStep is how many images a job reads per step.
 	perStep = 4
-	// saveAfter is how many releases may be lost when the process is killed, or
-	// a tenth of those that are there: saving writes all of them.
+	// saveAfter is how many releases may be lost when the process is killed, at least a tenth of
+	// all: saving writes the whole history.
 	saveAfter = 32
-	// maxWarnings are told one by one.
+	// maxWarnings is how many skipped versions are logged individually.
 	maxWarnings = 20
 )
 
-// Options say what is collected.
+// Options are the options of [Run].
 type Options struct {
 	// Builder is the name of the repository.
 	Builder string
 	Images  Images
-	// Target is the platform whose images count.
+	// Target is the platform to collect.
 	Target flatten.Target
-	// Have is a history that was collected before, or nil. It stays, whatever
-	// the options below say, and what it has is not read again.
+	// Have is an existing history to extend, or nil. Its releases are kept, whatever the options
+	// below, and not read again.
 	Have *history.File
-	// Since is the version from which on releases are read; "" is the first.
+	// Since is the first version to read; "" means all.
 	Since string
-	// After is the time before which none may be made, where it is set:
-	// releases are read down from the newest, up to the first that is older.
+	// After, if set, is the earliest creation time: releases are read from the newest down to the
+	// first that is older.
 	After time.Time
-	// Last is how many versions count, the newest; 0 is all.
+	// Last is how many of the newest versions to read; 0 means all.
 	Last int
-	// Jobs is how many images are read at once; 0 is DefaultJobs.
+	// Jobs is how many images are read concurrently; 0 means DefaultJobs.
 	Jobs int
-	// Save, where it is set, is given the history as far as it was collected,
-	// every now and then and at the end, if there was anything to add.
+	// Save, if set, is called with the history collected so far, periodically and at the end, if
+	// releases were added.
 	Save func(*history.File) error
-	Log  progress.Log // nil is progress.Discard
+	Log  progress.Log // nil means progress.Discard
 }
 
-// Result is what was collected.
+// Result is the result of [Run].
 type Result struct {
 	History *history.File
-	// Read is how many releases were read; History has those of Options.Have
-	// besides.
+	// Read is how many releases were read. History also has those of Options.Have.
 	Read int
-	// LeftOut is how many versions are no builders for the platform, or
-	// cannot be understood: the log has been told which.
+	// LeftOut is how many versions were skipped: not builders for the platform, or invalid. They
+	// were logged.
 	LeftOut int
-	// Others is how many tags are no versions.
+	// Others is how many tags are not versions.
 	Others int
 }
 
-// UnfinishedError is a run that the registry, or whoever cancelled it, has
-// ended: the same one goes on, given what was saved.
+// UnfinishedError reports that a run was ended by the registry or cancelled. It can be resumed from
+// what was saved.
 type UnfinishedError struct{ Err error }
 
 func (e *UnfinishedError) Error() string { return e.Err.Error() }
 func (e *UnfinishedError) Unwrap() error { return e.Err }
 
-// Run collects. Images that are no builders, or that contradict themselves,
-// are left out with a warning, and the history's notes name them. What the
-// registry does not give ends the run with an [UnfinishedError]: what was saved
-// until then remains, and is good for Options.Have.
+// Run collects a history. It skips images that are not builders, or are inconsistent, with a
+// warning, and lists them in the notes. Errors of the registry end it with an [UnfinishedError]:
+// what was saved before can be used as Options.Have.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Log == nil {
 		o.Log = progress.Discard
@@ -113,7 +111,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	if n := result.LeftOut - maxWarnings; n > 0 {
-		o.Log.Warn(fmt.Sprintf("%s: %d more versions are left out", o.Builder, n))
+		o.Log.Warn(fmt.Sprintf("%s: %d more versions skipped", o.Builder, n))
 	}
 	if len(c.releases) == 0 {
 		return nil, fmt.Errorf("%s: none of the %d versions is a builder for %s", o.Builder, len(versions), o.Target)
@@ -122,14 +120,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, err
 }
 
-// choose returns the versions that have to be read, the newest first.
+// choose returns the versions to read, the newest first.
 func (o Options) choose(versions []string, c *collection) ([]string, error) {
 	if len(versions) == 0 {
 		return nil, fmt.Errorf("%s: none of its tags is a version", o.Builder)
 	}
 	if o.Since != "" {
 		if !IsVersion(o.Since) {
-			return nil, fmt.Errorf("%q is no version", o.Since)
+			return nil, fmt.Errorf("invalid version %q", o.Since)
 		}
 		versions = slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return semver.Compare(canonical(v), canonical(o.Since)) < 0 })
 		if len(versions) == 0 {
@@ -153,15 +151,14 @@ func (o Options) choose(versions []string, c *collection) ([]string, error) {
 	return wanted, nil
 }
 
-// run is one run of [Run].
+// run is the state of [Run].
 type run struct {
 	Options
 	collection *collection
 	result     *Result
 }
 
-// readAll reads the images step by step, each step's at once, and takes them
-// in in their order.
+// readAll reads the images in steps, concurrently within each, and adds them in order.
 func (r *run) readAll(ctx context.Context, versions []string) error {
 	jobs := cmp.Or(r.Jobs, DefaultJobs)
 	for step := range slices.Chunk(versions, jobs*perStep) {
@@ -207,17 +204,16 @@ func (r *run) read(ctx context.Context, version string) (_ *reading, err error) 
 	return newReading(r.Builder, version, base)
 }
 
-// take takes in what a step read, the newest first, and tells whether all else
-// is too old. Where reading has failed, what lies above the first hole is
-// taken in.
+// take adds the releases of a step, the newest first, and reports whether the rest is too old.
+// After an error, it adds only those before the first failure.
 func (r *run) take(versions []string, readings []*reading, errs []error) (over bool, err error) {
 	for i, v := range versions {
 		err := errs[i]
 		switch {
 		case err == nil && readings[i] == nil, isFinal(err):
-			return false, nil // readAll knows why
+			return false, nil // readAll has the error
 		case err == nil && !r.After.IsZero() && readings[i].release.Date.IsZero():
-			return true, fmt.Errorf("%s:%s does not say when it was made: a date cannot be the limit; name a version", r.Builder, v)
+			return true, fmt.Errorf("%s:%s has no creation date; limit by version instead", r.Builder, v)
 		case err == nil && readings[i].release.Date.Before(r.After):
 			return true, nil
 		case err == nil:
@@ -230,7 +226,7 @@ func (r *run) take(versions []string, readings []*reading, errs []error) (over b
 		r.collection.leaveOut(v)
 		if r.result.LeftOut++; r.result.LeftOut <= maxWarnings {
 			name := r.Builder + ":" + v
-			r.Log.Warn(fmt.Sprintf("%s is left out: %s", name, registry.Shorten(strings.TrimPrefix(err.Error(), name+": "))))
+			r.Log.Warn(fmt.Sprintf("%s skipped: %s", name, registry.Shorten(strings.TrimPrefix(err.Error(), name+": "))))
 		}
 	}
 	return false, nil
@@ -248,8 +244,8 @@ func (r *run) save() error {
 	return r.Save(f)
 }
 
-// isFinal reports what ends a run from what is wrong with one image. An image
-// that is listed and not there is of the second kind.
+// isFinal reports whether an error ends the run, rather than just skipping an image. A listed image
+// that does not exist is skipped.
 func isFinal(err error) bool {
 	var answer *transport.Error
 	switch {

@@ -147,7 +147,7 @@ var _ = Describe("collecting", func() {
 
 		o.Have, o.After = reread(text), time.Date(2024, 1, 15, 0, 0, 0, 0, time.UTC)
 		_, err := collect.Run(context.Background(), o)
-		Expect(err).To(MatchError("acme/builder:1.0.0 does not say when it was made: a date cannot be the limit; name a version"))
+		Expect(err).To(MatchError("acme/builder:1.0.0 has no creation date; limit by version instead"))
 		o.After = time.Date(2024, 3, 15, 0, 0, 0, 0, time.UTC)
 		repo.Reset()
 		collected(o)
@@ -167,7 +167,7 @@ var _ = Describe("collecting", func() {
 		result, _ := collected(o)
 		Expect(result.History.Releases).To(HaveLen(1))
 		Expect(result.History.Releases[0].Buildpacks).To(Equal([]flatten.Ref{ref("acme/all@1")}))
-		Expect(log.all).To(ConsistOf("acme/builder:1.1.0 is left out: " + repo.name + ":1.1.0: platform is linux/arm64, expected linux/amd64"))
+		Expect(log.all).To(ConsistOf("acme/builder:1.1.0 skipped: " + repo.name + ":1.1.0: platform is linux/arm64, expected linux/amd64"))
 		o.Target.Arch = "arm64"
 		result, _ = collected(o)
 		Expect(versionsOf(result.History)).To(Equal([]string{"1.0.0", "1.1.0"}))
@@ -261,10 +261,10 @@ var _ = Describe("collecting", func() {
 		Expect(err).To(MatchError(want))
 	},
 		Entry("of another builder", func(f *history.File, _ *collect.Options) { f.Builder = "acme/other" },
-			"the history that is there is that of acme/other for linux/amd64, not of acme/builder for linux/amd64"),
+			"the existing history is of acme/other for linux/amd64, not of acme/builder for linux/amd64"),
 		Entry("of another platform", func(_ *history.File, o *collect.Options) { o.Target.Arch = "arm64" },
-			"the history that is there is that of acme/builder for linux/amd64, not of acme/builder for linux/arm64"),
+			"the existing history is of acme/builder for linux/amd64, not of acme/builder for linux/arm64"),
 		Entry("that somebody made by hand", func(f *history.File, _ *collect.Options) { f.Notes = nil },
-			"the history of acme/builder that is there was not collected from a registry: it cannot be gone on with"),
+			"the existing history of acme/builder was not collected from a registry; use another file"),
 	)
 })

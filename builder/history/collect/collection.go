@@ -11,13 +11,12 @@ import (
 	"laminate/flatten"
 )
 
-// notes are what a history that was collected says of itself.
+// notes are the notes of a collected history.
 type notes struct {
 	Source   string `json:"source"`
 	Platform string `json:"platform"`
 	Sizes    string `json:"sizes"`
-	// LeftOut are versions that are no builders for the platform, or could not
-	// be understood.
+	// LeftOut are the skipped versions: not builders for the platform, or invalid.
 	LeftOut []string `json:"left_out,omitempty"`
 }
 
@@ -27,17 +26,17 @@ const (
 		"otherwise its part of the shared layer in the newest release, by uncompressed length where laminate's label gives it, else in equal parts"
 )
 
-// collection is a history in the making.
+// collection is a history that is being collected.
 type collection struct {
 	builder  string
 	target   flatten.Target
 	releases map[string]*reading // by version
 	children map[flatten.Ref][]flatten.Ref
 	leftOut  map[string]bool
-	unsaved  int // how many versions were added since it was saved
+	unsaved  int // versions added since the last save
 }
 
-// newCollection begins with the history that is there; nil is none.
+// newCollection starts with an existing history, or nil.
 func newCollection(builder string, target flatten.Target, have *history.File) (*collection, error) {
 	c := &collection{builder: builder, target: target, releases: map[string]*reading{}, children: map[flatten.Ref][]flatten.Ref{}, leftOut: map[string]bool{}}
 	if have == nil {
@@ -45,10 +44,10 @@ func newCollection(builder string, target flatten.Target, have *history.File) (*
 	}
 	var n notes
 	if err := json.Unmarshal(have.Notes, &n); err != nil || n.Source != sourceNote || n.Sizes != sizesNote {
-		return nil, fmt.Errorf("the history of %s that is there was not collected from a registry: it cannot be gone on with", have.Builder)
+		return nil, fmt.Errorf("the existing history of %s was not collected from a registry; use another file", have.Builder)
 	}
 	if have.Builder != builder || n.Platform != target.String() {
-		return nil, fmt.Errorf("the history that is there is that of %s for %s, not of %s for %s", have.Builder, n.Platform, builder, target)
+		return nil, fmt.Errorf("the existing history is of %s for %s, not of %s for %s", have.Builder, n.Platform, builder, target)
 	}
 	for _, v := range n.LeftOut {
 		c.leftOut[v] = true
@@ -69,7 +68,7 @@ func newCollection(builder string, target flatten.Target, have *history.File) (*
 
 func (c *collection) has(version string) bool { return c.releases[version] != nil }
 
-// date tells when a release was made that is there.
+// date returns the creation time of a collected release.
 func (c *collection) date(version string) (time.Time, bool) {
 	if r := c.releases[version]; r != nil {
 		return r.release.Date, true
@@ -77,12 +76,12 @@ func (c *collection) date(version string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// add takes a release in. A history can say only one thing of a composite's
-// version: a release that says another than those before it is refused.
+// add adds a release. A history has one definition of each version of a composite: add refuses a
+// release with a different one.
 func (c *collection) add(r *reading) error {
 	for _, ref := range slices.SortedFunc(maps.Keys(r.children), flatten.Ref.Compare) {
 		if known, met := c.children[ref]; met && !slices.Equal(known, r.children[ref]) {
-			return fmt.Errorf("its %s names other buildpacks than in other releases", ref)
+			return fmt.Errorf("composite %s differs from that in other releases", ref)
 		}
 	}
 	maps.Copy(c.children, r.children)
@@ -99,7 +98,7 @@ func (c *collection) leaveOut(version string) {
 	}
 }
 
-// file returns the history as far as it was collected.
+// file returns the history collected so far.
 func (c *collection) file() (*history.File, error) {
 	var err error
 	f := &history.File{Builder: c.builder, Composites: map[flatten.Ref][]flatten.Ref{}}
@@ -122,8 +121,8 @@ func (c *collection) file() (*history.File, error) {
 	return f, nil
 }
 
-// sizes returns each buildpack's size: of its own layer, or else its share, in
-// the newest release that tells.
+// sizes returns the size of each buildpack: that of its own layer, or its share of a layer, in the
+// newest release that has it.
 func (c *collection) sizes(releases []history.Release) map[flatten.Ref]int64 {
 	sizes, own := map[flatten.Ref]int64{}, map[flatten.Ref]bool{}
 	for _, release := range slices.Backward(releases) {

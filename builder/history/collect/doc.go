@@ -1,14 +1,11 @@
-// Package collect makes the history of a builder out of what a registry says:
-// the tags that are versions, and of each image its manifest and its labels.
-// No layer is read.
+// Package collect collects the history of a builder from a registry: the version tags, and manifest
+// and labels of each image. It reads no layers.
 //
-// A release's top-level refs are those that the builder's order names, then
-// its system buildpacks, then whatever is in the image and none of these leads
-// to. A buildpack is as large as the layer that it has to itself, in the
-// newest release in which it has one. Where it shares its layer in all of
-// them, it has a part of the layer in the newest: by its length, where
-// laminate's label gives the lengths, or else all parts are equal.
+// A release's top-level refs are those in the builder's order, then its system buildpacks, then all
+// others in the image that are not reached from these. The size of a buildpack is that of its own
+// layer in the newest release in which it has one. If it shares its layer in all releases, it is a
+// share of the layer in the newest: by length if laminate's label has the lengths, otherwise in
+// equal parts.
 //
-// What is made is the same in whatever steps, and of whatever runs, it was
-// collected, as long as tags are not moved.
+// The result does not depend on how many runs collected it, unless tags are moved.
 package collect

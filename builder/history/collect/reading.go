@@ -23,26 +23,25 @@ const (
 	baseImageAnnotation = "org.opencontainers.image.base.name"
 )
 
-// textLimit bounds what is taken over as it is written.
+// textLimit is the maximum length of texts from images.
 const textLimit = 300
 
-// reading is what one image gave.
+// reading is the data from one image.
 type reading struct {
 	release history.Release
-	// children are the refs that each composite of the release names; its
-	// components are there too, with none.
+	// children are the refs that each composite of the release names; components have none.
 	children map[flatten.Ref][]flatten.Ref
-	// shares are each buildpack's part of the layer that holds it.
+	// shares are each buildpack's share of its layer.
 	shares map[flatten.Ref]int64
 }
 
-// newReading reads the labels of a builder. It gives nothing that
-// [history.File.Check] would not accept as a history of one release.
+// newReading reads the labels of a builder. Its result is valid for [history.File.Check] as a
+// history of one release.
 func newReading(builder, version string, img *image.Image) (*reading, error) {
 	labels := img.Config.Config.Labels
 	value, is := labels[flatten.BuilderMetadataLabel]
 	if !is {
-		return nil, fmt.Errorf("it is no builder: it has no label %s", flatten.BuilderMetadataLabel)
+		return nil, fmt.Errorf("not a builder: missing label %s", flatten.BuilderMetadataLabel)
 	}
 	var metadata struct {
 		Lifecycle struct {
@@ -65,7 +64,7 @@ func newReading(builder, version string, img *image.Image) (*reading, error) {
 		modules[m.Ref()] = m.Module
 	}
 	if len(modules) == 0 {
-		return nil, errors.New("it has no buildpacks")
+		return nil, errors.New("no buildpacks")
 	}
 	top, err := topLevel(labels, modules)
 	if err != nil {
@@ -82,8 +81,7 @@ func newReading(builder, version string, img *image.Image) (*reading, error) {
 	return r, r.check(builder)
 }
 
-// topLevel returns the refs from which on the builder is expanded. All that is
-// in it can be reached from them.
+// topLevel returns the refs from which all modules of the builder can be reached.
 func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref, error) {
 	var order flatten.Order
 	var system struct {
@@ -102,7 +100,7 @@ func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref,
 	for _, e := range slices.Concat(order.Entries(), system.Pre.Buildpacks, system.Post.Buildpacks) {
 		found := finder.Find(e)
 		if len(found) != 1 {
-			return nil, fmt.Errorf("its order names %s, of which it has %d", e.Ref(), len(found))
+			return nil, fmt.Errorf("order names %s, which has %d matches", e.Ref(), len(found))
 		}
 		if !seen[found[0]] {
 			seen[found[0]] = true
@@ -112,7 +110,7 @@ func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref,
 	return append(top, unreached(top, modules)...), nil
 }
 
-// parse reads a label that may be missing.
+// parse parses an optional label.
 func parse(labels map[string]string, key string, value any) error {
 	if labels[key] == "" {
 		return nil
@@ -123,8 +121,8 @@ func parse(labels map[string]string, key string, value any) error {
 	return nil
 }
 
-// unreached returns what has to be added to the top-level refs so that all
-// modules can be reached: those that no composite names.
+// unreached returns the modules to add to the top-level refs so that all can be reached: those that
+// no composite names.
 func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
 	reached, _ := modules.ExpandAll(top) // expand reports the problems
 	named := map[flatten.Ref]bool{}      // by an order of any composite
@@ -146,8 +144,7 @@ func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
 	return rest
 }
 
-// expand walks down, as creating a builder does, and notes what each composite
-// names.
+// expand expands the release like creating a builder, and records what each composite names.
 func (r *reading) expand(modules flatten.Modules) error {
 	e, found := modules.ExpandAll(r.release.Buildpacks)
 	for _, f := range found {
@@ -173,14 +170,14 @@ func (r *reading) expand(modules flatten.Modules) error {
 	return nil
 }
 
-// measure notes the layers, and what of each a buildpack takes.
+// measure records the layers, and each buildpack's share.
 func (r *reading) measure(img *image.Image, listed []*image.Module, manifest *v1.Manifest) {
 	holds := map[v1.Hash][]flatten.Ref{} // by diffID
 	for _, m := range listed {
 		holds[m.Layer.Diff] = m.Layer.Refs
 	}
 	r.shares = map[flatten.Ref]int64{}
-	for i, l := range manifest.Layers { // as many as diffIDs: package image has seen to it
+	for i, l := range manifest.Layers { // as many as diffIDs, which package image checks
 		diffID := img.Config.RootFS.DiffIDs[i]
 		refs := holds[diffID]
 		delete(holds, diffID) // a layer may occur twice
@@ -192,12 +189,12 @@ func (r *reading) measure(img *image.Image, listed []*image.Module, manifest *v1
 	}
 }
 
-// lengthsOf returns the lengths of a layer's pieces, as laminate's label has
-// them: all 1 where it does not speak of these refs.
+// lengthsOf returns the lengths of a layer's pieces in laminate's label, or all 1 if the label does
+// not match these refs.
 func lengthsOf(facts []flatten.Facts, refs []flatten.Ref) []uint64 {
 	known := map[flatten.Ref]uint64{}
 	for _, f := range facts {
-		known[f.Ref] = uint64(f.Length) // positive, or it would not be there
+		known[f.Ref] = uint64(f.Length) // always positive
 	}
 	lengths := make([]uint64, len(refs))
 	var sum uint64
@@ -230,7 +227,7 @@ func split(bytes int64, lengths []uint64) []int64 {
 	return parts
 }
 
-// check checks the release by itself.
+// check validates the release by itself.
 func (r *reading) check(builder string) error {
 	alone := &history.File{
 		Builder: builder, Sizes: r.shares,
@@ -244,10 +241,10 @@ func (r *reading) check(builder string) error {
 	return alone.Check()
 }
 
-// made tells when an image was made, or the zero time. What lies before 2013,
-// when there were no such images, is the constant of a reproducible build.
+// made returns the creation time of an image, or the zero time. Times before 2013 are constants of
+// reproducible builds.
 func made(config *v1.ConfigFile, manifest *v1.Manifest) time.Time {
-	annotated, _ := time.Parse(time.RFC3339, manifest.Annotations[createdAnnotation]) // zero where it is none
+	annotated, _ := time.Parse(time.RFC3339, manifest.Annotations[createdAnnotation]) // zero if invalid
 	for _, t := range []time.Time{config.Created.Time, annotated} {
 		if t = t.UTC(); t.Year() >= 2013 && t.Year() < 2200 {
 			return t.Truncate(time.Second)
@@ -256,7 +253,7 @@ func made(config *v1.ConfigFile, manifest *v1.Manifest) time.Time {
 	return time.Time{}
 }
 
-// text takes over what an image says, if it is fit for a file.
+// text returns a text from an image, or "" if it is not fit for a file.
 func text(s string) string {
 	if len(s) > textLimit || registry.Shorten(s) != s {
 		return ""

@@ -224,22 +224,22 @@ var _ = Describe("a builder's image", func() {
 		Expect(versionsOf(result.History)).To(Equal([]string{"1.0.0"}))
 		Expect(result.LeftOut).To(Equal(1))
 		Expect(log.all).To(HaveLen(1))
-		Expect(log.all[0]).To(HavePrefix(repo.name + ":1.1.0 is left out: " + want))
+		Expect(log.all[0]).To(HavePrefix(repo.name + ":1.1.0 skipped: " + want))
 	},
-		Entry("that is no builder", label(flatten.BuilderMetadataLabel, ""), "it is no builder: it has no label io.buildpacks.builder.metadata"),
+		Entry("that is no builder", label(flatten.BuilderMetadataLabel, ""), "not a builder: missing label io.buildpacks.builder.metadata"),
 		Entry("with metadata that cannot be read", label(flatten.BuilderMetadataLabel, "{"), "label io.buildpacks.builder.metadata: unexpected end"),
-		Entry("without buildpacks", label(flatten.BuildpackLayersLabel, ""), "it has no buildpacks"),
+		Entry("without buildpacks", label(flatten.BuildpackLayersLabel, ""), "no buildpacks"),
 		Entry("with layers that cannot be read", label(flatten.BuildpackLayersLabel, "[]"), "layers label: json: cannot unmarshal array"),
 		Entry("with a buildpack in no layer", label(flatten.BuildpackLayersLabel, `{"x":{"1":{"api":"0.10","layerDiffID":"sha256:`+strings.Repeat("0", 64)+`"}}}`), "label says that x@1 is in layer sha256:000"),
 		Entry("with an order that cannot be read", label(flatten.OrderLabel, "7"), "label io.buildpacks.buildpack.order: json: cannot unmarshal number"),
-		Entry("with an order of what it has not", label(flatten.OrderLabel, `[{"group":[{"id":"x"}]}]`), "its order names x, of which it has 0"),
+		Entry("with an order of what it has not", label(flatten.OrderLabel, `[{"group":[{"id":"x"}]}]`), "order names x, which has 0 matches"),
 		Entry("with system buildpacks that cannot be read", label(flatten.SystemLabel, "7"), "label io.buildpacks.buildpack.system: json: cannot unmarshal number"),
 		Entry("with a composite of what it has not", func(s *sample) { s.orders["acme/all@2"] += " acme/x@1" }, "composite acme/all@2: missing buildpack acme/x@1"),
 		Entry("whose orders have a cycle", func(s *sample) { s.orders["acme/a@2"] = "acme/all@2" }, "composite acme/a@2: cycle in order"),
 		Entry("whose orders have a cycle beside all others", func(s *sample) {
 			s.orders["x@1"], s.orders["y@1"] = "y@1", "x@1"
 			s.parts = append(s.parts, part{refs: "x@1 y@1", size: 30})
-		}, "release 1.1.0: layer 5: buildpack x@1 is in another layer too, or not in the release"),
+		}, "release 1.1.0: layer 5: buildpack x@1 is in another layer as well, or not in the release"),
 		Entry("with too many buildpacks", func(s *sample) {
 			var many strings.Builder
 			for i := range 2001 {
@@ -258,7 +258,7 @@ var _ = Describe("a builder's image", func() {
 		o.Log = log
 		result, text := collected(o)
 		Expect(versionsOf(result.History)).To(Equal([]string{"1.1.0"}))
-		Expect(log.all).To(Equal([]string{"acme/builder:1.0.0 is left out: its acme/all@1 names other buildpacks than in other releases"}))
+		Expect(log.all).To(Equal([]string{"acme/builder:1.0.0 skipped: composite acme/all@1 differs from that in other releases"}))
 		Expect(text).To(ContainSubstring(`"left_out": [
    "1.0.0"
   ]`))
@@ -287,7 +287,7 @@ var _ = Describe("a builder's image", func() {
 		o.Builder, o.Log = repo.name, log
 		result, _ := collected(o)
 		Expect(versionsOf(result.History)).To(Equal([]string{"1.0.0"}))
-		Expect(log.all).To(ConsistOf(HavePrefix(repo.name+":1.1.0 is left out: registry "), HavePrefix(repo.name+":1.2.0 is left out: error verifying sha256 checksum")))
+		Expect(log.all).To(ConsistOf(HavePrefix(repo.name+":1.1.0 skipped: registry "), HavePrefix(repo.name+":1.2.0 skipped: error verifying sha256 checksum")))
 	})
 
 	It("is told of one by one only at first", func() {
@@ -300,7 +300,7 @@ var _ = Describe("a builder's image", func() {
 		result, _ := collected(o)
 		Expect(result.LeftOut).To(Equal(25))
 		Expect(log.all).To(HaveLen(21))
-		Expect(log.all[20]).To(Equal("acme/builder: 5 more versions are left out"))
+		Expect(log.all[20]).To(Equal("acme/builder: 5 more versions skipped"))
 	})
 
 	It("has to be there, of some version", func() {

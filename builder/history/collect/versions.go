@@ -9,13 +9,11 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// versionTag is a semantic version, with or without v; the last number may be
-// missing where nothing follows.
+// versionTag matches semantic versions, with or without v, and X.Y.
 var versionTag = regexp.MustCompile(`^v?[0-9]+\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?)?$`)
 
-// Versions returns those of the tags that are versions, in the order of the
-// versions, and how many others there are. X.Y is none where there is an X.Y.Z
-// besides: it moves. Of 1.2.3 and v1.2.3 the first counts.
+// Versions returns the tags that are versions, in order, and the number of other tags. X.Y does not
+// count if there is an X.Y.Z, since it moves. Of 1.2.3 and v1.2.3 the first counts.
 func Versions(tags []string) (versions []string, others int) {
 	exact := map[string]bool{} // the X.Y of all X.Y.Z
 	for _, t := range tags {
@@ -38,12 +36,12 @@ func IsVersion(s string) bool {
 	return len(s) <= 128 && versionTag.MatchString(s) && semver.IsValid(canonical(s))
 }
 
-// compare orders versions, and equal ones that are written differently.
+// compare is a total order of versions, including different spellings of equal ones.
 func compare(a, b string) int {
 	return cmp.Or(semver.Compare(canonical(a), canonical(b)), cmp.Compare(a, b))
 }
 
-// canonical writes a version as package semver wants it.
+// canonical returns a version in the form of package semver.
 func canonical(s string) string { return "v" + strings.TrimPrefix(s, "v") }
 
 func isShort(s string) bool { return strings.Count(s, ".") == 1 }
