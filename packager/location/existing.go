@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// CheckDest looks at the disk for a file where a destination is meant, and
-// returns an error with the form to write if it would be taken for something
-// else, as a plain REF or a directory, or replaced though it is no image: a
-// person who forgets DEST and names an input would lose that file.
+// CheckDest returns an error with the form to write if a destination is an
+// existing file: one that would be read as a plain REF or as a directory, or one
+// that is not an image and would be replaced. A user who forgets DEST and names
+// an input would lose that file.
 func CheckDest(l Location) error {
 	file := l.Path
 	isPlainRef := file == "" && l.Written == l.Ref
