@@ -118,9 +118,9 @@ func Make(in Place) (*Dir, error) {
 func Claim(in Place, key string) (*Dir, error) {
 	sum := sha256.Sum256([]byte(key))
 	name := Prefix + base32.StdEncoding.EncodeToString(sum[:])[:26] + locked
-	// Other users open it to wait for it.
-	if err := in.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	made := in.Mkdir(name, 0o755)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, made
 	}
 	f, err := in.OpenFile(name, asDirectory, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -128,6 +128,9 @@ func Claim(in Place, key string) (*Dir, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if made == nil {
+		_ = f.Chmod(0o755) // whatever the umask is: other users open it to wait for it
 	}
 	state := lock(f)
 	if state == taken || !isStill(in, name, f) {

@@ -275,6 +275,17 @@ var _ = Describe("a claim", func() {
 		Expect(names(string(place))).To(BeEmpty())
 	})
 
+	It("can be opened by other users, whatever the umask is", func() {
+		old := syscall.Umask(0o077)
+		dir, err := scratch.Claim(place, "shared")
+		syscall.Umask(old)
+		Expect(err).NotTo(HaveOccurred())
+		info, err := os.Stat(dir.Path())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Mode().Perm()).To(Equal(fs.FileMode(0o755)))
+		Expect(dir.Remove()).To(Succeed())
+	})
+
 	It("fails where something else has its name", func(SpecContext) {
 		dir := claim("one")
 		Expect(dir.Remove()).To(Succeed())
