@@ -176,7 +176,7 @@ func refuse(s string) error {
 	case strings.HasPrefix(s, "urn:"):
 		return fmt.Errorf("URNs are not supported; write %s", forms)
 	case runtime.GOOS != "windows" && windowsPath.MatchString(s):
-		return errors.New("Windows paths are not supported; write a path with slashes")
+		return errors.New("paths of Windows are not supported; write a path with slashes")
 	}
 	return nil
 }

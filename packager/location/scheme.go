@@ -86,7 +86,7 @@ func checkTag(tag string) error {
 		return errors.New("invalid tag; write a name such as 1.0, without user and password: for a registry write docker://REF, and log in with `docker login`")
 	}
 	if !refName.MatchString(tag) {
-		return fmt.Errorf("invalid tag %q; tags may hold letters, digits and . _ - / + @ :", tag)
+		return fmt.Errorf("invalid tag %q; tags may hold letters, digits and the signs . _ - / + @ : only", tag)
 	}
 	return nil
 }
