@@ -43,10 +43,10 @@ type Resolved struct {
 // resolveJobs is how many layers are resolved concurrently.
 const resolveJobs = 4
 
-// Resolve decides where each layer of a plan comes from. Labels and manifests suffice for that, but
-// for three things: directories and archives are read where the previous image or the cache knows
-// their refs; a source's layer of which no label says content is read once; and what the cache has
-// is verified. Errors come in the order of the plan.
+// Resolve decides where each layer of a plan comes from. Labels and manifests suffice, with three
+// exceptions: directories and archives are read if the previous image or the cache knows their refs;
+// a source's layer is read once if no label says what it holds; and what the cache has is verified.
+// Errors come in the order of the plan.
 func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan) ([]Resolved, error) {
 	resolved, errs := make([]Resolved, len(plan)), make([]error, len(plan))
 	var group errgroup.Group
@@ -70,9 +70,8 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 }
 
 // resolve decides where a layer comes from, except for the cache. The previous image takes
-// precedence, since users have its layers; with as-packaged, the source does. Unless it may look,
-// no layer is read, and a source's layer of which no label says what it holds is taken to be in
-// normal form.
+// precedence, since users have its layers; with as-packaged, the source does. If it may not look, no
+// layer is read, and a source's layer without a label is taken to be in normal form.
 func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.PlannedLayer, mayLook bool) (Resolved, error) {
 	r := Resolved{Plan: planned, Origin: ToBuild}
 	var err error
