@@ -2,12 +2,8 @@ package builder
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
 	"laminate/packager/config"
@@ -72,7 +68,7 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
 		if err != nil {
 			problem := c.Problem(fmt.Sprintf("run image %v; skip the check with --skip-run-image-check", err), path...)
-			problem.Warning = unavailable(err)
+			problem.Warning = source.IsAbsent(err)
 			problems = append(problems, problem)
 			continue
 		}
@@ -81,21 +77,4 @@ func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problem
 		}
 	}
 	return problems
-}
-
-// unavailable reports whether an image does not exist or is not accessible in its registry, or is
-// not in the Docker daemon and must not be pulled.
-func unavailable(err error) bool {
-	if errors.Is(err, source.ErrNotThere) {
-		return true
-	}
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
-	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
-		return true
-	}
-	return false
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
@@ -97,16 +95,10 @@ func newPrevious(img *image.Image) (*previous, error) {
 	return p, nil
 }
 
-// isAbsent reports whether an error means that the image does not exist.
+// isAbsent reports whether an error means that there is no such image. If it is
+// only inaccessible, the push reports that.
 func isAbsent(err error) bool {
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		switch answer.StatusCode {
-		case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden: // missing write access is reported by the push
-			return true
-		}
-	}
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, image.ErrNoImage)
+	return source.IsAbsent(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, image.ErrNoImage)
 }
 
 // holding returns the layer with exactly the pieces of these refs and content identities, in this

@@ -47,6 +47,20 @@ func IsNetwork(err error) bool {
 		errors.As(err, &plain) || errors.As(err, &other)
 }
 
+// IsAbsent reports whether a registry responded that an image or a blob does not exist, or that it
+// is not accessible: registries that do not tell the two apart respond 401 or 403.
+func IsAbsent(err error) bool {
+	var response *transport.Error
+	if !errors.As(err, &response) {
+		return false
+	}
+	switch response.StatusCode {
+	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	return false
+}
+
 // IsTimeout reports whether a registry or another host did not respond in time, or was too slow.
 func IsTimeout(err error) bool {
 	var stall *StallError

@@ -35,7 +35,7 @@ type DockerKeychain struct {
 	// Files may hold credentials; the first that exists is used.
 	Files []string
 	// Warn is called, once each, about a credential helper that is not installed, an invalid Auth,
-	// and a helper that takes long. It may be nil.
+	// and a helper that takes long. It may be nil, and must be safe for concurrent use.
 	Warn func(message string)
 	// HelperTime is how long a credential helper may take; 0 means a minute. After a sixtieth of
 	// it, Warn is called with the helper's name.

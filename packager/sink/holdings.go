@@ -122,11 +122,7 @@ func (p *push) noteReused(contents []content) {
 // Some registries respond 401 or 403 for what does not exist: Quay does so for a repository that
 // the first push creates. Missing write access shows when pushing.
 func isRefused(err error) bool {
-	switch statusOf(err) {
-	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
-		return true
-	}
-	return false
+	return registry.IsAbsent(err) || statusOf(err) == http.StatusMethodNotAllowed
 }
 
 // statusOf returns the HTTP status of an error, or 0.

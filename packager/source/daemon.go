@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/moby/moby/api/pkg/authconfig"
 	apiregistry "github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
@@ -81,24 +79,10 @@ func (o *Opener) openUnpulled(ctx context.Context, img *opening, ref string, pol
 	case err == nil:
 		*img = inRegistry
 		return nil
-	case there && isAbsent(err):
+	case there && registry.IsAbsent(err):
 		return o.openDaemon(ctx, img, ref, Never, target)
 	}
 	return err
-}
-
-// isAbsent reports whether a registry answered that it has no such image, or
-// none for this user: registries that do not tell the two apart answer 401.
-func isAbsent(err error) bool {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
-	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
-		return true
-	}
-	return false
 }
 
 // save exports an image of the daemon into a file in the work directory.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -20,6 +21,10 @@ type opening struct {
 
 // IsTimeout reports whether opening an image failed because its registry did not respond in time.
 func IsTimeout(err error) bool { return registry.IsTimeout(err) }
+
+// IsAbsent reports whether an image does not exist or is not accessible: in its registry, or in the
+// Docker daemon, which must not pull it.
+func IsAbsent(err error) bool { return errors.Is(err, ErrNotThere) || registry.IsAbsent(err) }
 
 // checkTarget returns an error if the platform of the image does not match the target.
 func (i *opening) checkTarget(want flatten.Target) error {
