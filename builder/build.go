@@ -136,26 +136,26 @@ func (j *Job) below() ([]mutate.Addendum, error) {
 }
 
 // family returns the media types of the image: the requested ones, or those of the build image.
-func (j *Job) family() (mediatype.Family, error) {
-	m, err := j.base.Manifest()
+func (c *contents) family() (mediatype.Family, error) {
+	m, err := c.base.Manifest()
 	if err != nil {
 		return "", err
 	}
-	mediaType, err := j.base.MediaType()
+	mediaType, err := c.base.MediaType()
 	if err != nil {
 		return "", err
 	}
-	wanted := j.options.MediaTypes
-	if _, err := mediatype.For(wanted, mediatype.Docker, j.options.Compression.MediaType()); err != nil {
+	wanted := c.options.MediaTypes
+	if _, err := mediatype.For(wanted, mediatype.Docker, c.options.Compression.MediaType()); err != nil {
 		return "", err
 	}
-	layers := []types.MediaType{j.options.Compression.MediaType()}
+	layers := []types.MediaType{c.options.Compression.MediaType()}
 	for _, l := range m.Layers {
 		layers = append(layers, l.MediaType)
 	}
 	family, err := mediatype.For(wanted, mediatype.FamilyOf(mediaType), layers...)
 	if err != nil {
-		return "", fmt.Errorf("build image %s: %w", j.base.Name, err)
+		return "", fmt.Errorf("build image %s: %w", c.base.Name, err)
 	}
 	return family, nil
 }

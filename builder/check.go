@@ -19,38 +19,38 @@ const (
 )
 
 // check reports incompatible modules, lifecycle and build image.
-func (j *Job) check() config.Problems {
-	c := j.options.Config
+func (c *contents) check() config.Problems {
+	file := c.options.Config
 	var problems config.Problems
-	if c.StackID != "" && c.StackID != j.base.stackID {
-		problems = append(problems, c.Problem(fmt.Sprintf("stack %q differs from that of the build image %s, which is %q", c.StackID, j.base.Name, j.base.stackID), "stack", "id"))
+	if file.StackID != "" && file.StackID != c.base.stackID {
+		problems = append(problems, file.Problem(fmt.Sprintf("stack %q differs from that of the build image %s, which is %q", file.StackID, c.base.Name, c.base.stackID), "stack", "id"))
 	}
-	if d := j.Target.Distros; len(d) > 0 && j.base.distro.Name != "" && d[0] != j.base.distro {
-		problems = append(problems, c.Problem(fmt.Sprintf("target %s does not match the build image %s, which is for %s", j.Target, j.base.Name, j.base.platform()), "targets"))
+	if d := c.target.Distros; len(d) > 0 && c.base.distro.Name != "" && d[0] != c.base.distro {
+		problems = append(problems, file.Problem(fmt.Sprintf("target %s does not match the build image %s, which is for %s", c.target, c.base.Name, c.base.platform()), "targets"))
 	}
-	if !j.system.Empty() && !j.lifecycle.hasPlatform(systemPlatform) {
-		problems = append(problems, c.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", j.lifecycle.Version, systemPlatform), "system"))
+	if !c.system.Empty() && !c.lifecycle.hasPlatform(systemPlatform) {
+		problems = append(problems, file.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", c.lifecycle.Version, systemPlatform), "system"))
 	}
-	if len(j.added[flatten.Extension])+len(c.OrderExtensions) > 0 && !j.lifecycle.hasPlatform(extensionPlatform) {
-		problems = append(problems, c.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", j.lifecycle.Version, extensionPlatform), "extensions"))
+	if len(c.added[flatten.Extension])+len(file.OrderExtensions) > 0 && !c.lifecycle.hasPlatform(extensionPlatform) {
+		problems = append(problems, file.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", c.lifecycle.Version, extensionPlatform), "extensions"))
 	}
 	for _, kind := range kinds {
-		used := j.added[kind]
+		used := c.added[kind]
 		if kind == flatten.Buildpack {
-			used = j.Expansion.Refs // those of the build image too, which orders name
+			used = c.expansion.Refs // those of the build image too, which orders name
 		}
 		for _, r := range used {
-			m := j.modules[kind][r]
-			ok, deprecated := j.lifecycle.supports(m.Module)
+			m := c.modules[kind][r]
+			ok, deprecated := c.lifecycle.supports(m.Module)
 			if !ok {
-				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, j.lifecycle.Version, strings.Join(j.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
+				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, c.lifecycle.Version, strings.Join(c.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
 			}
 			if deprecated {
-				p := engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which is deprecated in lifecycle %s", kind, r, m.API, j.lifecycle.Version), "api")
+				p := engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which is deprecated in lifecycle %s", kind, r, m.API, c.lifecycle.Version), "api")
 				p.Warning = true
 				problems = append(problems, p)
 			}
-			if why := j.base.runs(m.Module); why != "" {
+			if why := c.base.runs(m.Module); why != "" {
 				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("buildpack %s %s", r, why)))
 			}
 		}
@@ -60,12 +60,12 @@ func (j *Job) check() config.Problems {
 
 // checkRunImages checks the run images: unavailable ones are a warning, incompatible ones an error.
 // If the output is in the Docker daemon, it pulls them according to the pull policy.
-func (p *preparation) checkRunImages(ctx context.Context, j *Job) config.Problems {
+func (p *preparation) checkRunImages(ctx context.Context, made *contents) config.Problems {
 	c := p.options.Config
 	var problems config.Problems
 	for _, loc := range p.runImages {
 		path := c.RunImagePath(loc.index)
-		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: j.Target.OS, Arch: j.Target.Arch, Variant: j.Target.Variant})
+		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: made.target.OS, Arch: made.target.Arch, Variant: made.target.Variant})
 		if err != nil {
 			problem := c.Problem(fmt.Sprintf("run image %v; skip the check with --skip-run-image-check", err), path...)
 			problem.Warning = source.IsAbsent(err)

@@ -18,21 +18,21 @@ var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 
 // collect merges the modules of the sources and the build image. If both have a ref, it uses the
 // source's for now; see override.
-func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Package) (problems config.Problems, conflicts error) {
-	j.modules, j.added = map[flatten.Kind]engine.Modules{}, map[flatten.Kind][]flatten.Ref{}
+func (c *contents) collect(ctx context.Context, packages map[flatten.Kind][]*image.Package) (problems config.Problems, conflicts error) {
+	c.modules, c.added = map[flatten.Kind]engine.Modules{}, map[flatten.Kind][]flatten.Ref{}
 	for _, kind := range kinds {
-		collected, err := engine.Collect(ctx, packages[kind], j.options.OnConflict)
+		collected, err := engine.Collect(ctx, packages[kind], c.options.OnConflict)
 		problems = append(problems, collected.Problems...)
 		conflicts = errors.Join(conflicts, err)
 		if kind == flatten.Buildpack {
-			j.packed = collected.Packed(packages[kind])
+			c.packed = collected.Packed(packages[kind])
 		}
 		all := collected.Modules
 		dirs := map[string]flatten.Ref{}
 		for r := range all {
 			dirs[kind.Dir(r)] = r
 		}
-		for _, m := range j.base.modules[kind] {
+		for _, m := range c.base.modules[kind] {
 			r := m.Ref()
 			if other, taken := dirs[kind.Dir(r)]; taken && other != r {
 				conflicts = errors.Join(conflicts, fmt.Errorf("%s %s (%s) and %s of the build image share the directory %s; change the id or version of one", kind, other, all[other].Source, r, kind.Dir(r)))
@@ -41,7 +41,7 @@ func (j *Job) collect(ctx context.Context, packages map[flatten.Kind][]*image.Pa
 				all[r] = m
 			}
 		}
-		j.modules[kind] = all
+		c.modules[kind] = all
 	}
 	return problems, conflicts
 }
@@ -63,9 +63,9 @@ func (p *preparation) contradictions(packages map[flatten.Kind][]*image.Package)
 }
 
 // expand expands the modules that the orders name.
-func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems {
-	c := j.options.Config
-	buildpacks, extensions := j.modules[flatten.Buildpack].Plain(), j.modules[flatten.Extension].Plain()
+func (c *contents) expand(packages map[flatten.Kind][]*image.Package) config.Problems {
+	file := c.options.Config
+	buildpacks, extensions := c.modules[flatten.Buildpack].Plain(), c.modules[flatten.Extension].Plain()
 	var problems config.Problems
 	var named []flatten.Ref
 	resolve := func(kind flatten.Kind, modules flatten.Modules, entries []flatten.Entry, path ...any) []flatten.Entry {
@@ -74,7 +74,7 @@ func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems
 		for i, e := range entries {
 			found := finder.Find(e)
 			if message := unresolved(kind, e, found, modules, len(problems) < mostSuggestions); message != "" {
-				problems = append(problems, c.Problem(message, append(slices.Clone(path), i)...))
+				problems = append(problems, file.Problem(message, append(slices.Clone(path), i)...))
 				continue
 			}
 			e.Version = found[0].Version
@@ -83,23 +83,23 @@ func (j *Job) expand(packages map[flatten.Kind][]*image.Package) config.Problems
 		}
 		return resolved
 	}
-	for i, g := range c.Order {
-		j.order.Order = append(j.order.Order, flatten.Group{Entries: resolve(flatten.Buildpack, buildpacks, g.Entries, "order", i, "group")})
+	for i, g := range file.Order {
+		c.order.Order = append(c.order.Order, flatten.Group{Entries: resolve(flatten.Buildpack, buildpacks, g.Entries, "order", i, "group")})
 	}
-	j.system.Pre.Buildpacks = resolve(flatten.Buildpack, buildpacks, c.System.Pre.Buildpacks, "system", "pre", "buildpacks")
-	j.system.Post.Buildpacks = resolve(flatten.Buildpack, buildpacks, c.System.Post.Buildpacks, "system", "post", "buildpacks")
+	c.system.Pre.Buildpacks = resolve(flatten.Buildpack, buildpacks, file.System.Pre.Buildpacks, "system", "pre", "buildpacks")
+	c.system.Post.Buildpacks = resolve(flatten.Buildpack, buildpacks, file.System.Post.Buildpacks, "system", "post", "buildpacks")
 	var tops []flatten.Ref
 	for _, pkg := range packages[flatten.Buildpack] {
 		tops = append(tops, pkg.Root)
 	}
 	tops = append(tops, named...)
-	for i, g := range c.OrderExtensions {
-		j.order.Extensions = append(j.order.Extensions, flatten.Group{Entries: resolve(flatten.Extension, extensions, g.Entries, "order-extensions", i, "group")})
+	for i, g := range file.OrderExtensions {
+		c.order.Extensions = append(c.order.Extensions, flatten.Group{Entries: resolve(flatten.Extension, extensions, g.Entries, "order-extensions", i, "group")})
 	}
 	var found []flatten.Problem
-	j.Expansion, found = buildpacks.ExpandAll(tops)
-	problems = append(problems.InOrder(), j.modules[flatten.Buildpack].Problems(found)...)
-	j.add(packages)
+	c.expansion, found = buildpacks.ExpandAll(tops)
+	problems = append(problems.InOrder(), c.modules[flatten.Buildpack].Problems(found)...)
+	c.add(packages)
 	return problems
 }
 
@@ -130,28 +130,28 @@ func unresolved(kind flatten.Kind, e flatten.Entry, found []flatten.Ref, at flat
 }
 
 // add records the modules that are not in the build image.
-func (j *Job) add(packages map[flatten.Kind][]*image.Package) {
-	for _, r := range j.Expansion.Refs {
-		if !slices.Contains(j.base.modules[flatten.Buildpack], j.modules[flatten.Buildpack][r]) {
-			j.added[flatten.Buildpack] = append(j.added[flatten.Buildpack], r)
+func (c *contents) add(packages map[flatten.Kind][]*image.Package) {
+	for _, r := range c.expansion.Refs {
+		if !slices.Contains(c.base.modules[flatten.Buildpack], c.modules[flatten.Buildpack][r]) {
+			c.added[flatten.Buildpack] = append(c.added[flatten.Buildpack], r)
 		}
 	}
 	for _, pkg := range packages[flatten.Extension] {
-		if !slices.Contains(j.added[flatten.Extension], pkg.Root) {
-			j.added[flatten.Extension] = append(j.added[flatten.Extension], pkg.Root)
+		if !slices.Contains(c.added[flatten.Extension], pkg.Root) {
+			c.added[flatten.Extension] = append(c.added[flatten.Extension], pkg.Root)
 		}
 	}
 }
 
 // override compares modules that both the build image and a source have: equal content is left in
 // the build image; different content replaces it, with a whiteout.
-func (j *Job) override(ctx context.Context) error {
+func (c *contents) override(ctx context.Context) error {
 	var errs []error
 	for _, kind := range kinds {
-		for _, old := range j.base.modules[kind] {
+		for _, old := range c.base.modules[kind] {
 			r := old.Ref()
-			m := j.modules[kind][r]
-			if m == old || !slices.Contains(j.added[kind], r) {
+			m := c.modules[kind][r]
+			if m == old || !slices.Contains(c.added[kind], r) {
 				continue
 			}
 			same, err := engine.SameContent(ctx, old, m)
@@ -159,11 +159,11 @@ func (j *Job) override(ctx context.Context) error {
 			case err != nil:
 				errs = append(errs, err)
 			case same:
-				j.modules[kind][r] = old
-				j.added[kind] = slices.DeleteFunc(j.added[kind], func(a flatten.Ref) bool { return a == r })
+				c.modules[kind][r] = old
+				c.added[kind] = slices.DeleteFunc(c.added[kind], func(a flatten.Ref) bool { return a == r })
 			default:
-				j.Overridden = append(j.Overridden, r)
-				j.whiteouts = append(j.whiteouts, kind.IDDir(r)+"/.wh."+r.Version)
+				c.overridden = append(c.overridden, r)
+				c.whiteouts = append(c.whiteouts, kind.IDDir(r)+"/.wh."+r.Version)
 			}
 		}
 	}

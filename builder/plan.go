@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"laminate/flatten"
+	"laminate/packager/engine"
 )
 
 // Count is the number of a builder's layers, by origin.
@@ -36,9 +37,10 @@ func (c Count) Total() int {
 	return n
 }
 
-// plan plans and counts the layers.
-func (j *Job) plan(ctx context.Context) (err error) {
-	grouping := j.options.Grouping
+// plan plans and counts the layers, and returns the job.
+func (c *contents) plan(ctx context.Context, maker *engine.Maker) (*Job, error) {
+	j := &Job{Target: c.target, Expansion: c.expansion, Overridden: c.overridden, contents: *c, maker: maker}
+	grouping := c.options.Grouping
 	have := flatten.Existing{Packed: j.packed}
 	for _, r := range j.Expansion.Refs {
 		if !slices.Contains(j.added[flatten.Buildpack], r) { // the build image has it
@@ -50,34 +52,35 @@ func (j *Job) plan(ctx context.Context) (err error) {
 	}
 	rest := j.count(nil)
 	buildpacks := j.modules[flatten.Buildpack]
-	if j.Plan, _, err = j.maker.Plan(ctx, buildpacks, j.Expansion, j.added[flatten.Buildpack], grouping, have, rest.Budget-rest.Total()); err != nil {
-		return err
+	var err error
+	if j.Plan, _, err = maker.Plan(ctx, buildpacks, j.Expansion, j.added[flatten.Buildpack], grouping, have, rest.Budget-rest.Total()); err != nil {
+		return nil, err
 	}
 	j.Layers = j.count(j.Plan)
 	if j.Layers.Total() <= j.Layers.Budget {
-		return nil
+		return j, nil
 	}
 	asked, err := grouping.Claimed(j.Expansion, have)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	excluded, err := flatten.Grouping{Exclude: grouping.Exclude}.Claimed(j.Expansion, have)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	over := &OverBudgetError{Layers: j.Layers, Asked: len(asked), Excluded: len(excluded)}
 	for _, mode := range []flatten.Mode{flatten.Composites, flatten.All} {
 		grouping.Mode = mode
 		other, err := flatten.Plan(j.Expansion, buildpacks.Plain(), grouping, have)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if over.Least = j.count(other).Total(); over.Least <= j.Layers.Budget {
 			over.Fits = mode
 			break
 		}
 	}
-	return over
+	return nil, over
 }
 
 func (j *Job) count(plan flatten.LayerPlan) Count {

@@ -28,16 +28,24 @@ type Job struct {
 	// Overridden are the modules of the build image that are replaced.
 	Overridden []flatten.Ref
 
-	base      base
-	lifecycle *lifecycle
-	modules   map[flatten.Kind]engine.Modules // including those of the build image
-	added     map[flatten.Kind][]flatten.Ref  // without those of the build image
-	packed    [][]flatten.Ref                 // refs of each layer of the sources
-	order     orders                          // with versions
-	system    config.System                   // likewise
-	whiteouts []string                        // names of entries
-	options   Options
-	maker     *engine.Maker
+	contents
+	maker *engine.Maker
+}
+
+// contents are what a builder consists of, before its layers are planned.
+type contents struct {
+	options    Options
+	target     flatten.Target
+	base       base
+	lifecycle  *lifecycle
+	modules    map[flatten.Kind]engine.Modules // including those of the build image
+	added      map[flatten.Kind][]flatten.Ref  // without those of the build image
+	packed     [][]flatten.Ref                 // refs of each layer of the sources
+	expansion  flatten.Expansion
+	order      orders        // with versions
+	system     config.System // likewise
+	overridden []flatten.Ref
+	whiteouts  []string // names of entries
 }
 
 // Prepare opens the build image, the lifecycle and the sources, for each
@@ -127,46 +135,45 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{options: p.options, Target: img.Target}
-	j.Target.Distros = target.Distros
+	c := &contents{options: p.options, target: img.Target}
+	c.target.Distros = target.Distros
 	var errBase, errLifecycle error
-	j.base, errBase = readBase(img, modules)
-	j.lifecycle, errLifecycle = p.openLifecycle(ctx, j.Target)
-	packages, errSources := p.openSources(ctx, j.Target)
+	c.base, errBase = readBase(img, modules)
+	c.lifecycle, errLifecycle = p.openLifecycle(ctx, c.target)
+	packages, errSources := p.openSources(ctx, c.target)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err := errors.Join(errBase, errLifecycle, errSources); err != nil {
 		return nil, err
 	}
-	return j, p.decide(ctx, j, packages)
+	if err := p.decide(ctx, c, packages); err != nil {
+		return nil, err
+	}
+	maker, err := p.Maker(ctx, p.open, c.target)
+	if err != nil {
+		return nil, err
+	}
+	return c.plan(ctx, maker)
 }
 
-// decide expands, checks and plans, once everything is open.
-func (p *preparation) decide(ctx context.Context, j *Job, packages map[flatten.Kind][]*image.Package) error {
-	problems, conflicts := j.collect(ctx, packages)
+// decide expands and checks, once everything is open.
+func (p *preparation) decide(ctx context.Context, c *contents, packages map[flatten.Kind][]*image.Package) error {
+	problems, conflicts := c.collect(ctx, packages)
 	problems = append(problems, p.contradictions(packages)...)
-	problems = append(problems, j.expand(packages)...)
-	whole := problems.Err() == nil
-	if whole {
-		problems = append(problems, j.check()...)
-		problems = append(problems, p.checkRunImages(ctx, j)...)
+	problems = append(problems, c.expand(packages)...)
+	if problems.Err() == nil {
+		problems = append(problems, c.check()...)
+		problems = append(problems, p.checkRunImages(ctx, c)...)
 	}
 	for _, w := range problems.Warnings() {
 		p.Warn(w.Error())
 	}
-	_, unsupported := j.family()
-	err := errors.Join(conflicts, problems.Err(), unsupported)
-	if err != nil || !whole {
+	_, unsupported := c.family()
+	if err := errors.Join(conflicts, problems.Err(), unsupported); err != nil {
 		return err
 	}
-	if err := j.override(ctx); err != nil {
-		return err
-	}
-	if j.maker, err = p.Maker(ctx, p.open, j.Target); err != nil {
-		return err
-	}
-	return j.plan(ctx)
+	return c.override(ctx)
 }
 
 // at returns a place in builder.toml, with the words before each error there.
