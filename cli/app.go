@@ -22,12 +22,12 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // wrong use: nothing was tried
+	exitUsage  = 2 // wrong use: nothing was done
 )
 
-// Run is the program: it runs the command that args name (args[0] is the
-// program's own name) and returns the exit code. It reads the environment
-// through env only, and ends soon after ctx does.
+// Run is the program. It runs the command that args name (args[0] is the name of the program) and
+// returns the exit code. It reads the environment through env only, and returns soon after ctx is
+// done.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	r := &run{stdout: stdout, stderr: stderr, env: env}
 	if len(args) > 1 && args[1] == completeCommand {
@@ -61,8 +61,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	return exitFailed
 }
 
-// isClosedPipe reports whether the reader of standard output has closed it, of
-// which there is no message.
+// isClosedPipe reports whether the reader of standard output has closed it. That error is not
+// printed.
 func isClosedPipe(err error) bool {
 	var at *fs.PathError
 	return errors.As(err, &at) && at.Path == os.Stdout.Name() && errors.Is(at.Err, syscall.EPIPE)
@@ -73,12 +73,12 @@ type run struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	loose          []looseValue
-	keychain       *registry.DockerKeychain // nil before a registry may be spoken to
+	keychain       *registry.DockerKeychain // nil until a registry may be needed
 }
 
-// usageError is a command line that makes no sense.
+// usageError is an invalid command line.
 type usageError struct {
-	command string // with a space behind it, "" for laminate itself
+	command string // followed by a space; "" for laminate itself
 	err     error
 }
 
@@ -89,7 +89,7 @@ func wrongUse(c *cli.Context, format string, args ...any) error {
 	return &usageError{command: commandPath(c), err: fmt.Errorf(format, args...)}
 }
 
-// commandPath names the command that the context is for, with a space behind it.
+// commandPath returns the name of the context's command, followed by a space.
 func commandPath(c *cli.Context) string {
 	_, path, ok := strings.Cut(c.Command.HelpName, " ")
 	if !ok {
@@ -142,7 +142,7 @@ func (r *run) app() *cli.App {
 	return app
 }
 
-// prepare adds to all commands what they have in common.
+// prepare adds the common settings to all commands.
 func prepare(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
@@ -154,7 +154,7 @@ func prepare(commands []*cli.Command) {
 	}
 }
 
-// The words of package flag, in ours.
+// The messages of package flag, in laminate's wording.
 var flagErrors = []struct {
 	theirs *regexp.Regexp
 	ours   string
@@ -173,7 +173,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	}
 	if value, is := strings.CutPrefix(message, `invalid boolean value "`); is && hasFlag(c, "flatten-layers") && strings.Contains(message, " for -flatten: ") {
 		value, _, _ = strings.Cut(value, `" for -flatten: `)
-		flag := "flatten-group" // pack's builder create takes buildpacks there
+		flag := "flatten-group" // pack's builder create lists buildpacks there
 		if len(flatten.NearMisses(value, modes)) > 0 {
 			flag = "flatten-layers"
 		}
@@ -189,7 +189,7 @@ func hasFlag(c *cli.Context, name string) bool {
 	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
 
-// nearFlags names the command's flags that may have been meant.
+// nearFlags returns the flags of the command that the user may have meant.
 func nearFlags(c *cli.Context, name string) string {
 	var names []string
 	for _, f := range c.Command.Flags {
@@ -200,8 +200,7 @@ func nearFlags(c *cli.Context, name string) string {
 	return didYouMean(name, names, "--")
 }
 
-// didYouMean ends a message about an unknown word with those of the names that
-// are near it, if any.
+// didYouMean returns the end of a message about an unknown word: the similar names, if any.
 func didYouMean(word string, names []string, prefix string) string {
 	near := flatten.NearMisses(word, names)
 	if len(near) == 0 {
@@ -213,7 +212,7 @@ func didYouMean(word string, names []string, prefix string) string {
 	return "; did you mean " + flatten.AnyOf(near) + "?"
 }
 
-// noCommand answers a command that needs another one behind it.
+// noCommand returns the error of a command that needs a subcommand.
 func noCommand(c *cli.Context) error {
 	if !c.Args().Present() {
 		return cli.ShowSubcommandHelp(c)

@@ -7,11 +7,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// interspersed puts the flags of a command before its other arguments, so that
-// both may come in any order: the library stops reading flags at the first
-// argument that is none. What follows "--" is never a flag. Arguments up to the
-// name of the command, and those of a command that is not known, stay as they are.
-// It also returns the arguments that may be meant as a flag's value.
+// interspersed moves the flags of a command before its other arguments, so that both may come in
+// any order: the library stops parsing flags at the first argument that is not a flag. Arguments
+// after "--" are never flags. Arguments up to the name of the command, and those of an unknown
+// command, are unchanged. It also returns the arguments that may be meant as the value of a flag.
 func interspersed(app *cli.App, args []string) ([]string, []looseValue) {
 	i := 1
 	var command *cli.Command
@@ -39,8 +38,8 @@ func interspersed(app *cli.App, args []string) ([]string, []looseValue) {
 	return slices.Concat(result, []string{"--"}, rest), loose
 }
 
-// A looseValue is an argument that comes after a flag which takes a value only
-// behind an equals sign, or none at all.
+// A looseValue is an argument after a flag that takes its value only after an equals sign, or takes
+// no value.
 type looseValue struct{ flag, value string }
 
 func looseValues(flags []cli.Flag, args []string) (loose []looseValue) {
@@ -66,7 +65,7 @@ func missesValue(flags []cli.Flag, last string, front []string) bool {
 	return isFlag(last) && valueWidth(flags, last) == 1 && len(front) > 0 && front[len(front)-1] == longName(flags, last)
 }
 
-// reorder takes the flags, with their values, apart from the other arguments.
+// reorder separates the flags, with their values, from the other arguments.
 func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 	for i := 0; i < len(args); i++ {
 		switch {
@@ -86,9 +85,9 @@ func reorder(flags []cli.Flag, args []string) (front, rest []string) {
 	return front, rest
 }
 
-// takesNext reports whether the argument at i is a flag whose value may be left
-// out and the next one is that value: if it looks like one, and if another
-// argument remains besides, of those that were before or come after.
+// takesNext reports whether the argument at i is a flag with an optional value and the next
+// argument is that value. It is one if it looks like one and another argument
+// remains, before or after.
 func takesNext(flags []cli.Flag, args []string, i, before int) bool {
 	if i+1 >= len(args) || !isFlag(args[i]) {
 		return false
@@ -105,8 +104,8 @@ func takesNext(flags []cli.Flag, args []string, i, before int) bool {
 	return before+len(after) > 0
 }
 
-// longName writes a flag by its first name, since the library does not let two
-// names of one flag stand beside each other.
+// longName returns a flag with its first name, since the library does not accept two names of one
+// flag together.
 func longName(flags []cli.Flag, arg string) string {
 	name, value, hasValue := strings.Cut(arg, "=")
 	f := flagOf(flags, name)
@@ -120,7 +119,7 @@ func longName(flags []cli.Flag, arg string) string {
 	return name
 }
 
-// flagOf finds the flag that an argument names without a value behind "=".
+// flagOf returns the flag that an argument names, without a value after "=".
 func flagOf(flags []cli.Flag, arg string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), strings.TrimLeft(arg, "-")) {
@@ -132,8 +131,8 @@ func flagOf(flags []cli.Flag, arg string) cli.Flag {
 
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
-// valueWidth is how many arguments after this one are its value: 1 for a flag
-// that needs one and does not carry it behind "=".
+// valueWidth returns the number of arguments after this one that are its value: 1 for a flag that
+// needs a value and does not have it after "=".
 func valueWidth(flags []cli.Flag, arg string) int {
 	if f := flagOf(flags, arg); f != nil && needsValue(f) {
 		return 1

@@ -15,10 +15,10 @@ const (
 	widestBar = 30
 	narrowBar = 8
 	sizeWidth = 9  // "1000.0 MB"
-	narrow    = 60 // below this many columns a line has no room for the total
+	narrow    = 60 // with fewer columns, a line has no room for the total
 )
 
-// bar puts a progress line on the terminal.
+// bar adds a progress line to the terminal.
 func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	columns := 0 // the library draws a line from left to right, and the width is known first
 	left := decor.Any(func(st decor.Statistics) string {
@@ -38,8 +38,8 @@ func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	return u.bars.AddBar(total, options...)
 }
 
-// label is the left end of a progress line of so many columns: what is being
-// done to what, cut so that the bar and the bytes stay visible.
+// label returns the left part of a progress line of this many columns: the action and its subject,
+// cut so that the bar and the bytes stay visible.
 func label(verb progress.Verb, name string, columns int, total int64) string {
 	bar := min(widestBar, max(narrowBar, columns/5))
 	room := columns - bar - runewidth.StringWidth(sizes(0, total, columns)) - 3 // spaces between them
@@ -50,7 +50,7 @@ func label(verb progress.Verb, name string, columns int, total int64) string {
 	return runewidth.Truncate(text, max(room, 1), "…")
 }
 
-// sizes is the right end of a progress line, always of the same width.
+// sizes returns the right part of a progress line, always of the same width.
 func sizes(current, total int64, columns int) string {
 	if total < 0 || columns < narrow {
 		return fmt.Sprintf("%*s", sizeWidth, bytes(current))

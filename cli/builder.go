@@ -126,8 +126,8 @@ func (b *builderRun) do(ctx context.Context) error {
 	})
 }
 
-// builderFlatten is the value of --flatten: a mode, or refs that share a layer,
-// or nothing, which the library sets to "true". It adds up.
+// builderFlatten is the value of --flatten: a mode, refs that share a layer, or nothing, for which
+// the library passes "true". Repeated values add up.
 type builderFlatten struct {
 	mode   flatten.Mode
 	groups [][]string
@@ -161,8 +161,8 @@ func (f *builderFlatten) String() string { return "" }
 // IsBoolFlag makes the value optional.
 func (f *builderFlatten) IsBoolFlag() bool { return true }
 
-// TakesFollowing reports whether an argument that follows a bare flag is meant
-// as its value: pack's spelling. Each of its items has to be id@version.
+// TakesFollowing reports whether an argument after the bare flag is meant as its value, as in
+// pack's syntax. Each of its items must be id@version.
 func (f *builderFlatten) TakesFollowing(arg string) bool {
 	for item := range strings.SplitSeq(arg, ",") {
 		if _, err := flatten.ParseRef(strings.TrimSpace(item)); err != nil {
@@ -172,7 +172,7 @@ func (f *builderFlatten) TakesFollowing(arg string) bool {
 	return true
 }
 
-// printBuilders prints what each builder would be made of.
+// printBuilders prints the plan of each builder.
 func printBuilders(ctx context.Context, w io.Writer, jobs []*builder.Job) error {
 	var errs []error
 	for i, j := range jobs {
@@ -213,12 +213,12 @@ func refs(plan flatten.LayerPlan) (n int) {
 	return n
 }
 
-// ownLayers are those that hold no buildpacks or extensions.
+// ownLayers are the layers without buildpacks or extensions.
 func ownLayers(c builder.Count) []builder.Origin {
 	return []builder.Origin{{Name: "build image", Layers: c.Base}, {Name: "lifecycle", Layers: c.Lifecycle}, {Name: "configuration", Layers: c.Configuration}, {Name: "whiteouts", Layers: c.Whiteouts}}
 }
 
-// printCount prints where layers come from.
+// printCount prints the number of layers by origin.
 func printCount(w io.Writer, c builder.Count) error {
 	for _, o := range slices.Concat(ownLayers(c), c.Modules) {
 		if o.Layers == 0 {

@@ -48,8 +48,7 @@ func (r *run) cacheCommand() *cli.Command {
 	}
 }
 
-// withCache opens the cache for a command that is about it. One that is not
-// there is not made.
+// withCache opens the cache for a command about the cache. It does not create a missing one.
 func (r *run) withCache(ctx context.Context, do func(context.Context, *cache.Cache, string) error) error {
 	dir := r.cacheDir()
 	if dir == "" {
@@ -66,13 +65,13 @@ func (r *run) withCache(ctx context.Context, do func(context.Context, *cache.Cac
 	return errors.Join(do(ctx, c, dir), c.Close(ctx))
 }
 
-// kinds are the kinds of things in the cache, in words.
+// kinds are descriptions of the kinds of cache entries.
 var kinds = map[string]string{
 	"http": "files from web servers", "layer": "layers that were built", "piece": "places of buildpacks in them",
 	"report": "reports on layers of other tools", "seen": "buildpacks that were met",
 }
 
-// printCache prints what the cache holds.
+// printCache prints the contents of the cache.
 func (r *run) printCache(ctx context.Context, c *cache.Cache, dir string) error {
 	info, err := c.Info(ctx)
 	if err != nil {
@@ -117,8 +116,8 @@ func (r *run) cleanTemp() error {
 	return err
 }
 
-// openCache opens the cache for a run that makes images, which goes on without
-// where there is none, or none that can be used.
+// openCache opens the cache for a run that builds images. The run continues without a cache if
+// there is none or it cannot be used.
 func (o *output) openCache() *cache.Cache {
 	dir := o.cacheDir()
 	if dir == "" || o.c.Bool("no-cache") {
@@ -131,8 +130,7 @@ func (o *output) openCache() *cache.Cache {
 	return c
 }
 
-// finish ends the output, after the warnings of the cache. It may be called
-// again.
+// finish ends the output, after the warnings of the cache. It may be called more than once.
 func (o *output) finish(ctx context.Context) {
 	if err := o.cache.Close(ctx); err != nil {
 		o.warnOfCache(err)
@@ -141,8 +139,8 @@ func (o *output) finish(ctx context.Context) {
 	o.ui.end()
 }
 
-// dry prints a plan when the progress of what it took to make it has ended. The
-// cache is open until then: a plan says what comes from it.
+// dry prints a plan after the progress of planning has ended. The cache stays open until then,
+// since a plan shows which layers come from it.
 func (o *output) dry(ctx context.Context, plan func(io.Writer) error) error {
 	var text strings.Builder
 	if err := plan(&text); err != nil {
@@ -157,7 +155,7 @@ func (o *output) warnOfCache(err error) {
 	o.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
 }
 
-// adviseOnCache adds what to do about a directory that the cache refuses.
+// adviseOnCache adds to an error what to do about a directory that the cache refuses.
 func adviseOnCache(err error) error {
 	if errors.Is(err, cache.ErrNotOwn) {
 		return fmt.Errorf("%w; set LAMINATE_CACHE_DIR to a directory that only you can write to", err)
@@ -165,10 +163,10 @@ func adviseOnCache(err error) error {
 	return err
 }
 
-// tempDir is where work directories are made.
+// tempDir returns the directory for work directories.
 func (r *run) tempDir() string { return cmp.Or(r.env("TMPDIR"), os.TempDir()) }
 
-// cacheDir is where the cache is; "" where the environment names no place for it.
+// cacheDir returns the cache directory, or "" if the environment does not determine one.
 func (r *run) cacheDir() string {
 	if dir := r.env("LAMINATE_CACHE_DIR"); dir != "" {
 		return dir

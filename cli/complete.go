@@ -17,12 +17,12 @@ import (
 	"laminate/packager/source"
 )
 
-// completeCommand is what the completion scripts call, with the words of the
-// command line up to the cursor. It prints a candidate for the last of them on
-// each line, with a tab and a description, and then one of the directives.
+// completeCommand is the command that the completion scripts call, with the words of the command
+// line up to the cursor. It prints one candidate for the last word per line, followed by a tab and
+// a description, and then one of the directives.
 const completeCommand = "__complete"
 
-// What the scripts complete besides the candidates.
+// Directives for the scripts: what to complete besides the candidates.
 const (
 	nothing     = ":nothing"
 	files       = ":files"
@@ -63,7 +63,7 @@ new shell:
 	}
 }
 
-// standardOutput says of an error that it is one of standard output.
+// standardOutput marks an error as one of standard output.
 func standardOutput(err error) error {
 	if err != nil {
 		return fmt.Errorf("standard output: %w", err)
@@ -71,16 +71,16 @@ func standardOutput(err error) error {
 	return nil
 }
 
-// candidate is a word that the last one may become.
+// candidate is a possible completion of the last word.
 type candidate struct{ value, about string }
 
-// completion is the answer to a completion script.
+// completion is the response to a completion script.
 type completion struct {
 	candidates []candidate
 	directive  string
 }
 
-// complete answers a completion script.
+// complete prints the response to a completion script.
 func (r *run) complete(words []string) error {
 	if len(words) == 0 {
 		words = []string{""}
@@ -93,7 +93,7 @@ func (r *run) complete(words []string) error {
 	return standardOutput(write(r.stdout, s.String()+answer.directive+"\n"))
 }
 
-// completionOf returns what the last word may become, given those before.
+// completionOf returns the completions of the last word, given the words before it.
 func completionOf(app *cli.App, words []string) completion {
 	last := len(words) - 1
 	at := place{app: app, flags: app.Flags, commands: app.Commands}
@@ -118,8 +118,8 @@ func completionOf(app *cli.App, words []string) completion {
 	return at.complete(words[last])
 }
 
-// matching leaves the candidates that begin with what was written, and puts
-// before behind which that stands.
+// matching returns the candidates that begin with the typed text, each prefixed with the part of
+// the word before it.
 func (c completion) matching(before, written string) completion {
 	kept := completion{directive: c.directive}
 	for _, one := range c.candidates {
@@ -130,17 +130,17 @@ func (c completion) matching(before, written string) completion {
 	return kept
 }
 
-// place is where in a command line a word stands.
+// place is the position of a word in the command line.
 type place struct {
 	app       *cli.App
-	command   string // "" before one
+	command   string // "" before the first command
 	flags     []cli.Flag
 	commands  []*cli.Command
-	noFlags   bool // behind "--"
+	noFlags   bool // after "--"
 	arguments int
 }
 
-// enter takes a word that is no flag: a command, or an argument of one.
+// enter processes a word that is not a flag: a command, or an argument of one.
 func (p *place) enter(word string) {
 	c := named(p.commands, word)
 	if c == nil {
@@ -150,7 +150,7 @@ func (p *place) enter(word string) {
 	p.command, p.flags, p.commands = c.Name, c.Flags, c.Subcommands
 }
 
-// complete returns what the word at this place may become.
+// complete returns the completions of the word at this place.
 func (p *place) complete(word string) completion {
 	name, value, hasValue := strings.Cut(word, "=")
 	switch {
@@ -169,7 +169,7 @@ func (p *place) complete(word string) completion {
 	return p.argument(word).matching("", word)
 }
 
-// argument returns what an argument that is no flag may become.
+// argument returns the completions of an argument that is not a flag.
 func (p *place) argument(word string) completion {
 	switch p.command {
 	case "completion":
@@ -190,14 +190,14 @@ func (p *place) argument(word string) completion {
 	return completion{directive: nothing}
 }
 
-// destForms are how a DEST begins.
+// destForms are the prefixes of a DEST.
 var destForms = []candidate{
 	{"oci:", "an OCI layout"}, {"oci-archive:", "a tar file of an OCI layout"},
 	{"docker-archive:", "a file as docker save writes it"},
 	{"docker://", "a registry"}, {"docker-daemon:", "the Docker daemon"},
 }
 
-// flagValues are the values that a flag takes, by its name, where these are few.
+// flagValues are the possible values of flags that have only a few, by flag name.
 var flagValues = map[string][]string{
 	"compression": {string(layer.Gzip), string(layer.Zstd)},
 	"flatten":     modes, "flatten-layers": modes,
@@ -217,8 +217,8 @@ func targetNames() (names []string) {
 	return names
 }
 
-// values returns what the value of a flag may become: one of a few, or, where
-// its placeholder says so, a file.
+// values returns the completions of the value of a flag: one of a few values or, if its placeholder
+// says so, a file.
 func (p *place) values(f cli.Flag) completion {
 	name := f.Names()[0]
 	if name == "output" && p.command == "simulate" {
@@ -242,8 +242,8 @@ func candidates(values []string) (all []candidate) {
 	return all
 }
 
-// flagNames lists flags; one whose value may be left out is there with an
-// equals sign as well.
+// flagNames returns the names of flags. A flag with an optional value is also listed with an equals
+// sign.
 func flagNames(flags []cli.Flag) (all []candidate) {
 	for _, f := range flags {
 		if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {

@@ -13,7 +13,7 @@ import (
 	"laminate/packager/sink"
 )
 
-// digestLines is what a digest file holds, and what an earlier run may have left there.
+// digestLines matches the contents of a digest file, as an earlier run may have left it.
 var digestLines = regexp.MustCompile(`^(sha256:[0-9a-f]{64}\n?)*$`)
 
 // clearDigests removes the digest file of an earlier run, so that there is none unless this run
@@ -51,8 +51,8 @@ func (o *output) clearDigests() error {
 	return nil
 }
 
-// writeDigests writes the digest file: the digest of DEST, and where each target has a file of its
-// own the digests of all of them, a line each.
+// writeDigests writes the digest file: the digest of DEST or, if each target has its own file, the
+// digests of all of them, one per line.
 func (o *output) writeDigests(written []sink.Written) error {
 	file := o.c.String("digest-file")
 	if file == "" || len(written) == 0 {
@@ -77,7 +77,8 @@ func (o *output) writeDigests(written []sink.Written) error {
 	return nil
 }
 
-// isOutput reports which paths are outputs of this run, and so not part of what is packaged.
+// isOutput returns a function that reports whether a path is an output of this run, and so not part
+// of the input.
 func (o *output) isOutput() func(path string) bool {
 	isDest := sink.IsOutput(o.dest)
 	file := o.c.String("digest-file")

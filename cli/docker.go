@@ -18,7 +18,7 @@ import (
 	"laminate/packager/source"
 )
 
-// What follows reads the environment that the docker command reads.
+// This file reads the environment variables that the docker command reads.
 
 // dockerConfig is the directory of Docker's config.json, or "".
 func (r *run) dockerConfig() string {
@@ -39,7 +39,7 @@ func (r *run) home() string {
 	return r.env("HOME")
 }
 
-// dockerDaemon says where the Docker daemon is.
+// dockerDaemon returns the address of the Docker daemon.
 func (r *run) dockerDaemon() daemon.Options {
 	return daemon.Options{
 		Host: r.env("DOCKER_HOST"), Context: r.env("DOCKER_CONTEXT"), ConfigDir: r.dockerConfig(),
@@ -47,7 +47,7 @@ func (r *run) dockerDaemon() daemon.Options {
 	}
 }
 
-// openKeychain returns where the credentials of registries are found.
+// openKeychain returns the source of registry credentials.
 func (r *run) openKeychain(warn func(string)) *registry.DockerKeychain {
 	userConfig := r.env("XDG_CONFIG_HOME")
 	if home := r.home(); userConfig == "" && home != "" {
@@ -61,8 +61,7 @@ func (r *run) openKeychain(warn func(string)) *registry.DockerKeychain {
 	return r.keychain
 }
 
-// missingHelpers returns, where a registry refused something, what is missing
-// of the credentials for it.
+// missingHelpers describes, if a registry refused a request, the missing credential helpers.
 func (r *run) missingHelpers(err error) string {
 	var answer *transport.Error
 	refused := errors.Is(err, source.ErrNotThere)
@@ -94,9 +93,8 @@ func (o *output) readPolicy() (err error) {
 	return err
 }
 
-// fromDaemon reports whether the images that a TOML file lists are those of the
-// Docker daemon, as for pack: where the output goes to it, and, if a pull policy
-// is given, where the output is a file.
+// fromDaemon reports whether the images that a TOML file lists come from the Docker daemon, as in
+// pack: they do if the output goes to it or, with a pull policy, if the output is a file.
 func (o *output) fromDaemon() bool {
 	switch o.dest.Kind {
 	case location.Daemon:

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// docsCommand is "docs", which prints what is made of the definitions of the
+// docsCommand is "docs", which prints the pages that are generated from the definitions of the
 // commands: the man page, and docs/reference.md.
 func (r *run) docsCommand() *cli.Command {
 	return &cli.Command{
@@ -26,17 +26,17 @@ func (r *run) docsCommand() *cli.Command {
 	}
 }
 
-// commandDoc is what the pages say of a command.
+// commandDoc is the description of a command in the pages.
 type commandDoc struct {
 	name, usage, arguments, description, examples string
-	flags                                         []flagDoc // without those of all commands
+	flags                                         []flagDoc // without the common flags
 	group                                         bool      // has subcommands
-	same                                          string    // the earlier command that it is another name of
+	same                                          string    // the earlier command of which it is another name
 }
 
 type flagDoc struct{ spelled, usage string }
 
-// docsOf lists the visible commands, depth first.
+// docsOf returns the visible commands, depth first.
 func docsOf(parent string, commands []*cli.Command, before []commandDoc) []commandDoc {
 	for _, c := range commands {
 		if c.Hidden {
@@ -54,12 +54,12 @@ func docsOf(parent string, commands []*cli.Command, before []commandDoc) []comma
 	return before
 }
 
-// isSame reports whether a command does the same by another name.
+// isSame reports whether two commands are the same under different names.
 func (d commandDoc) isSame(o commandDoc) bool {
 	return d.usage == o.usage && d.description == o.description && d.arguments == o.arguments && slices.Equal(d.flags, o.flags)
 }
 
-// synopsis is how the command is called.
+// synopsis returns the synopsis of the command.
 func (d commandDoc) synopsis() string {
 	s := d.name
 	if d.group {
@@ -68,7 +68,7 @@ func (d commandDoc) synopsis() string {
 	return strings.TrimSpace(s + " [FLAGS] " + d.arguments)
 }
 
-// flagDocs describes the visible flags, but for those of all commands.
+// flagDocs describes the visible flags, except for the common ones.
 func flagDocs(flags []cli.Flag) (docs []flagDoc) {
 	for _, f := range flags {
 		if !isCommon(f) {
@@ -85,7 +85,7 @@ func commonFlagDocs() (docs []flagDoc) {
 	return docs
 }
 
-// flagDocOf describes a flag; nothing where it is hidden.
+// flagDocOf describes a flag; it returns nil if the flag is hidden.
 func flagDocOf(f cli.Flag) []flagDoc {
 	if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {
 		return nil
@@ -98,7 +98,7 @@ func isCommon(f cli.Flag) bool {
 	return slices.ContainsFunc(append(commonFlags(), cli.HelpFlag), func(c cli.Flag) bool { return c.Names()[0] == f.Names()[0] })
 }
 
-// environment are the variables that laminate reads, with what they do.
+// environment lists the variables that laminate reads, with descriptions.
 var environment = []flagDoc{
 	{"LAMINATE_CACHE_DIR", "directory of the cache, instead of laminate in the user's cache directory"},
 	{"LAMINATE_LIFECYCLE_URL", "URL of lifecycle releases, with {version} and {arch}"},
@@ -149,7 +149,7 @@ func referencePage(app *cli.App) string {
 	return s.String()
 }
 
-// markdownText escapes what Markdown would take for markup.
+// markdownText escapes characters that Markdown would treat as markup.
 func markdownText(s string) string {
 	return strings.NewReplacer("*", `\*`, "|", `\|`, "<", `\<`, "[", `\[`).Replace(s)
 }

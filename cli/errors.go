@@ -13,7 +13,7 @@ import (
 	"laminate/packager/engine"
 )
 
-// bugError is a bug in laminate, with what a report of it needs.
+// bugError is a bug in laminate, with what a bug report needs.
 type bugError struct {
 	err  error
 	plan func(io.Writer) error // prints it
@@ -30,7 +30,7 @@ func (e *bugError) Error() string {
 
 func (e *bugError) Unwrap() error { return e.err }
 
-// explain returns the text of an error, and what helps with it.
+// explain returns the text of an error, with advice.
 func explain(err error) string {
 	var many *packager.TooManyLayersError
 	if errors.As(err, &many) {
@@ -59,7 +59,7 @@ func explain(err error) string {
 	return fmt.Sprintf("%d problems:\n   %s", all, strings.Join(lines, "\n   "))
 }
 
-// adviseOnLayers returns what makes a package have fewer layers.
+// adviseOnLayers returns the options with which a package has fewer layers.
 func adviseOnLayers(e *packager.TooManyLayersError) string {
 	fromModes := "--flatten-layers=auto, which keeps to --max-layers, --flatten-layers, --flatten-layers=all, or --flatten-group"
 	if e.Excluded == 0 && e.Mode == flatten.All {
@@ -91,11 +91,10 @@ func adviseOnAsked(e *builder.OverBudgetError) string {
 	return fmt.Sprintf("--flatten=REF,... asks for %s, and --flatten-exclude for %d more. Exclude fewer buildpacks, or use fewer groups, or a build image with fewer layers.", count(groups, "layer"), e.Excluded)
 }
 
-// mostProblems is how many problems a message lists.
+// mostProblems is the maximum number of problems in a message.
 const mostProblems = 20
 
-// linesOf returns the errors that were joined, each on one line: messages of
-// other programs may have several.
+// linesOf returns the joined errors, each on one line: messages of other programs may have several.
 func linesOf(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
 		var lines []string
@@ -110,7 +109,7 @@ func linesOf(err error) []string {
 	return []string{printable(err.Error())}
 }
 
-// distinct leaves out lines that were there before.
+// distinct removes duplicate lines.
 func distinct(lines []string) []string {
 	var kept []string
 	for _, l := range lines {
@@ -121,7 +120,7 @@ func distinct(lines []string) []string {
 	return kept
 }
 
-// explainBudget describes a builder with too many layers, and what would help.
+// explainBudget describes a builder with too many layers, and suggests what to change.
 func explainBudget(e *builder.OverBudgetError) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%v:\n", e)

@@ -1,6 +1,6 @@
 package cli
 
-// The examples of each command, a line each.
+// The examples of each command, one per line.
 const (
 	appExamples = `laminate package docker://ghcr.io/acme/java:1.2.3 --flatten-layers
 laminate builder create acme/builder --config builder.toml --flatten=auto

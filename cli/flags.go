@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// outputFlags are those of every command that writes images.
+// outputFlags are the flags of every command that writes images.
 func outputFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "target", Aliases: []string{"t"}, Usage: "make an image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]`; may be repeated"},
@@ -30,7 +30,7 @@ func outputFlags() []cli.Flag {
 	}
 }
 
-// commonFlags are those of every command. They may stand before it too.
+// commonFlags are the flags of all commands. They may also come before the command.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print results and errors only"},
@@ -49,7 +49,7 @@ func anywhere(c *cli.Context, flag string) bool {
 	})
 }
 
-// empty reports flags whose value is empty: mostly a variable that is not set.
+// empty returns an error for flags with an empty value, which mostly comes from an unset variable.
 func (o *output) empty() (errs []error) {
 	for _, f := range o.c.Command.Flags {
 		name := f.Names()[0]
@@ -72,8 +72,8 @@ func (o *output) empty() (errs []error) {
 	return errs
 }
 
-// list returns the values of a flag that may be repeated, or hold several
-// values between commas.
+// list returns the values of a flag that may be repeated, or hold several values separated by
+// commas.
 func (o *output) list(flag string) []string {
 	var all []string
 	for _, v := range o.c.StringSlice(flag) {

@@ -10,10 +10,9 @@ import (
 	"laminate/flatten"
 )
 
-// What scripts that were written for pack may say, and what laminate answers.
+// This file has the responses to commands and flags of scripts that were written for pack.
 
-// packCommands are the commands of pack 0.40 that laminate does not have, by
-// the command that they belong to.
+// packCommands are the commands of pack 0.40 that laminate does not have, by parent command.
 var packCommands = map[string][]string{
 	"": {
 		"build", "inspect", "inspect-image", "inspect-builder", "inspect-buildpack", "stack", "rebase", "sbom", "manifest", "report",
@@ -26,14 +25,14 @@ var packCommands = map[string][]string{
 	"extension": {"inspect", "new", "pull", "register", "yank"},
 }
 
-// otherWays are commands of pack that laminate has another way for.
+// otherWays are commands of pack that laminate replaces with something else.
 var otherWays = map[string]string{
 	"config pull-policy":      "laminate has no settings: pass --pull-policy to each command",
 	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
 }
 
-// unknownCommand is the answer to a command that does not exist. Parent is the
-// command before it, "" for laminate itself.
+// unknownCommand returns the message about an unknown command. Parent is the command before it, ""
+// for laminate itself.
 func unknownCommand(parent, name string, siblings []string) string {
 	full := strings.TrimSpace(parent + " " + name)
 	message := fmt.Sprintf("unknown command %q", full)
@@ -46,14 +45,13 @@ func unknownCommand(parent, name string, siblings []string) string {
 	return message + didYouMean(name, siblings, "")
 }
 
-// withoutEffect are flags of pack's that are accepted, with the reason why they
-// have no effect.
+// withoutEffect are flags of pack that are accepted, with the reason why they have no effect.
 var withoutEffect = []struct{ flag, because string }{
 	{"timestamps", "laminate prints no times"},
 	{"buildpack-registry", "laminate looks nothing up in a buildpack registry"},
 }
 
-// tellWithoutEffect prints a line for each such flag that is set, with --verbose.
+// tellWithoutEffect prints a line for each of these flags that is set, with --verbose.
 func (u *ui) tellWithoutEffect(c *cli.Context) {
 	for _, f := range withoutEffect {
 		if u.verbose && slices.ContainsFunc(c.Lineage(), func(l *cli.Context) bool { return l.Command != nil && l.IsSet(f.flag) }) {
@@ -62,7 +60,7 @@ func (u *ui) tellWithoutEffect(c *cli.Context) {
 	}
 }
 
-// configCommand is "config", of which scripts need "config experimental true".
+// configCommand is "config". Scripts need "config experimental true".
 func (r *run) configCommand() *cli.Command {
 	experimental := &cli.Command{
 		Name: "experimental", Usage: "accepted, and has no effect", ArgsUsage: "[true|false]", UsageText: configExamples, HideHelpCommand: true,
@@ -82,7 +80,7 @@ func (r *run) configCommand() *cli.Command {
 	return &cli.Command{Name: "config", Usage: "accepted, and has no effect", UsageText: configExamples, Hidden: true, HideHelpCommand: true, Subcommands: []*cli.Command{experimental}}
 }
 
-// helpCommand is "help": what --help prints.
+// helpCommand is "help", which prints the same as --help.
 func (r *run) helpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "help", Usage: "print the help of a command", ArgsUsage: "[COMMAND]", UsageText: helpExamples, HideHelpCommand: true, Flags: commonFlags(),
@@ -92,7 +90,7 @@ func (r *run) helpCommand() *cli.Command {
 	}
 }
 
-// formerly renames a command to the name that it had in pack before.
+// formerly changes a command to the name that it had in earlier versions of pack, and hides it.
 func formerly(name string, c *cli.Command) *cli.Command {
 	c.Name, c.Hidden = name, true
 	return c

@@ -9,11 +9,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// helpWidth is how many columns a line of help has at most.
+// helpWidth is the maximum number of columns of a line of help.
 const helpWidth = 80
 
-// helpTemplate is the help of a command. Each flag takes two lines or more: how
-// it is written, and what it does. UsageText holds the examples.
+// helpTemplate is the help of a command. Each flag takes two or more lines: its syntax, and what it
+// does. UsageText holds the examples.
 const helpTemplate = `{{.HelpName}} - {{.Usage}}
 
 Usage:
@@ -42,13 +42,13 @@ func init() {
 	cli.AppHelpTemplate, cli.CommandHelpTemplate, cli.SubcommandHelpTemplate = helpTemplate, helpTemplate, helpTemplate
 }
 
-// describeFlag writes a flag for the help text.
+// describeFlag formats a flag for the help text.
 func describeFlag(f cli.Flag) string {
 	spelled, usage := flagText(f)
 	return "   " + spelled + "\n" + wrap(usage, "        ", helpWidth) + "\n"
 }
 
-// flagText returns how a flag is written, with its value, and what it does.
+// flagText returns the syntax of a flag, with its value, and what it does.
 func flagText(f cli.Flag) (spelled, usage string) {
 	var names []string
 	for _, n := range f.Names() {
@@ -71,7 +71,7 @@ func flagText(f cli.Flag) (spelled, usage string) {
 	return spelled, usage
 }
 
-// wrap breaks a text into lines of at most so many columns, if its words allow.
+// wrap breaks a text into lines of at most this many columns, if its words allow that.
 func wrap(text, indent string, width int) string {
 	var lines []string
 	line := ""
@@ -89,8 +89,8 @@ func wrap(text, indent string, width int) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-// wrapParagraphs wraps a text that is divided by empty lines. A part that is
-// indented stays as it is.
+// wrapParagraphs wraps a text with paragraphs between empty lines. An indented paragraph is
+// unchanged.
 func wrapParagraphs(text string) string {
 	parts := strings.Split(text, "\n\n")
 	for i, p := range parts {
@@ -101,7 +101,7 @@ func wrapParagraphs(text string) string {
 	return strings.Join(parts, "\n\n")
 }
 
-// isIndented reports whether a part of a text is to be printed as it is.
+// isIndented reports whether a paragraph is printed unchanged.
 func isIndented(part string) bool { return strings.HasPrefix(part, " ") }
 
 func dashes(name string) string {
@@ -111,8 +111,8 @@ func dashes(name string) string {
 	return "--" + name
 }
 
-// placeholder takes the word in backquotes out of a usage text, "VALUE" where
-// there is none.
+// placeholder returns the word in backquotes in a usage text, or "VALUE" if there is none, and the
+// text without backquotes.
 func placeholder(usage string) (value, rest string) {
 	before, quoted, ok := strings.Cut(usage, "`")
 	if !ok {

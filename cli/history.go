@@ -19,7 +19,7 @@ import (
 	"laminate/packager/source"
 )
 
-// maxJobs keeps a slip of the finger from being taken for an attack.
+// maxJobs keeps a typing error from flooding the registry with requests.
 const maxJobs = 64
 
 const historyDescription = `It reads a builder's releases from a registry: the tags of REPO that are versions (1.2.3 or v1.2.3, with or without a suffix such as -rc.1; X.Y if there is no X.Y.Z), and of each image the manifest and the labels, but no layer. It prints the file that "laminate builder simulate" reads: which buildpacks each release has, in which layers, and their sizes.
@@ -91,7 +91,7 @@ func (h *historyRun) do() error {
 	return standardOutput(result.History.Write(h.stdout))
 }
 
-// readFlags reads the flags and REPO, and returns all that is wrong with them.
+// readFlags reads the flags and REPO, and returns all errors.
 func (h *historyRun) readFlags() (errs []error) {
 	o := &h.options
 	var err error
@@ -168,7 +168,7 @@ func (h *historyRun) keep(file string, f *history.File) error {
 	return nil
 }
 
-// keptError is what ended a run that has kept a part of its work.
+// keptError is the error that ended a run after part of its work was saved.
 type keptError struct {
 	err  error
 	note string
@@ -177,7 +177,7 @@ type keptError struct {
 func (e *keptError) Error() string { return fmt.Sprintf("%v; %s", e.err, e.note) }
 func (e *keptError) Unwrap() error { return e.err }
 
-// goOn adds to an error what there is in FILE.
+// goOn adds to an error how many releases FILE has.
 func (h *historyRun) goOn(err error) error {
 	if h.kept == 0 || !errors.As(err, new(*collect.UnfinishedError)) {
 		return err
@@ -185,7 +185,7 @@ func (h *historyRun) goOn(err error) error {
 	return &keptError{err: err, note: fmt.Sprintf("%s has %s; the same command goes on from there", h.c.String("file"), count(h.kept, "release"))}
 }
 
-// sum prints what was done.
+// sum prints a summary.
 func (h *historyRun) sum(r *collect.Result) {
 	said := fmt.Sprintf("%s, %d of them read now", count(len(r.History.Releases), "release"), r.Read)
 	if r.LeftOut > 0 {

@@ -12,8 +12,8 @@ import (
 	"laminate/packager/sink"
 )
 
-// What --output json prints. docs/output-json.md describes it; a change that
-// removes a key or gives it another meaning needs another number.
+// The output of --output json, which docs/output-json.md describes. A change that removes a key or
+// changes its meaning needs a new version number.
 const jsonSchema = 1
 
 // planJSON is the result of a dry run.
@@ -73,7 +73,7 @@ type doubledPlan struct {
 	Bytes *int64 `json:"bytes"`
 }
 
-// printPackagesJSON prints what each buildpackage would be made of.
+// printPackagesJSON prints the plan of each buildpackage.
 func printPackagesJSON(ctx context.Context, w io.Writer, dest string, jobs []*packager.Job) error {
 	report := planJSON{Schema: jsonSchema, Destination: dest}
 	for _, j := range jobs {
@@ -94,7 +94,7 @@ func printPackagesJSON(ctx context.Context, w io.Writer, dest string, jobs []*pa
 	return writeJSON(w, report)
 }
 
-// printBuildersJSON prints what each builder would be made of.
+// printBuildersJSON prints the plan of each builder.
 func printBuildersJSON(ctx context.Context, w io.Writer, dest string, jobs []*builder.Job) error {
 	report := planJSON{Schema: jsonSchema, Destination: dest}
 	for _, j := range jobs {
@@ -120,7 +120,7 @@ func printBuildersJSON(ctx context.Context, w io.Writer, dest string, jobs []*bu
 	return writeJSON(w, report)
 }
 
-// newImagePlan returns a plan in which no list is null.
+// newImagePlan returns a plan without null lists.
 func newImagePlan(target, kind string, doubled []engine.Double) imagePlan {
 	p := imagePlan{Target: target, Kind: kind, Layers: []layerPlan{}, OtherLayers: []originCount{}, Doubled: []doubledPlan{}, Replaced: []string{}}
 	for _, d := range doubled {
@@ -136,7 +136,7 @@ func newImagePlan(target, kind string, doubled []engine.Double) imagePlan {
 	return p
 }
 
-// add adds layers that were resolved.
+// add adds resolved layers.
 func (p *imagePlan) add(kind string, o engine.Outlook) {
 	for i, l := range o.Layers {
 		one := layerPlan{
@@ -157,7 +157,7 @@ func (p *imagePlan) add(kind string, o engine.Outlook) {
 	}
 }
 
-// previous adds what is said of the previous image, if there is one.
+// previous adds the previous image, if there is one.
 func (p *imagePlan) previous(o engine.Outlook, besides []string) {
 	if o.Previous != "" {
 		p.Previous = &previousPlan{Image: o.Previous, KeptLayers: o.Kept, AlsoNew: append([]string{}, besides...)}
@@ -195,7 +195,7 @@ type imageJSON struct {
 	Bytes     int64  `json:"bytes"`
 }
 
-// printResultJSON prints what was written, and what the run came to.
+// printResultJSON prints the outputs and the totals of the run.
 func printResultJSON(w io.Writer, written []sink.Written, sum totals) error {
 	r := resultJSON{Schema: jsonSchema, Outputs: []outputJSON{}, Seconds: sum.took.Round(1e6).Seconds()}
 	r.Layers.Built, r.Layers.Reused = sum.built, sum.reused

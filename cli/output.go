@@ -16,21 +16,21 @@ import (
 	"laminate/packager/source"
 )
 
-// mostLayers is how many layers container engines load.
+// mostLayers is the maximum number of layers that container engines load.
 const mostLayers = 125
 
-// output is what the commands that write images have in common.
+// output is the common part of the commands that write images.
 type output struct {
 	*run
 	c *cli.Context
 
 	dest        location.Location
 	targets     []flatten.Target
-	skipped     []flatten.Target // those of --target that are for other systems than linux
+	skipped     []flatten.Target // targets of --target for systems other than linux
 	tags        []string
 	labels      map[string]string
 	compression layer.Compression
-	mediaTypes  mediatype.Family // "" where the command line does not say
+	mediaTypes  mediatype.Family // "" if the command line does not say
 	onConflict  engine.OnConflict
 	created     time.Time
 	json        bool // --output json
@@ -39,13 +39,13 @@ type output struct {
 
 	workDir string
 	ui      *ui
-	cache   *cache.Cache // nil for none
+	cache   *cache.Cache // nil if there is none
 	open    *source.Opener
-	fits    func(flatten.Target) bool // which targets the destination takes; nil for all
-	daemon  []flatten.Target          // what the Docker daemon runs, where the output goes to one
+	fits    func(flatten.Target) bool // whether the destination supports a target; nil means all
+	daemon  []flatten.Target          // the platform of the Docker daemon, if the output goes to one
 }
 
-// read reads the flags and DEST, and returns all that is wrong with them.
+// read reads the flags and DEST, and returns all errors.
 func (o *output) read() (errs []error) {
 	note := func(err error) { errs = append(errs, err) }
 	args := o.c.Args().Slice()
@@ -89,7 +89,7 @@ func (o *output) read() (errs []error) {
 	return errs
 }
 
-// readMediaTypes reads --media-types, and refuses it where the destination or the compression leaves
+// readMediaTypes reads --media-types, and refuses it if the destination or the compression leaves
 // no choice.
 func (o *output) readMediaTypes() (mediatype.Family, error) {
 	if !o.c.IsSet("media-types") {
@@ -110,7 +110,7 @@ func (o *output) readMediaTypes() (mediatype.Family, error) {
 	return family, nil
 }
 
-// readPrevious finds out where the image is that this one replaces; nil is nowhere.
+// readPrevious returns the location of the image to replace, or nil.
 func (o *output) readPrevious() (*engine.PreviousImage, error) {
 	switch previous := o.c.String("previous"); {
 	case previous == "none":
@@ -129,8 +129,8 @@ func (o *output) readPrevious() (*engine.PreviousImage, error) {
 	return nil, nil
 }
 
-// doubts warns of flags that the destination leaves without effect, and of compressions that its
-// readers do not know.
+// doubts warns about flags that have no effect with the destination, and about compressions that
+// its readers do not support.
 func (o *output) doubts() {
 	if len(o.skipped) > 0 {
 		o.ui.Warn("--target " + joinTargets(o.skipped) + " skipped; laminate makes images for linux only")
@@ -147,7 +147,7 @@ func (o *output) doubts() {
 	}
 }
 
-// doubtAuto warns of an automatic plan that cannot know what is there already.
+// doubtAuto warns about an automatic plan without a previous image to compare with.
 func (o *output) doubtAuto(mode flatten.Mode) {
 	if mode == flatten.Auto && o.previous == nil && o.c.String("previous") != "none" {
 		o.ui.Warn("the plan keeps no layer of an earlier image: DEST is neither in a registry nor an OCI layout; name that image with --previous REF, or none")

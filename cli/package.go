@@ -37,8 +37,8 @@ Sources, in package.toml and --path, take any of these forms, or a directory, a 
 
 Standard output has a line for each output: its digest (the image ID in a Docker daemon or docker-archive), a tab, and the destination.`
 
-// packageCommand is "package": the same for buildpacks and for extensions,
-// which are never flattened and have no dependencies.
+// packageCommand is "package", for buildpacks and for extensions. Extensions are never flattened
+// and have no dependencies.
 func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command {
 	mode := new(flattenMode)
 	flags := []cli.Flag{
@@ -118,7 +118,8 @@ func (p *packageRun) do(ctx context.Context) error {
 	})
 }
 
-// family returns the media types of the images: in a registry OCI's, as pack publishes packages.
+// family returns the media types of the images: OCI's in a registry, like those that pack
+// publishes.
 func (p *packageRun) family() mediatype.Family {
 	if p.mediaTypes == "" && p.dest.Kind == location.Registry {
 		return mediatype.OCI
@@ -137,7 +138,7 @@ func (p *packageRun) grouping() flatten.Grouping {
 	return w
 }
 
-// config finds out what to package.
+// config returns what to package.
 func (p *packageRun) config() (config.Package, error) {
 	file := p.c.String("config")
 	for _, given := range []string{file, p.c.String("path")} {

@@ -13,7 +13,7 @@ import (
 	"laminate/packager/engine"
 )
 
-// printPlans prints what each image would be made of.
+// printPlans prints the plan of each image.
 func printPlans(ctx context.Context, w io.Writer, jobs []*packager.Job) error {
 	for i, j := range jobs {
 		if i > 0 {
@@ -41,9 +41,9 @@ func printPlan(ctx context.Context, w io.Writer, j *packager.Job) error {
 	return errors.Join(err, printLayers(w, j.Plan, o), printOutlook(w, o, nil), printDoubled(w, o.Doubled))
 }
 
-// printLayers prints a layer plan: one line for each ref; beside the first of
-// them the layer's number, its size if that is known, and the reason. A plus
-// stands before the size of a layer that the previous image does not have.
+// printLayers prints a layer plan, one line per ref. The line of a layer's first ref also has the
+// number of the layer, its size if known, and the reason. A plus before the size marks a layer that
+// the previous image does not have.
 func printLayers(w io.Writer, plan flatten.LayerPlan, o engine.Outlook) error {
 	var table strings.Builder
 	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
@@ -80,8 +80,8 @@ func layerSize(o engine.Outlook, i int) string {
 	return bytes(o.Bytes[i])
 }
 
-// printOutlook prints what the layers come to, and what is new to those who have
-// the previous image; besides are other layers that are.
+// printOutlook prints the totals of the layers, and what is new to clients that have the previous
+// image. Besides are other layers that are new.
 func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 	all, fresh, layers := int64(0), int64(0), 0
 	above := int64(0)
@@ -114,7 +114,7 @@ func printOutlook(w io.Writer, o engine.Outlook, besides []string) error {
 	return err
 }
 
-// printDoubled prints what layers hold for nothing.
+// printDoubled prints the unused contents of layers.
 func printDoubled(w io.Writer, doubled []engine.Double) error {
 	for _, d := range doubled {
 		size := "of unknown size"

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// pulseEvery is how often a run without a terminal looks whether it was silent.
+	// pulseEvery is the interval at which a run without a terminal checks whether it was silent.
 	pulseEvery = time.Second
-	// pulseAfter is after how many silent looks it says what it does.
+	// pulseAfter is the number of silent intervals before it prints what is in progress.
 	pulseAfter = 10
 )
 
-// A pulse keeps the log of a long run alive where no bars are: after ten seconds
-// without a line it prints one about what is under way. The layers themselves get
-// their line when it is known what became of them.
+// A pulse keeps the log of a long run alive without progress bars: after ten seconds without a
+// line, it prints one about what is in progress. Layers get their own lines when their outcome is
+// known.
 type pulse struct {
-	printed atomic.Bool // a line, since the last look
+	printed atomic.Bool // a line was printed since the last check
 
 	mu    sync.Mutex
-	tasks []*task // under way, in the order in which they began
+	tasks []*task // in progress, in the order in which they began
 
 	stop, stopped chan struct{}
 }
 
-// startPulse begins to look, at each tick.
+// startPulse starts to check at each tick.
 func (u *ui) startPulse(ticks <-chan time.Time) {
 	p := &u.pulse
 	p.stop, p.stopped = make(chan struct{}), make(chan struct{})
@@ -55,7 +55,7 @@ func (u *ui) startPulse(ticks <-chan time.Time) {
 	}()
 }
 
-// end stops looking. No line about what is under way comes afterwards.
+// end stops checking. No line about what is in progress is printed afterwards.
 func (p *pulse) end() {
 	if p.stop != nil {
 		close(p.stop)

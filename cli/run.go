@@ -16,8 +16,8 @@ import (
 	"laminate/packager/source"
 )
 
-// work makes the work directory, does the work, and cleans up: also after
-// earlier runs that were killed.
+// work creates the work directory, does the work, and cleans up, including what earlier killed runs
+// left.
 func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
 	work, err := o.makeWorkDir()
 	if err != nil {
@@ -47,8 +47,7 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) (err 
 	return do(ctx)
 }
 
-// options returns the options that all recipes have, but for targets and media
-// types.
+// options returns the common options of all recipes, except for targets and media types.
 func (o *output) options(w flatten.Grouping) engine.Options {
 	return engine.Options{
 		Fits: o.fits, Grouping: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
@@ -57,8 +56,7 @@ func (o *output) options(w flatten.Grouping) engine.Options {
 	}
 }
 
-// build builds the images and writes them. Plan prints what was planned, for the
-// report of a bug.
+// build builds the images and writes them. Plan prints the plan, for a bug report.
 func build[J interface {
 	Build(context.Context) (*engine.Image, error)
 }](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {
@@ -76,8 +74,8 @@ func build[J interface {
 	return o.write(ctx, images)
 }
 
-// wanted returns the targets of the command line, if neither it nor the file
-// names any, that of the Docker daemon.
+// wanted returns the targets of the command line or, if neither it nor the file names any, that of
+// the Docker daemon.
 func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
 	if len(o.targets)+len(inFile) == 0 {
 		return o.daemon
@@ -85,7 +83,7 @@ func (o *output) wanted(inFile []flatten.Target) []flatten.Target {
 	return o.targets
 }
 
-// check looks at the destination before the work begins.
+// check checks the destination before the work begins.
 func (o *output) check(targets []flatten.Target) error {
 	return sink.Check(o.dest, targets, o.sink())
 }
@@ -94,7 +92,7 @@ func (o *output) sink() sink.Options {
 	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
 }
 
-// write writes the images, and prints what was written.
+// write writes the images, and prints the outputs.
 func (o *output) write(ctx context.Context, images []sink.Image) error {
 	made := make([]v1.Image, len(images))
 	for i, img := range images {
@@ -118,7 +116,7 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	return nil
 }
 
-// print prints what was written.
+// print prints the outputs.
 func (o *output) print(written []sink.Written) error {
 	if o.json && len(written) > 0 {
 		return printResultJSON(o.stdout, written, o.ui.totals())
@@ -131,8 +129,7 @@ func (o *output) print(written []sink.Written) error {
 	return nil
 }
 
-// unprintedError reports outputs that are there, although standard output took
-// no line about them.
+// unprintedError reports that outputs were written, but could not be printed to standard output.
 type unprintedError struct {
 	err     error
 	written []sink.Written

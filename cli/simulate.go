@@ -18,7 +18,7 @@ import (
 	"laminate/packager/localfile"
 )
 
-// What is simulated where nothing else is said.
+// The defaults of the simulation.
 var (
 	defaultPlans   = []string{"exploded", "composites", "owner-sets", "all", "largest-alone", "auto"}
 	defaultBudgets = []string{"20", "30", "40", "60", "90"}
@@ -122,7 +122,7 @@ func (s *simulateRun) readFlags() (render func(io.Writer, *simulate.Result) erro
 	return render, budgets, errs
 }
 
-// named returns the values of a flag, each once, or what stands for none.
+// named returns the values of a flag, each once, or the defaults if there are none.
 func (s *simulateRun) named(flag string, none []string) []string {
 	var once []string
 	for _, v := range s.list(flag) {

@@ -19,11 +19,11 @@ func printJSON(w io.Writer, r *simulate.Result) error {
 	return writeJSON(w, r)
 }
 
-// simulatedColumns are those of the text and the markdown table.
+// simulatedColumns are the columns of the text and the Markdown table.
 var simulatedColumns = []string{"plan", "budget", "layers", "median", "mean", "p50", "p95", "ten later", "prefix"}
 
-// simulatedRows are the cells of the tables. A plan that no budget changes has
-// one row.
+// simulatedRows returns the cells of the tables. A plan that does not depend on the budget has one
+// row.
 func simulatedRows(r *simulate.Result) [][]string {
 	var rows [][]string
 	last := ""
@@ -47,7 +47,7 @@ func simulatedRows(r *simulate.Result) [][]string {
 	return rows
 }
 
-// megabytes has one digit behind the point, so that columns compare.
+// megabytes returns a size with one digit after the decimal point, so that columns compare.
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/1e6) }
 
 func simulatedTitle(r *simulate.Result) string {
@@ -69,7 +69,7 @@ func printTable(w io.Writer, r *simulate.Result) error {
 		widest = max(widest, len(cells[0]))
 	}
 	for _, cells := range append([][]string{simulatedColumns}, rows...) {
-		// The first column is padded to stand at the left.
+		// The first column is padded, and so aligned to the left.
 		fmt.Fprintf(t, "%-*s\t%s\t\n", widest, cells[0], strings.Join(cells[1:], "\t")) // Flush returns errors
 	}
 	if err := t.Flush(); err != nil {

@@ -13,30 +13,29 @@ import (
 	"laminate/packager/progress"
 )
 
-// A tally keeps what happens to each layer until its outcome is known, so that
-// it gets one line, and not one for every step: a layer that is built and then
-// sent is "uploaded", one that a file gets from a registry is "downloaded". The
-// lines of an output's layers come in the order of the layers. What is no layer
-// gets its line when it is done.
+// A tally records what happens to each layer until its outcome is known, so that each layer gets
+// one line instead of one per step. A layer that is built and then pushed is "uploaded"; one that
+// is copied from a registry to a file is "downloaded". The lines come in the order of the layers in
+// the output. Anything that is not a layer gets its line when it is done.
 type tally struct {
 	mu      sync.Mutex
 	fates   map[string]*fate // by digest
-	order   []*fate          // as they came
-	output  []*fate          // the layers of the images, once those are made
-	printed int              // how many of output have their line
+	order   []*fate          // in order of appearance
+	output  []*fate          // the layers of the images, once the images are made
+	printed int              // how many of the layers in output have been printed
 	bytes   map[progress.Verb]int64
 }
 
-// A fate is what becomes of a layer.
+// A fate is the outcome of a layer.
 type fate struct {
 	name              string
 	size              int64
 	built, downloaded bool
 	inOutput          bool
-	outcome           progress.Verb // "" as long as it is not known
+	outcome           progress.Verb // "" until it is known
 }
 
-// made is what became of the layer where the sink only copies it.
+// made returns the outcome of a layer that the sink only copies.
 func (f *fate) made() progress.Verb {
 	switch {
 	case f.built:
@@ -47,7 +46,7 @@ func (f *fate) made() progress.Verb {
 	return progress.Reused
 }
 
-// of returns the fate of a layer. The caller holds the lock.
+// of returns the fate of a layer. The caller must hold the lock.
 func (t *tally) of(what progress.Subject) *fate {
 	f := t.fates[what.Digest]
 	if f == nil {
@@ -74,7 +73,7 @@ func (u *ui) Note(verb progress.Verb, what progress.Subject, size int64) {
 	}
 }
 
-// ended records a task that is done.
+// ended records a completed task.
 func (u *ui) ended(verb progress.Verb, what progress.Subject, size int64) {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
@@ -109,8 +108,8 @@ func (u *ui) ended(verb progress.Verb, what progress.Subject, size int64) {
 	}
 }
 
-// settle sets the outcome of a layer, unless it has one, and prints the lines
-// that can be printed now. The caller holds the lock.
+// settle sets the outcome of a layer, unless it has one, and prints the lines that can be printed
+// now. The caller must hold the lock.
 func (u *ui) settle(f *fate, outcome progress.Verb) {
 	if f.outcome != "" {
 		return
@@ -130,8 +129,8 @@ func (u *ui) done(verb progress.Verb, name string, size int64) {
 	u.line("%-11s %s (%s)", verb, name, bytes(size))
 }
 
-// made says that the images are made and will be written. The outcome of their
-// layers is up to the sink; other layers were downloaded to make them.
+// made records that the images are made and will be written. The sink determines the outcome of
+// their layers; other layers were downloaded to make them.
 func (u *ui) made(images []v1.Image) error {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
@@ -156,14 +155,14 @@ func (u *ui) made(images []v1.Image) error {
 	return nil
 }
 
-// totals are what a run came to.
+// totals are the totals of a run.
 type totals struct {
 	built, reused        int // layers of the images, each digest once
 	downloaded, uploaded int64
 	took                 time.Duration
 }
 
-// totals returns what the run came to so far.
+// totals returns the totals so far.
 func (u *ui) totals() totals {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
@@ -178,13 +177,13 @@ func (u *ui) totals() totals {
 	return t
 }
 
-// sum prints what the run came to, after the output was written.
+// sum prints the totals of the run, after the output was written.
 func (u *ui) sum() {
 	t := u.totals()
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
 	for _, f := range u.tally.output {
-		u.settle(f, f.made()) // where the sink had no reason to look at it
+		u.settle(f, f.made()) // the sink did not need to handle it
 	}
 	var parts []string
 	for _, p := range []struct {
@@ -210,7 +209,7 @@ func (u *ui) sum() {
 	u.line("done in %s%s", seconds(t.took), came)
 }
 
-// seconds writes how long something took, for a person.
+// seconds formats a duration.
 func seconds(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s", d.Seconds())
@@ -230,7 +229,7 @@ func (u *ui) Start(verb progress.Verb, what progress.Subject, total int64) progr
 	return t
 }
 
-// name returns the name that the line of a layer will have.
+// name returns the name for the line of a layer.
 func (u *ui) name(what progress.Subject) string {
 	u.tally.mu.Lock()
 	defer u.tally.mu.Unlock()
@@ -245,7 +244,7 @@ type task struct {
 	ui    *ui
 	verb  progress.Verb
 	what  progress.Subject
-	total int64 // -1 where it is not known
+	total int64 // -1 if unknown
 	done  atomic.Int64
 	bar   *mpb.Bar
 }

@@ -14,9 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// ui prints to standard error how a run goes: bars on a terminal that
-// disappear with the work, and a line for what became of each layer; lines
-// alone elsewhere. It is a [progress.Log].
+// ui prints the progress of a run to standard error: on a terminal, bars that disappear at the end,
+// and a line for the outcome of each layer; elsewhere, lines only. It is a [progress.Log].
 type ui struct {
 	out     io.Writer   // standard error
 	lines   *syncWriter // to standard error, above the bars
@@ -30,7 +29,7 @@ type ui struct {
 	pulse   pulse
 }
 
-// begin starts the output of a run. The caller ends it with end.
+// begin starts the output of a run. The caller must call end.
 func (r *run) begin(c *cli.Context) *ui {
 	s := &ui{out: r.stderr, quiet: anywhere(c, "quiet"), verbose: anywhere(c, "verbose"), begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
 	f, isFile := r.stderr.(*os.File)
@@ -48,7 +47,7 @@ func (r *run) begin(c *cli.Context) *ui {
 	return s
 }
 
-// end takes the bars off the terminal. Lines may still be printed afterwards.
+// end removes the bars from the terminal. Lines may still be printed afterwards.
 func (u *ui) end() {
 	u.once.Do(func() {
 		u.pulse.end()
@@ -62,7 +61,7 @@ func (u *ui) end() {
 func (u *ui) line(format string, args ...any) {
 	if !u.quiet {
 		u.pulse.printed.Store(true)
-		fmt.Fprintln(u.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error has nowhere to go
+		fmt.Fprintln(u.lines, printable(fmt.Sprintf(format, args...))) // an error of standard error cannot be reported
 	}
 }
 
@@ -79,7 +78,7 @@ func (u *ui) Warn(message string) {
 	fmt.Fprintln(u.lines, word, printable(message))
 }
 
-// bytes writes a number of bytes for a person, in decimal units.
+// bytes formats a number of bytes, in decimal units.
 func bytes(n int64) string {
 	switch {
 	case n < 1000:
@@ -109,8 +108,8 @@ func (s *syncWriter) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// printable replaces what could upset a terminal, or make one line look like
-// two: names come from archives, images and registries.
+// printable replaces characters that could corrupt a terminal or break a line: names come from
+// archives, images and registries.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || r == '\t' {

@@ -16,11 +16,11 @@ import (
 	"laminate/packager/location"
 )
 
-// flattenMode is the value of --flatten-layers, which may be left out. The
-// library asks a flag like it for no value, and sets it to "true".
+// flattenMode is the value of --flatten-layers, which is optional. For such a flag, the library
+// passes "true" if there is no value.
 type flattenMode flatten.Mode
 
-// Set reads the value. The library may call it again with what String gave.
+// Set parses the value. The library may call it again with the result of String.
 func (m *flattenMode) Set(s string) error {
 	switch s {
 	case "true":
@@ -35,10 +35,10 @@ func (m *flattenMode) Set(s string) error {
 	return nil
 }
 
-// modes are the values that flags take for [flatten.Mode].
+// modes maps values of flags to a [flatten.Mode].
 var modes = []string{string(flatten.Composites), string(flatten.All), string(flatten.Auto), string(flatten.AsPackaged), string(flatten.None)}
 
-// takes ends the message about a value that is none of the modes.
+// takes returns the end of the message about an unknown mode.
 func takes(value, rest string) error {
 	message := "it takes composites, all, auto, as-packaged" + rest
 	if near := flatten.NearMisses(value, modes); len(near) > 0 {
@@ -57,8 +57,8 @@ func (m *flattenMode) String() string {
 // IsBoolFlag makes the value optional.
 func (m *flattenMode) IsBoolFlag() bool { return true }
 
-// wrongCount reports arguments of which there should be one, DEST, or one that
-// is meant as the value of a flag.
+// wrongCount returns an error if there is not exactly one argument, DEST, or if an argument is
+// meant as the value of a flag.
 func (o *output) wrongCount(args []string) error {
 	missing := errors.New("DEST is missing; name where to write, as in out.cnb or docker://REF")
 	for _, l := range o.loose {
@@ -90,8 +90,8 @@ func (o *output) wrongCount(args []string) error {
 	return fmt.Errorf("%d arguments (%s); write one DEST, and --tag for further names of the image", len(args), strings.Join(short, ", "))
 }
 
-// isValue reports whether an argument behind a flag is rather the flag's value
-// than DEST: where it is the only argument, it must not be anything else.
+// isValue reports whether an argument after a flag is the flag's value rather than DEST. The only
+// argument is the value if it cannot be anything else.
 func (o *output) isValue(arg string, of int) bool {
 	dest, err := location.ParseDest(arg, location.DestOptions{})
 	if of == 1 {
@@ -121,8 +121,8 @@ func configError(err error, file, what string, isDefault bool) error {
 	return fmt.Errorf("%s: %w", name, at.Err)
 }
 
-// parseLabels reads KEY=VALUE pairs. Several may stand between commas, as pack
-// has it, if each has a key; a value may have commas otherwise.
+// parseLabels parses KEY=VALUE pairs. As in pack, a value may hold several pairs separated by
+// commas, if each has a key; otherwise, the commas belong to the value.
 func parseLabels(labels []string) (map[string]string, error) {
 	parsed := map[string]string{}
 	var errs []error
@@ -143,7 +143,7 @@ func parseLabels(labels []string) (map[string]string, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// parseTags reads the references of --tag, for which docker:// may stand too.
+// parseTags parses the references of --tag, which may begin with docker://.
 func parseTags(tags []string) ([]string, error) {
 	var parsed []string
 	var errs []error
@@ -164,12 +164,12 @@ func parseTags(tags []string) ([]string, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// otherSystems are operating systems that images may be for, or that people work on, beside linux.
-// Buildpackages of pack's may be for some of them.
+// otherSystems are operating systems other than linux that images may be for, or that developers
+// use. Some buildpackages of pack are for them.
 var otherSystems = []string{"darwin", "freebsd", "netbsd", "openbsd", "windows"}
 
-// parseTargets reads the platforms of --target. It returns those for linux; those for other
-// systems, which are skipped, are returned apart, and are invalid where none is for linux.
+// parseTargets parses the platforms of --target. It returns those for linux, and separately those
+// for other systems, which are skipped. It is an error if none is for linux.
 func parseTargets(values []string) (targets, skipped []flatten.Target, err error) {
 	var parsed []flatten.Target
 	var errs []error
@@ -202,7 +202,7 @@ func parseTargets(values []string) (targets, skipped []flatten.Target, err error
 	return targets, skipped, errors.Join(errs...)
 }
 
-// joinTargets returns the targets as a list to read.
+// joinTargets returns the targets as text.
 func joinTargets(targets []flatten.Target) string {
 	names := make([]string, len(targets))
 	for i, t := range targets {
@@ -211,11 +211,11 @@ func joinTargets(targets []flatten.Target) string {
 	return strings.Join(names, ", ")
 }
 
-// architectures are those that Go, and so most of what runs in images, has on
-// linux, by the names that images have for them.
+// architectures are the architectures that Go, and so most software in images, supports on linux,
+// by their names in images.
 var architectures = []string{"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x"}
 
-// otherNames of architectures are those of kernels and compilers.
+// otherNames are the names that kernels and compilers use for architectures.
 var otherNames = map[string]string{"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7": "arm/v7", "armv6": "arm/v6"}
 
 func checkTarget(t flatten.Target) error {
@@ -240,7 +240,7 @@ func checkHosts(hosts []string) (errs []error) {
 	return errs
 }
 
-// epoch reads SOURCE_DATE_EPOCH; without one it returns the zero time.
+// epoch parses SOURCE_DATE_EPOCH. If it is not set, epoch returns the zero time.
 func epoch(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil

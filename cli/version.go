@@ -14,16 +14,16 @@ import (
 	"laminate/flatten"
 )
 
-// version is that of the module, as the build recorded it.
+// version is the version of the module, as the build recorded it.
 func version() string {
 	info, _ := debug.ReadBuildInfo()
 	return buildOf(info).Version
 }
 
-// buildInfo is what the Go toolchain recorded about the program.
+// buildInfo is the information about the program that the Go toolchain recorded.
 type buildInfo struct {
 	Version string `json:"version"`
-	// Commit is "" where the program was not built in a repository.
+	// Commit is "" if the program was not built in a repository.
 	Commit string `json:"commit,omitempty"`
 	// Modified reports whether files differed from the commit.
 	Modified bool   `json:"modified"`
@@ -54,7 +54,7 @@ func buildOf(info *debug.BuildInfo) buildInfo {
 	return b
 }
 
-// String is the line that "laminate version" prints.
+// String returns the line that "laminate version" prints.
 func (b buildInfo) String() string {
 	parts := []string{b.Go, b.Platform}
 	if b.Commit != "" {
@@ -67,7 +67,7 @@ func (b buildInfo) String() string {
 	return fmt.Sprintf("laminate %s (%s)", b.Version, strings.Join(parts, ", "))
 }
 
-// versionCommand is "version", which is what --version prints, too.
+// versionCommand is "version", which prints the same as --version.
 func (r *run) versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print laminate's version", UsageText: versionExamples, HideHelpCommand: true,
@@ -95,8 +95,8 @@ func (r *run) printVersion(asJSON bool) error {
 	return standardOutput(write(r.stdout, b.String()+"\n"))
 }
 
-// asksVersion reports whether the version is all that is asked for. It returns
-// the arguments of the version command, which keeps --output.
+// asksVersion reports whether the command line only asks for the version. It returns the arguments
+// of the version command, which keep --output.
 func asksVersion(args []string) ([]string, bool) {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
@@ -116,7 +116,7 @@ func asksVersion(args []string) ([]string, bool) {
 	return wanted, true
 }
 
-// outputFlag is --output: how results are printed.
+// outputFlag is --output, the format of the results.
 func outputFlag(formats string) cli.Flag {
 	return &cli.StringFlag{Name: "output", Value: "text", Usage: "print results as `FORMAT`: " + formats}
 }

@@ -11,8 +11,7 @@ import (
 	"laminate/packager/scratch"
 )
 
-// makeWorkDir makes the work directory, once what killed runs have left beside it
-// is removed.
+// makeWorkDir removes what killed runs left beside it, and then creates the work directory.
 func (o *output) makeWorkDir() (*scratch.Dir, error) {
 	temp := o.tempDir()
 	scratch.Sweep(temp)
@@ -24,8 +23,8 @@ func (o *output) makeWorkDir() (*scratch.Dir, error) {
 	return work, nil
 }
 
-// inTempDir names TMPDIR in an error of a file in it: the work directory, with
-// the file, is gone when a person reads the error.
+// inTempDir names TMPDIR in an error about a file in the work directory, which no longer exists
+// when the user reads the error.
 func inTempDir(temp string, err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) || !strings.HasPrefix(at.Path, filepath.Clean(temp)+string(filepath.Separator)+scratch.Prefix) {
@@ -34,7 +33,7 @@ func inTempDir(temp string, err error) error {
 	return &workDirError{temp, at.Err, err}
 }
 
-// workDirError is the error of a work directory that takes nothing.
+// workDirError is the error of a work directory that cannot be written to.
 type workDirError struct {
 	temp        string
 	reason, err error

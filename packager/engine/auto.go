@@ -12,8 +12,8 @@ import (
 	"laminate/packager/image"
 )
 
-// unpacking is the assumed ratio of unpacked to compressed size for layers of unknown content;
-// executables have about that.
+// unpacking is the assumed ratio of unpacked to compressed size for layers of unknown content. It
+// is about that of executables.
 const unpacking = 3
 
 // Plan plans the layers of some refs of an expansion. Room is the budget of an automatic plan; if
@@ -65,7 +65,7 @@ func (k *Maker) before(ctx context.Context, ms Modules, planned []flatten.Ref) (
 	for _, l := range k.previous.layers() {
 		refs := slices.Clone(orderIn(l))
 		if !slices.ContainsFunc(refs, func(r flatten.Ref) bool { return slices.Contains(planned, r) }) {
-			layers = append(layers, refs) // of a build image, or of what is gone
+			layers = append(layers, refs) // of a build image, or no longer needed
 			continue
 		}
 		whole := true

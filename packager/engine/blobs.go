@@ -30,7 +30,7 @@ type localLayer struct {
 	path string // "" if the source itself is local
 }
 
-// local downloads a layer's blob, unless it is local. This reads and verifies it once.
+// local downloads a layer's blob, unless it is local. The blob is read and verified only once.
 func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) {
 	if l.Mountable == nil {
 		return &localLayer{Layer: l}, nil
@@ -54,7 +54,7 @@ func (b *blobs) local(ctx context.Context, l *image.Layer) (*localLayer, error) 
 
 // fetched returns the layer if its blob was downloaded before, or nil.
 func (b *blobs) fetched(l *image.Layer) *localLayer {
-	if l.Mountable == nil { // to ask for its digest could mean to compress it
+	if l.Mountable == nil { // asking for its digest could mean to compress it
 		return nil
 	}
 	digest, err := l.Digest()

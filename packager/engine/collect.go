@@ -13,8 +13,8 @@ import (
 	"laminate/packager/image"
 )
 
-// OnConflict is which content to use if sources have different contents for a ref. The zero value
-// means an error.
+// OnConflict selects the content to use if sources have different contents for a ref. The zero
+// value means an error.
 type OnConflict string
 
 // The ways to resolve a conflict.

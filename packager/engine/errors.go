@@ -11,7 +11,7 @@ import (
 // joinByTarget joins the errors of the targets. It lists an error that all targets share once, and
 // names the target of any other.
 func joinByTarget(targets []flatten.Target, errs []error) error {
-	with := map[string]int{} // for how many of the targets
+	with := map[string]int{} // how many of the targets have the error
 	for _, err := range errs {
 		texts := map[string]bool{}
 		for _, e := range apart(err) {

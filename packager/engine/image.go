@@ -22,7 +22,7 @@ type Image struct {
 	Layers []Layer
 }
 
-// Composition is the parts of an image.
+// Composition holds the parts of an image.
 type Composition struct {
 	// Config is the config without layers and history.
 	Config *v1.ConfigFile
@@ -30,7 +30,7 @@ type Composition struct {
 	Below []mutate.Addendum
 	// Layers are on top of them.
 	Layers []NamedLayer
-	// Family of all media types.
+	// Family is that of all media types.
 	Family mediatype.Family
 }
 
@@ -40,7 +40,7 @@ type NamedLayer struct {
 	Holds string
 }
 
-// Named returns layers of modules with their refs as description.
+// Named returns layers of modules, described by their refs.
 func Named(layers []Layer) []NamedLayer {
 	var named []NamedLayer
 	for _, l := range layers {

@@ -17,7 +17,7 @@ import (
 	"laminate/packager/once"
 )
 
-// kept is the layers and pieces in the cache. Keys identify the input of a layer and everything
+// kept holds the layers and pieces in the cache. Keys identify the input of a layer and everything
 // else that its bytes depend on, so that a cached layer equals the one that would be built.
 type kept struct {
 	cache *cache.Cache
@@ -183,14 +183,14 @@ func (k *kept) keep(key string, b *layer.Built, origins []string) {
 // look them up.
 func seenKey(r flatten.Ref) string { return "seen " + r.String() }
 
-// hasSeen reads the entry, which marks it as used: otherwise it would be evicted first, and cached
+// hasSeen reads the entry, which marks it as used. Otherwise it would be evicted first, and cached
 // pieces of directories would be useless.
 func (k *kept) hasSeen(ctx context.Context, r flatten.Ref) bool {
 	_, ok := k.cache.Get(ctx, seenKey(r), nil)
 	return ok
 }
 
-// report returns the cached report of a layer without label.
+// report returns the cached report of a layer without a label.
 func (k *kept) report(ctx context.Context, kind flatten.Kind, l *image.Layer) (layer.Report, bool) {
 	var r layer.Report
 	key := reportKey(kind, l)

@@ -89,7 +89,7 @@ func (k *Maker) noteInherited(l v1.Layer, title string) error {
 }
 
 // Tar builds a layer without modules, unless the previous image or the cache has it. Write must
-// write the same content at every call, with the given diffID; a zero diffID is computed.
+// write the same content in every call, with the passed diffID; a zero diffID is computed.
 func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) (v1.Layer, error) {
 	compression := k.options.Compression
 	if diffID == (v1.Hash{}) {
@@ -118,7 +118,7 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 	return built, k.note(progress.Built, built, title)
 }
 
-// Title returns a name for a layer, by its refs, for people.
+// Title returns a name for a layer, made of its refs, for messages.
 func Title(l flatten.PlannedLayer) string {
 	if len(l.Refs) == 1 {
 		return l.Refs[0].String()

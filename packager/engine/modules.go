@@ -88,8 +88,8 @@ func EntryPath(key string, o flatten.Order, entry int) []any {
 	return []any{key}
 }
 
-// Double is an unused module in a layer: the label names another layer for it, or the image does
-// not need it.
+// Double is an unused module in a layer: the label maps it to another layer, or the image does not
+// need it.
 type Double struct {
 	Ref flatten.Ref
 	// Layer is the layer's number in the plan, from 1; First is that of the layer that the label

@@ -19,22 +19,22 @@ type Options struct {
 	// Fits, if set, reports whether the destination supports a target. It is an error if it
 	// supports none.
 	Fits func(flatten.Target) bool
-	// Grouping is which buildpacks share a layer.
+	// Grouping determines which buildpacks share a layer.
 	Grouping flatten.Grouping
-	// MaxLayers is the most layers of an image, including those of a build image. The recipe
-	// decides what 0 means.
+	// MaxLayers is the maximum number of layers of an image, including those of a build image. The
+	// recipe decides what 0 means.
 	MaxLayers int
-	// OnConflict is which content to use if sources have different ones; the zero value means an
-	// error.
+	// OnConflict selects the content to use if sources have different contents; the zero value
+	// means an error.
 	OnConflict OnConflict
 	// Labels are added to the images.
 	Labels map[string]string
-	// Created is the time of the images; the zero time means [layer.Epoch].
+	// Created is the creation time of the images; the zero time means [layer.Epoch].
 	Created time.Time
 	// Compression is that of built layers; the zero value means gzip.
 	Compression layer.Compression
-	// MediaTypes are those of the images; the zero value means the recipe's choice, and OCI's with
-	// zstd.
+	// MediaTypes are those of the images. The zero value means the recipe's choice, and OCI media
+	// types with zstd.
 	MediaTypes mediatype.Family
 	// Previous, if set, is the location of the image to replace, whose layers are reused.
 	Previous *PreviousImage
@@ -60,7 +60,7 @@ func (o Options) OrDefaults() Options {
 	return o
 }
 
-// CheckLabels returns an error for labels of the user that the recipe sets.
+// CheckLabels returns an error for labels of the user that the recipe itself sets.
 func (o Options) CheckLabels(own ...string) error {
 	var errs []error
 	for _, key := range own {

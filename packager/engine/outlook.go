@@ -9,16 +9,16 @@ import (
 
 // Outlook is the effect of a plan on users who have the previous image.
 type Outlook struct {
-	// Bytes are the unpacked lengths of the layers; estimates if no label has them.
+	// Bytes are the unpacked lengths of the layers. They are estimates if no label has them.
 	Bytes []int64
 	// Layers are the layers of the plan with their origins.
 	Layers []Resolved
-	// Kept is how many of the lowest layers are at the same position in the previous image, on top
-	// of the same layers: Docker's graph driver reuses these, and none above.
+	// Kept is the number of lowest layers that are at the same position in the previous image, on
+	// top of the same layers. Docker's graph driver reuses these, and none above.
 	Kept int
 	// Previous is the name of the previous image, or "".
 	Previous string
-	// Doubled are what the layers hold for nothing.
+	// Doubled are the unused modules in the layers.
 	Doubled []Double
 }
 
@@ -26,7 +26,7 @@ type Outlook struct {
 func (o Outlook) IsNew(i int) bool { return o.Layers[i].Inherited == (v1.Hash{}) }
 
 // Outlook returns the outlook of a plan, without building layers. Below are the diffIDs of the
-// layers below.
+// layers under those of the plan.
 func (k *Maker) Outlook(ctx context.Context, ms Modules, plan []Resolved, below []v1.Hash) (Outlook, error) {
 	o := Outlook{Layers: plan, Doubled: ms.Doubled(plan)}
 	if k.previous != nil {

@@ -17,8 +17,8 @@ import (
 	"laminate/packager/source"
 )
 
-// previous is the layers of the image to replace, which need not be built again. The zero value,
-// and nil, have none.
+// previous holds the layers of the image to replace, which need not be built again. The zero value
+// and nil have none.
 type previous struct {
 	name     string
 	byRecipe map[v1.Hash]*image.Layer
@@ -31,7 +31,7 @@ type previous struct {
 // PreviousImage is the location of the image to replace.
 type PreviousImage struct {
 	location.Location
-	// Named means that the user named this image, which must exist.
+	// Named means that the user named this image. It must exist.
 	Named bool
 }
 
@@ -136,8 +136,8 @@ func (p *previous) diff(diffID v1.Hash) *image.Layer {
 	return p.byDiffID[diffID]
 }
 
-// hasUnstored reports whether the image has a layer of a diffID that is no blob,
-// as those of the Docker daemon and of its archives are.
+// hasUnstored reports whether the image has a layer with the diffID that is not stored as a blob.
+// Layers of the Docker daemon and of its archives are not.
 func (p *previous) hasUnstored(diffID v1.Hash) bool {
 	return slices.ContainsFunc(p.layers(), func(l *image.Layer) bool { return !l.Stored && l.Diff == diffID })
 }

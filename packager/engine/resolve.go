@@ -44,8 +44,8 @@ type Resolved struct {
 const resolveJobs = 4
 
 // Resolve decides where each layer of a plan comes from. Labels and manifests suffice, with three
-// exceptions: directories and archives are read if the previous image or the cache knows their refs;
-// a source's layer is read once if no label says what it holds; and what the cache has is verified.
+// exceptions: directories and archives are read if the previous image or the cache knows their
+// refs; a source's layer is read once if no label describes it; and cache entries are verified.
 // Errors come in the order of the plan.
 func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan) ([]Resolved, error) {
 	resolved, errs := make([]Resolved, len(plan)), make([]error, len(plan))
@@ -70,8 +70,8 @@ func (k *Maker) Resolve(ctx context.Context, ms Modules, plan flatten.LayerPlan)
 }
 
 // resolve decides where a layer comes from, except for the cache. The previous image takes
-// precedence, since users have its layers; with as-packaged, the source does. If it may not look, no
-// layer is read, and a source's layer without a label is taken to be in normal form.
+// precedence, since users have its layers; with as-packaged, the source does. If mayLook is false,
+// no layer is read, and a source's layer without a label is assumed to be in normal form.
 func (k *Maker) resolve(ctx context.Context, ms Modules, planned flatten.PlannedLayer, mayLook bool) (Resolved, error) {
 	r := Resolved{Plan: planned, Origin: ToBuild}
 	var err error
@@ -182,7 +182,7 @@ func (k *Maker) inSource(ms Modules, planned flatten.PlannedLayer) (*image.Layer
 		return nil, "no source has these buildpacks in one layer"
 	}
 	for _, r := range planned.Refs {
-		if ms[r].Layer != l { // from another source, though in the label of this one
+		if ms[r].Layer != l { // from another source, although this source's label lists it
 			return nil, "no source has these buildpacks in one layer"
 		}
 	}
@@ -196,12 +196,11 @@ type usable struct {
 	why    string
 }
 
-// usable decides whether the layer of a source's module is used as it is. Where
-// neither its own label nor that of the previous image says what it holds, it
-// is read first, unless the plan takes it unseen; where it is not in the shape
-// that platforms expect, it is not used. What the plan takes unseen is read only
-// where modules share an id directory: with an entry of it for each, as laminate
-// once wrote them, engines refuse the layer.
+// usable decides whether the layer of a source's module is used unchanged. If neither its own label
+// nor that of the previous image describes it, the layer is read first, and is not used if it is
+// not in normal form. As-packaged plans take such a layer unread, unless its modules share an id
+// directory: early versions of laminate wrote an entry of that directory for each of them, and
+// engines refuse such a layer.
 func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.PlannedLayer, mayLook bool) (usable, error) {
 	have := m.Layer
 	if facts, from := k.factsOf(m, planned.AsIs); facts != nil {
@@ -227,11 +226,10 @@ func (k *Maker) usable(ctx context.Context, m *image.Module, planned flatten.Pla
 	return usable{have.Reuse(), nil, "as packaged"}, nil
 }
 
-// factsOf returns what labels say that a source's layer holds: its own image's,
-// or that of the previous image about the layer of the same diffID; nil where
-// neither says so. What they say is checked when the layer is read. As packaged,
-// the source alone counts: no label may depend on the previous image.
-// It also returns what a message about a label that is wrong begins with.
+// factsOf returns the facts of a source's layer from a label: that of its own image, or that of the
+// previous image for the same diffID. It returns nil if neither label has them. The facts are
+// checked when the layer is read. As packaged, only the source's label counts, since no label may
+// depend on the previous image. From is the beginning of a message about a wrong label.
 func (k *Maker) factsOf(m *image.Module, asPackaged bool) (facts []flatten.Facts, from string) {
 	l := m.Layer
 	if sameRefs(refsOf(l.Facts), l.Refs) {
@@ -246,7 +244,7 @@ func (k *Maker) factsOf(m *image.Module, asPackaged bool) (facts []flatten.Facts
 	return nil, ""
 }
 
-// report is the result of inspecting a layer without label.
+// report is the result of inspecting a layer without a label.
 type report struct {
 	layer.Report
 	layer v1.Layer // for another image

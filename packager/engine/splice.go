@@ -16,7 +16,7 @@ import (
 func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.Splice {
 	own := k.ownSplice(m)
 	if own != nil && (m.Layer.Mountable == nil || k.blobs.fetched(m.Layer) != nil) {
-		return own // it is local
+		return own // the blob is local
 	}
 	want := flatten.Facts{Ref: m.Ref()}
 	if isCertain(m) {

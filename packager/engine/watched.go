@@ -17,8 +17,8 @@ import (
 
 // watched is a source's layer that was not read because laminate's own label describes it. If it is
 // read while the image is written, it is inspected in passing: it must match the label exactly.
-// Errors come at the end of the stream, instead of io.EOF. A mounted layer is not inspected. Of a
-// layer without pieces only the diffID is verified.
+// Errors come at the end of the stream, instead of io.EOF. A mounted layer is not inspected. For a
+// layer without pieces, only the diffID is verified.
 type watched struct {
 	*image.Layer
 	kind   flatten.Kind

@@ -1,6 +1,6 @@
-// Package filesys is what operating systems do in different ways: flags of
-// opened files, locks, owners, and names of one file.
+// Package filesys wraps what differs between operating systems: flags for opening files, locks,
+// owners, and hard links.
 package filesys
 
-// Owner is who a file belongs to.
+// Owner is the owner of a file.
 type Owner struct{ UID, GID int }

@@ -14,17 +14,16 @@ import (
 const (
 	// NoWait keeps a named pipe without a writer from blocking.
 	NoWait = syscall.O_NONBLOCK
-	// NoTerminal keeps a terminal from becoming the process's own.
+	// NoTerminal keeps a terminal from becoming the controlling terminal of the process.
 	NoTerminal = syscall.O_NOCTTY
 	// NoFollow refuses a symbolic link.
 	NoFollow = syscall.O_NOFOLLOW
-	// OnlyDirectory refuses everything but a directory.
+	// OnlyDirectory refuses anything but a directory.
 	OnlyDirectory = syscall.O_DIRECTORY
 )
 
-// TryLock locks an open file or directory until it is closed, and reports
-// whether it has the lock, or else another process. An error says that there
-// are no locks.
+// TryLock locks an open file or directory until it is closed. It reports whether it has the lock;
+// if not, another process has it. An error means that locks are not available.
 func TryLock(f *os.File) (bool, error) {
 	for {
 		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
@@ -38,7 +37,7 @@ func TryLock(f *os.File) (bool, error) {
 	}
 }
 
-// OwnerOf returns the owner of a file, and false where that is not known.
+// OwnerOf returns the owner of a file, and false if it is unknown.
 func OwnerOf(info fs.FileInfo) (Owner, bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -47,8 +46,8 @@ func OwnerOf(info fs.FileInfo) (Owner, bool) {
 	return Owner{int(stat.Uid), int(stat.Gid)}, true
 }
 
-// SharedBy returns what all names of a file have in common, if it has more than
-// one, or else "".
+// SharedBy returns a key that is equal for all names of a file, or "" if the file has only one
+// name.
 func SharedBy(info fs.FileInfo) string {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
 		return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)

@@ -47,7 +47,7 @@ func ImageOnly(img v1.Image, err error) (v1.Image, error) {
 	return nil, fmt.Errorf("%w: artifact of type %q", errAttachment, kind)
 }
 
-// isFileSystem reports whether a media type is one of image layers, supported or not.
+// isFileSystem reports whether a media type is one for image layers, supported or not.
 func isFileSystem(m types.MediaType) bool {
 	return m.IsLayer() || strings.HasPrefix(string(m), "application/vnd.oci.image.layer.") || strings.HasPrefix(string(m), "application/vnd.docker.image.rootfs.")
 }

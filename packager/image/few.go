@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// problemLimit is how many errors are reported for one source.
+// problemLimit is the maximum number of errors that are reported for one source.
 const problemLimit = 20
 
 // few joins the first errors, and a count of the rest.

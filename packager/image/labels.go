@@ -64,8 +64,8 @@ func (i *Image) labels(kind flatten.Kind) (flatten.LayersLabel, flatten.Metadata
 // apiForm matches Buildpack API versions that all readers of labels accept.
 var apiForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
-// checkLabelled validates modules from labels like those from a buildpack.toml: what platforms
-// cannot use is an error, the rest are warnings.
+// checkLabelled validates modules from labels like those from a buildpack.toml. Anything that
+// platforms cannot use is an error; other problems are warnings.
 func (i *Image) checkLabelled(modules []*Module) (config.Problems, error) {
 	var doubts config.Problems
 	var errs []error

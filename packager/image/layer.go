@@ -45,8 +45,8 @@ type Layer struct {
 	image *Image
 }
 
-// Reuse returns the layer for another image: it is verified on every read, and mounted when it is
-// written to the registry that it is from.
+// Reuse returns the layer for another image. It is verified on every read, and mounted if it is
+// written to the registry that it comes from.
 func (l *Layer) Reuse() v1.Layer {
 	if l.Mountable == nil {
 		return l

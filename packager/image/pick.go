@@ -27,14 +27,14 @@ const (
 	indexLimit = 1000
 )
 
-// ErrNoImage is the error of a location that exists, but does not have the wanted image.
+// ErrNoImage is the error for a location that exists, but does not have the wanted image.
 var ErrNoImage = errors.New("no such image")
 
 type noImage struct{ error }
 
 func (noImage) Is(target error) bool { return target == ErrNoImage }
 
-// Holding is the meaning of the entries of an index.
+// Holding is how the entries of an index relate to images.
 type Holding bool
 
 const (

@@ -7,10 +7,9 @@ import (
 	"os"
 )
 
-// CheckDest returns an error with the form to write if a destination is an
-// existing file: one that would be read as a plain REF or as a directory, or one
-// that is not an image and would be replaced. A user who forgets DEST and names
-// an input would lose that file.
+// CheckDest returns an error with the form to write if a destination is an existing file that would
+// be read as a plain REF or as a directory, or that would be replaced although it is not an image.
+// A user who forgets DEST and names an input would lose that file.
 func CheckDest(l Location) error {
 	file := l.Path
 	isPlainRef := file == "" && l.Written == l.Ref
@@ -19,7 +18,7 @@ func CheckDest(l Location) error {
 	}
 	info, err := os.Stat(file)
 	if file == "" || err != nil || !info.Mode().IsRegular() {
-		return nil // others are looked at where they are written
+		return nil // other kinds are checked when they are written
 	}
 	switch {
 	case isPlainRef:

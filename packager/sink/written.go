@@ -14,26 +14,25 @@ type Written struct {
 	Digest v1.Hash
 	// Destination is the name of the output: out.cnb, oci:dir:tag, docker://host/x:tag.
 	Destination string
-	// MediaType is that of the manifest or the index; "" where the output keeps
-	// no manifest.
+	// MediaType is that of the manifest or the index; "" if the output has no manifest.
 	MediaType types.MediaType
-	// Images are what the output holds, in the order of the images to write.
+	// Images are the images in the output, in the order in which they were passed.
 	Images []WrittenImage
 }
 
 // WrittenImage is an image in an output.
 type WrittenImage struct {
 	Target flatten.Target
-	// Digest is that of the manifest; the zero hash where the output keeps none.
+	// Digest is that of the manifest; the zero hash if the output has no manifest.
 	Digest v1.Hash
 	// ID is the digest of the config.
 	ID v1.Hash
-	// MediaType is that of the manifest; "" where the output keeps none.
+	// MediaType is that of the manifest; "" if the output has no manifest.
 	MediaType types.MediaType
-	// Layers is how many the image has.
+	// Layers is the number of layers.
 	Layers int
-	// Bytes are those of manifest, config and layers, each digest once, as they
-	// are compressed.
+	// Bytes is the total size of the manifest, the config and the compressed layers; each digest
+	// counts once.
 	Bytes int64
 }
 
@@ -46,7 +45,7 @@ func (c content) written() WrittenImage {
 	return w
 }
 
-// withoutManifest describes the image where an output keeps no manifest.
+// withoutManifest describes an image in an output that has no manifest.
 func (c content) withoutManifest() WrittenImage {
 	w := c.written()
 	w.Bytes -= int64(len(c.manifest.raw))
@@ -54,8 +53,8 @@ func (c content) withoutManifest() WrittenImage {
 	return w
 }
 
-// holding describes the images that a manifest stands for: the one whose own it
-// is, or all of them for an index.
+// holding describes the images that a manifest or an index refers to: one image for a manifest, all
+// of its images for an index.
 func holding(m manifest, contents []content) []WrittenImage {
 	var all []WrittenImage
 	for _, c := range contents {

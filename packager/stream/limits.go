@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Limits bound what one source may unpack to, so that a small file cannot fill the disk. The zero
+// Limits bound the unpacked size of one source, so that a small file cannot fill the disk. The zero
 // value means the defaults.
 type Limits struct {
 	// Bytes is the maximum unpacked size of an archive or a layer, and the maximum size of a
@@ -55,7 +55,7 @@ func (c *Counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Bounded reads what is unpacked from Packed, and enforces the limits.
+// Bounded reads data that is unpacked from Packed, and enforces the limits.
 type Bounded struct {
 	Counted
 	Packed *Counted // nil for uncompressed data

@@ -26,8 +26,8 @@ type ReadCloser struct {
 	io.Closer
 }
 
-// Unpacker closes a decompressor, ignoring its error, which Read has returned before, and the
-// stream that it reads.
+// Unpacker closes a decompressor and the stream that it reads. It ignores the error of closing the
+// decompressor, which Read has already returned.
 type Unpacker struct{ Decompressor, Packed io.Closer }
 
 // Close implements io.Closer.
