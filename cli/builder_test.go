@@ -130,7 +130,7 @@ func lifecycleArchive() string {
 	return b.String()
 }
 
-// create runs "builder create" for one platform, without a look at run images.
+// create runs "builder create" for one platform, without checking run images.
 func create(args ...string) result {
 	GinkgoHelper()
 	return laminate(slices.Concat([]string{"builder", "create", "-c", "builder.toml", "-t", "linux/amd64", "--skip-run-image-check"}, args)...)

@@ -11,7 +11,7 @@ import (
 	"laminate/packager/progress"
 )
 
-// ProgressLine gives the ends of a progress line, which stand beside its bar.
+// ProgressLine returns the left and right parts of a progress line.
 func ProgressLine(verb, name string, columns int, current, total int64) (left, right string) {
 	return label(progress.Verb(verb), name, columns, total), sizes(current, total, columns)
 }

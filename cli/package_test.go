@@ -17,7 +17,7 @@ import (
 	"laminate/fixtures"
 )
 
-// result is what a run of the program gives.
+// result is the result of a run of the program.
 type result struct {
 	code           int
 	stdout, stderr string

@@ -73,7 +73,7 @@ func newGuarded(bearer bool) *guarded {
 	return g
 }
 
-// expectNoSecret looks for the password and what is made of it.
+// expectNoSecret checks that content has none of the secrets, in any encoding.
 func expectNoSecret(where string, content []byte) {
 	GinkgoHelper()
 	for _, secret := range []string{password, login, token, url.QueryEscape(login), base64.StdEncoding.EncodeToString([]byte(password))} {

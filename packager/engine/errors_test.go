@@ -27,7 +27,7 @@ var _ = Describe("ForEach", func() {
 			return
 		}
 		Expect(err).To(MatchError(want))
-		Expect(errors.Is(err, one)).To(BeTrue()) // whoever branches on it still can
+		Expect(errors.Is(err, one)).To(BeTrue()) // callers can still branch on it
 	},
 		Entry("nothing", "", nil, nil),
 		Entry("one target", "one", one),

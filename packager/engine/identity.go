@@ -10,8 +10,9 @@ import (
 	"laminate/packager/image"
 )
 
-// contentIDs returns the known content identities of modules, or zero values. It reads directories
-// and archives for it if the previous image or the cache may have the same content.
+// contentIDs returns the known content identities of modules, and zero values for the others. To
+// compute them, it reads directories and archives if the previous image or the cache may have the
+// same content.
 func (k *Maker) contentIDs(ctx context.Context, ms Modules, refs []flatten.Ref) ([]v1.Hash, error) {
 	ids := make([]v1.Hash, len(refs))
 	for i, r := range refs {

@@ -38,9 +38,9 @@ func (k *kept) canStandFor(ctx context.Context, m *image.Module) bool {
 }
 
 // pieceOrigin identifies the compressed form of a module's piece in a layer, or returns "" if that
-// is unknown: a spliced piece depends on its source blob and on the claims about it; others on
-// their content only. The claims are included so that wrong claims are detected with a cache as
-// well.
+// is unknown. A spliced piece depends on its source blob and on the claims about it, any other
+// piece only on its content. The claims are included so that wrong claims are detected with a cache
+// as well.
 func pieceOrigin(m *image.Module, id v1.Hash) string {
 	whose := string(m.Kind) + " " + m.Ref().String()
 	switch l := m.Layer; {
@@ -91,7 +91,7 @@ type keptPiece struct {
 	Facts  flatten.Facts
 }
 
-// layer returns a cached layer, or nil. The key must be one of the compression.
+// layer returns a cached layer, or nil. The key must include the compression.
 func (k *kept) layer(ctx context.Context, c layer.Compression, key string) *layer.Built {
 	if key == "" {
 		return nil
@@ -129,8 +129,8 @@ func isSound(r layer.Record) bool {
 	return len(r.Packed) == len(r.Pieces) && (len(r.Pieces) != 1 || r.Pieces[0].ContentID == r.DiffID)
 }
 
-// piece returns a piece in a cached layer, or nil. It has the wanted ref and, if given, content
-// identity.
+// piece returns a piece in a cached layer, or nil. It has the wanted ref, and the wanted content
+// identity unless that is zero.
 func (k *kept) piece(ctx context.Context, c layer.Compression, origin string, want flatten.Facts) *layer.Splice {
 	var p keptPiece
 	if origin == "" {
