@@ -43,6 +43,8 @@ var _ = Describe("a builder.toml", func() {
 
 		Entry("a lifecycle from two places", images+"[lifecycle]\nuri = 'a'\nversion = '0.20.0'", "3: the lifecycle has both uri and version; remove one"),
 		Entry("an invalid version", images+"[lifecycle]\nversion = '0.20'", `4: invalid lifecycle.version "0.20"; write a semantic version such as 0.21.0`),
+		Entry("a target twice", images+"[[targets]]\nos = 'linux'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'arm64'\n[[targets]]\nos = 'linux'\narch = 'amd64'",
+			"9: duplicate target linux/amd64; remove one"),
 		Entry("targets that are none", images+"[[targets]]\nos = 'windows'\narch = 'amd64'\n[[targets]]\nos = 'linux'\narch = 'a/b/c'\n[[targets]]\narch = 'arm64'",
 			`? 3: target windows/amd64 skipped; laminate makes images for linux only`,
 			`6: invalid target "linux/a/b/c": want an operating system and an architecture; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`,
