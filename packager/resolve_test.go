@@ -143,7 +143,7 @@ var _ = Describe("a previous image without blobs", func() {
 })
 
 var _ = Describe("an automatic plan", func() {
-	It("reads no layer of which no label says what it holds", func() {
+	It("reads no layer, also if no label describes it", func() {
 		b := newBench()
 		r := newCountingRegistry()
 		foreign := gzip9Image(b.pair(flatten.None))
