@@ -28,10 +28,10 @@ func (c *contents) check() config.Problems {
 	if d := c.target.Distros; len(d) > 0 && c.base.distro.Name != "" && d[0] != c.base.distro {
 		problems = append(problems, file.Problem(fmt.Sprintf("target %s does not match the build image %s, which is for %s", c.target, c.base.Name, c.base.platform()), "targets"))
 	}
-	if !c.system.Empty() && !c.lifecycle.hasPlatform(systemPlatform) {
+	if !c.system.Empty() && !c.lifecycle.HasPlatform(systemPlatform) {
 		problems = append(problems, file.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", c.lifecycle.Version, systemPlatform), "system"))
 	}
-	if len(c.added[flatten.Extension])+len(file.OrderExtensions) > 0 && !c.lifecycle.hasPlatform(extensionPlatform) {
+	if len(c.added[flatten.Extension])+len(file.OrderExtensions) > 0 && !c.lifecycle.HasPlatform(extensionPlatform) {
 		problems = append(problems, file.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", c.lifecycle.Version, extensionPlatform), "extensions"))
 	}
 	for _, kind := range kinds {
@@ -41,7 +41,7 @@ func (c *contents) check() config.Problems {
 		}
 		for _, r := range used {
 			m := c.modules[kind][r]
-			ok, deprecated := c.lifecycle.supports(m.Module)
+			ok, deprecated := c.lifecycle.Supports(m.Module)
 			if !ok {
 				problems = append(problems, engine.ProblemOf(m, fmt.Sprintf("%s %s has Buildpack API %s, which lifecycle %s does not support; it supports %s", kind, r, m.API, c.lifecycle.Version, strings.Join(c.lifecycle.APIs.Buildpack.Supported, ", ")), "api"))
 			}

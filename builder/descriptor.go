@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"laminate/flatten"
 	"laminate/packager/config"
 
 	"github.com/pelletier/go-toml/v2"
@@ -26,66 +27,39 @@ func lifecycleURL(template, version, arch string) (string, error) {
 	return strings.NewReplacer("{version}", strings.TrimPrefix(version, "v"), "{arch}", arch).Replace(template), nil
 }
 
-// descriptor is a lifecycle.toml (RFC 0011, RFC 0049). Its JSON is part of the builder metadata
-// label.
-type descriptor struct {
-	Version string `json:"version"`
-	// API are the oldest supported versions; it is the older form of APIs.
-	API  apiPair `toml:"api" json:"api"`
-	APIs struct {
-		Buildpack apiVersions `toml:"buildpack" json:"buildpack"`
-		Platform  apiVersions `toml:"platform" json:"platform"`
-	} `toml:"apis" json:"apis"`
-}
-
-type apiPair struct {
-	Buildpack string `toml:"buildpack" json:"buildpack"`
-	Platform  string `toml:"platform" json:"platform"`
-}
-
-type apiVersions struct {
-	Deprecated []string `toml:"deprecated" json:"deprecated"`
-	Supported  []string `toml:"supported" json:"supported"`
-}
-
-// describe parses lifecycle.toml. It fills in the older and the newer form of APIs, as platforms
-// expect.
-func (d *descriptor) describe(data []byte) error {
+// describe parses a lifecycle.toml (RFC 0011, RFC 0049). It fills in the older and the newer form
+// of APIs, as platforms expect.
+func (l *lifecycle) describe(data []byte) error {
 	var file struct {
 		Lifecycle struct {
 			Version string `toml:"version"`
 		} `toml:"lifecycle"`
-		descriptor
 	}
-	if err := toml.Unmarshal(data, &file); err != nil {
+	d := &l.Lifecycle
+	err := toml.Unmarshal(data, d)
+	if err == nil {
+		err = toml.Unmarshal(data, &file)
+	}
+	if err != nil {
 		return fmt.Errorf("lifecycle.toml: %w", err)
 	}
-	*d = file.descriptor
 	d.Version = file.Lifecycle.Version
 	if !config.IsSemver(d.Version) {
 		return fmt.Errorf("lifecycle.toml: invalid version %q", d.Version)
 	}
 	for _, kind := range []struct {
 		name     string
-		versions *apiVersions
+		versions *flatten.APIVersions
 		oldest   *string
 	}{{"buildpack", &d.APIs.Buildpack, &d.API.Buildpack}, {"platform", &d.APIs.Platform, &d.API.Platform}} {
 		if len(kind.versions.Supported) == 0 && *kind.oldest != "" {
 			kind.versions.Supported = []string{*kind.oldest}
 		}
-		all := slices.Concat(kind.versions.Deprecated, kind.versions.Supported)
+		all := kind.versions.All()
 		if len(all) == 0 {
 			return fmt.Errorf("lifecycle.toml: missing %s API", kind.name)
 		}
-		*kind.oldest = slices.MinFunc(all, compareAPIs)
+		*kind.oldest = slices.MinFunc(all, flatten.CompareAPIs)
 	}
 	return nil
-}
-
-// compareAPIs compares API versions, MAJOR.MINOR, numerically.
-func compareAPIs(a, b string) int {
-	var x, y [2]int
-	fmt.Sscanf(a, "%d.%d", &x[0], &x[1]) // invalid numbers count as 0
-	fmt.Sscanf(b, "%d.%d", &y[0], &y[1])
-	return slices.Compare(x[:], y[:])
 }

@@ -10,7 +10,6 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/config"
 )
 
 // directory returns the entry of a directory that root owns.
@@ -33,9 +32,9 @@ type configuration struct {
 	order    orders
 	// system is omitted without system buildpacks, unless hideSystem reports that the build image
 	// has some: then the file is empty.
-	system     config.System
+	system     flatten.System
 	hideSystem bool
-	runImages  []config.RunImage
+	runImages  []flatten.RunImage
 	env        map[string]string
 }
 
@@ -101,15 +100,15 @@ func (c configuration) files() (map[string][]byte, error) {
 
 // stackFile is a stack.toml, which older lifecycles read (platform spec).
 type stackFile struct {
-	RunImage config.RunImage `toml:"run-image"`
+	RunImage flatten.RunImage `toml:"run-image"`
 }
 
 // runFile is a run.toml (platform spec).
 type runFile struct {
-	Images []config.RunImage `toml:"images"`
+	Images []flatten.RunImage `toml:"images"`
 }
 
 // systemFile is a system.toml.
 type systemFile struct {
-	System config.System `toml:"system"`
+	System flatten.System `toml:"system"`
 }

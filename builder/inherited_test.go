@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder"
+	"laminate/flatten"
 	"laminate/packager/config"
 )
 
@@ -45,6 +46,6 @@ var _ = Describe("mirrors of the older form", func() {
 			"[build]", "image = 'b'", "[stack]", "id = 's'", "run-image = 'r'", "run-image-mirrors = ['m']", "[[run.images]]", "image = 'r'", "",
 		}, "\n")))
 		Expect(problems.Err()).NotTo(HaveOccurred())
-		Expect(c.RunImages).To(Equal([]config.RunImage{{Image: "r", Mirrors: []string{"m"}}}))
+		Expect(c.RunImages).To(Equal([]flatten.RunImage{{Image: "r", Mirrors: []string{"m"}}}))
 	})
 })

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"laminate/flatten"
-	"laminate/packager/config"
 	"laminate/packager/engine"
 )
 
@@ -15,30 +14,13 @@ import (
 const (
 	metadataLabel        = flatten.BuilderMetadataLabel
 	orderLabel           = flatten.OrderLabel
-	orderExtensionsLabel = "io.buildpacks.buildpack.order-extensions"
+	orderExtensionsLabel = flatten.OrderExtensionsLabel
 	systemLabel          = flatten.SystemLabel
 )
 
 // ownLabels are labels that users cannot set.
 var ownLabels = []string{metadataLabel, orderLabel, orderExtensionsLabel, systemLabel,
 	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey}
-
-// metadata is the value of the builder metadata label.
-type metadata struct {
-	Description string         `json:"description"`
-	Buildpacks  []flatten.Info `json:"buildpacks"`
-	Extensions  []flatten.Info `json:"extensions"`
-	// Stack is set only if builder.toml has a stack.
-	Stack struct {
-		RunImage config.RunImage `json:"runImage"`
-	} `json:"stack"`
-	Lifecycle descriptor `json:"lifecycle"`
-	CreatedBy struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	} `json:"createdBy"`
-	RunImages []config.RunImage `json:"images"`
-}
 
 // labels returns all labels of the image: those of the build image, of the user, and of laminate.
 func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string, error) {
@@ -75,15 +57,15 @@ func (j *Job) labels(layers map[flatten.Kind][]engine.Layer) (map[string]string,
 
 // metadata returns the builder's metadata. Buildpacks of the build image come first; there are no
 // duplicates.
-func (j *Job) metadata() (metadata, error) {
+func (j *Job) metadata() (flatten.BuilderMetadata, error) {
 	c := j.options.Config
-	m := metadata{Description: c.Description, Lifecycle: j.lifecycle.descriptor, RunImages: c.RunImages}
+	m := flatten.BuilderMetadata{Description: c.Description, Lifecycle: j.lifecycle.Lifecycle, RunImages: c.RunImages}
 	m.CreatedBy.Name, m.CreatedBy.Version = "laminate", j.options.Version
 	if c.StackID != "" {
 		m.Stack.RunImage = c.RunImages[0]
 	}
 	if old := j.base.Config.Config.Labels[metadataLabel]; old != "" {
-		var of metadata
+		var of flatten.BuilderMetadata
 		if err := json.Unmarshal([]byte(old), &of); err != nil {
 			return m, fmt.Errorf("build image %s: label %s: %w", j.base.Name, metadataLabel, err)
 		}

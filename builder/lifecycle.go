@@ -20,7 +20,7 @@ import (
 
 // lifecycle is an opened lifecycle: its descriptor and the metadata of its files.
 type lifecycle struct {
-	descriptor
+	flatten.Lifecycle
 	name   string
 	open   layer.Opener
 	files  []lifecycleFile
@@ -198,20 +198,6 @@ func machineIn(head []byte) elf.Machine {
 		low, high = high, low
 	}
 	return elf.Machine(uint16(high)<<8 | uint16(low))
-}
-
-// supports reports whether the lifecycle supports the Buildpack API of a module, and whether it is
-// deprecated.
-func (l *lifecycle) supports(m flatten.Module) (ok, deprecated bool) {
-	deprecated = slices.Contains(l.APIs.Buildpack.Deprecated, m.API)
-	return deprecated || slices.Contains(l.APIs.Buildpack.Supported, m.API), deprecated
-}
-
-// hasPlatform reports whether the lifecycle supports a Platform API of at least this version.
-func (l *lifecycle) hasPlatform(version string) bool {
-	return slices.ContainsFunc(slices.Concat(l.APIs.Platform.Deprecated, l.APIs.Platform.Supported), func(v string) bool {
-		return compareAPIs(v, version) >= 0
-	})
 }
 
 // writeTo writes the lifecycle's layer.

@@ -42,8 +42,8 @@ type contents struct {
 	added      map[flatten.Kind][]flatten.Ref  // without those of the build image
 	packed     [][]flatten.Ref                 // refs of each layer of the sources
 	expansion  flatten.Expansion
-	order      orders        // with versions
-	system     config.System // likewise
+	order      orders         // with versions
+	system     flatten.System // likewise
 	overridden []flatten.Ref
 	whiteouts  []string // names of entries
 }

@@ -59,7 +59,7 @@ func (r *run) builderCommand(name string) *cli.Command {
 		Name: name, Usage: "make a builder from a builder.toml", ArgsUsage: "DEST", Description: builderDescription, UsageText: builderExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
 		Action: func(c *cli.Context) error {
-			b := &builderRun{output: output{run: r, c: c}, layers: layers}
+			b := &builderRun{output: output{session: session{run: r, c: c}}, layers: layers}
 			return b.do(c.Context)
 		},
 	}

@@ -118,7 +118,7 @@ func (r *run) cleanTemp() error {
 
 // openCache opens the cache for a run that builds images. The run continues without a cache if
 // there is none or it cannot be used.
-func (o *output) openCache() *cache.Cache {
+func (o *session) openCache() *cache.Cache {
 	dir := o.cacheDir()
 	if dir == "" || o.c.Bool("no-cache") {
 		return nil
@@ -131,7 +131,7 @@ func (o *output) openCache() *cache.Cache {
 }
 
 // finish ends the output, after the warnings of the cache. It may be called more than once.
-func (o *output) finish(ctx context.Context) {
+func (o *session) finish(ctx context.Context) {
 	if err := o.cache.Close(ctx); err != nil {
 		o.warnOfCache(err)
 	}
@@ -141,7 +141,7 @@ func (o *output) finish(ctx context.Context) {
 
 // dry prints a plan after the progress of planning has ended. The cache stays open until then,
 // since a plan shows which layers come from it.
-func (o *output) dry(ctx context.Context, plan func(io.Writer) error) error {
+func (o *session) dry(ctx context.Context, plan func(io.Writer) error) error {
 	var text strings.Builder
 	if err := plan(&text); err != nil {
 		return err
@@ -151,7 +151,7 @@ func (o *output) dry(ctx context.Context, plan func(io.Writer) error) error {
 	return err
 }
 
-func (o *output) warnOfCache(err error) {
+func (o *session) warnOfCache(err error) {
 	o.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
 }
 

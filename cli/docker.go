@@ -81,7 +81,7 @@ func (r *run) missingHelpers(err error) string {
 }
 
 // readPolicy reads --pull-policy. Without it, the policy is the zero value.
-func (o *output) readPolicy() (err error) {
+func (o *session) readPolicy() (err error) {
 	given := o.c.String("pull-policy")
 	if given == "" {
 		return nil

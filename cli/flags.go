@@ -50,7 +50,7 @@ func anywhere(c *cli.Context, flag string) bool {
 }
 
 // empty returns an error for flags with an empty value, which mostly comes from an unset variable.
-func (o *output) empty() (errs []error) {
+func (o *session) empty() (errs []error) {
 	for _, f := range o.c.Command.Flags {
 		name := f.Names()[0]
 		if !o.c.IsSet(name) {
@@ -74,7 +74,7 @@ func (o *output) empty() (errs []error) {
 
 // list returns the values of a flag that may be repeated, or hold several values separated by
 // commas.
-func (o *output) list(flag string) []string {
+func (o *session) list(flag string) []string {
 	var all []string
 	for _, v := range o.c.StringSlice(flag) {
 		all = append(all, split(v)...)

@@ -43,14 +43,14 @@ func (r *run) historyCommand() *cli.Command {
 		Name: "history", Usage: "read a builder's releases from a registry", ArgsUsage: "REPO", Description: historyDescription, UsageText: historyExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, commonFlags()),
 		Action: func(c *cli.Context) error {
-			return (&historyRun{output: output{run: r, c: c}}).do()
+			return (&historyRun{session: session{run: r, c: c}}).do()
 		},
 	}
 }
 
 // historyRun is one run of "builder history".
 type historyRun struct {
-	output
+	session
 	options collect.Options
 	kept    int // releases in FILE
 }

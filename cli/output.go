@@ -5,15 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/cache"
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
-	"laminate/packager/source"
 )
 
 // mostLayers is the maximum number of layers that container engines load.
@@ -21,8 +17,7 @@ const mostLayers = 125
 
 // output is the common part of the commands that write images.
 type output struct {
-	*run
-	c *cli.Context
+	session
 
 	dest        location.Location
 	targets     []flatten.Target
@@ -34,15 +29,10 @@ type output struct {
 	onConflict  engine.OnConflict
 	created     time.Time
 	json        bool // --output json
-	policy      source.PullPolicy
 	previous    *engine.PreviousImage
 
-	workDir string
-	ui      *ui
-	cache   *cache.Cache // nil if there is none
-	open    *source.Opener
-	fits    func(flatten.Target) bool // whether the destination supports a target; nil means all
-	daemon  []flatten.Target          // the platform of the Docker daemon, if the output goes to one
+	fits   func(flatten.Target) bool // whether the destination supports a target; nil means all
+	daemon []flatten.Target          // the platform of the Docker daemon, if the output goes to one
 }
 
 // read reads the flags and DEST, and returns all errors.

@@ -67,7 +67,7 @@ func (r *run) packageCommand(kind flatten.Kind, name, usage string) *cli.Command
 		UseShortOptionHandling: false, HideHelpCommand: true,
 		Flags: slices.Concat(flags, outputFlags(), commonFlags()),
 		Action: func(c *cli.Context) error {
-			p := &packageRun{output: output{run: r, c: c}, kind: kind, mode: mode}
+			p := &packageRun{output: output{session: session{run: r, c: c}}, kind: kind, mode: mode}
 			return p.do(c.Context)
 		},
 	}

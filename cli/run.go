@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,38 +12,27 @@ import (
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/sink"
-	"laminate/packager/source"
 )
 
-// work creates the work directory, does the work, and cleans up, including what earlier killed runs
-// left.
-func (o *output) work(ctx context.Context, do func(context.Context) error) (err error) {
-	work, err := o.makeWorkDir()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(inTempDir(o.tempDir(), err), work.Remove()) }()
-	o.ui = o.begin(o.c)
-	defer o.finish(ctx)
-	o.doubts()
-	if err := o.clearDigests(); err != nil {
-		return err
-	}
-	o.cache = o.openCache()
-	o.open = &source.Opener{
-		Keychain: o.openKeychain(o.ui.Warn), Insecure: o.list("insecure-registry"),
-		Daemon: o.dockerDaemon(), PullPolicy: o.policy, FromDaemon: o.fromDaemon(), DryRun: o.c.Bool("dry-run"),
-		Cache: o.cache, WorkDir: o.workDir, Log: o.ui, LeaveOut: o.isOutput(),
-	}
-	if o.dest.Kind == location.Daemon {
-		daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
-		if err != nil {
+// work is within for a run that writes images: it prepares the destination as well.
+func (o *output) work(ctx context.Context, do func(context.Context) error) error {
+	return o.within(ctx, func(ctx context.Context) error {
+		o.doubts()
+		if err := o.clearDigests(); err != nil {
 			return err
 		}
-		o.daemon = []flatten.Target{daemon}
-		o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
-	}
-	return do(ctx)
+		o.openSources()
+		o.open.FromDaemon, o.open.LeaveOut = o.fromDaemon(), o.isOutput()
+		if o.dest.Kind == location.Daemon {
+			daemon, err := sink.DaemonTarget(ctx, o.dest, o.sink())
+			if err != nil {
+				return err
+			}
+			o.daemon = []flatten.Target{daemon}
+			o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
+		}
+		return do(ctx)
+	})
 }
 
 // options returns the common options of all recipes, except for targets and media types.

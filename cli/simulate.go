@@ -69,14 +69,14 @@ func (r *run) simulateCommand() *cli.Command {
 		Name: "simulate", Usage: "replay a builder's releases under layer plans", Description: simulateDescription(), UsageText: simulateExamples, HideHelpCommand: true,
 		Flags: slices.Concat(flags, commonFlags()),
 		Action: func(c *cli.Context) error {
-			return (&simulateRun{output: output{run: r, c: c}}).do()
+			return (&simulateRun{session: session{run: r, c: c}}).do()
 		},
 	}
 }
 
 // simulateRun is one run of "builder simulate".
 type simulateRun struct {
-	output
+	session
 }
 
 func (s *simulateRun) do() error {

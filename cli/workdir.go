@@ -12,7 +12,7 @@ import (
 )
 
 // makeWorkDir removes what killed runs left beside it, and then creates the work directory.
-func (o *output) makeWorkDir() (*scratch.Dir, error) {
+func (o *session) makeWorkDir() (*scratch.Dir, error) {
 	temp := o.tempDir()
 	scratch.Sweep(temp)
 	work, err := scratch.Make(scratch.At(temp))

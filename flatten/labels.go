@@ -17,10 +17,11 @@ const (
 	// BuildpackLayersLabel and ExtensionLayersLabel hold a [LayersLabel].
 	BuildpackLayersLabel = "io.buildpacks.buildpack.layers"
 	ExtensionLayersLabel = "io.buildpacks.extension.layers"
-	// BuilderMetadataLabel describes the parts of a builder; OrderLabel and SystemLabel hold its
-	// orders and its system buildpacks.
+	// BuilderMetadataLabel holds a [BuilderMetadata], OrderLabel and OrderExtensionsLabel an
+	// [Order], and SystemLabel a [System].
 	BuilderMetadataLabel = "io.buildpacks.builder.metadata"
 	OrderLabel           = "io.buildpacks.buildpack.order"
+	OrderExtensionsLabel = "io.buildpacks.buildpack.order-extensions"
 	SystemLabel          = "io.buildpacks.buildpack.system"
 	// RecipesLabelKey is laminate's own label and holds a [RecipesLabel]. Other tools ignore it.
 	RecipesLabelKey = "laminate.layers"

@@ -21,11 +21,11 @@ type Builder struct {
 	Extensions      []BuilderSource
 	Order           flatten.Order
 	OrderExtensions flatten.Order
-	System          System
+	System          flatten.System
 	// StackID is empty if the file has no stack.
 	StackID    string
 	BuildImage string
-	RunImages  []RunImage
+	RunImages  []flatten.RunImage
 	// Env is the content of the files in /cnb/build-config/env, by name.
 	Env       map[string]string
 	Lifecycle LifecycleSource
@@ -38,26 +38,6 @@ type BuilderSource struct {
 	flatten.Info
 	URI   string `toml:"uri"`
 	Image string `toml:"image"` // the older key: always an image
-}
-
-// System are the buildpacks that run before and after every group (platform spec, "system.toml").
-type System struct {
-	Pre  SystemList `toml:"pre,omitempty" json:"pre"`
-	Post SystemList `toml:"post,omitempty" json:"post"`
-}
-
-// SystemList is one side of a [System].
-type SystemList struct {
-	Buildpacks []flatten.Entry `toml:"buildpacks,omitempty" json:"buildpacks,omitempty"`
-}
-
-// Empty reports whether there are no system buildpacks.
-func (s System) Empty() bool { return len(s.Pre.Buildpacks)+len(s.Post.Buildpacks) == 0 }
-
-// RunImage is a run image and its mirrors (platform spec, "run.toml").
-type RunImage struct {
-	Image   string   `toml:"image" json:"image"`
-	Mirrors []string `toml:"mirrors,omitempty" json:"mirrors"`
 }
 
 // LifecycleSource is the source of the lifecycle: URI or Version, or neither.
@@ -87,11 +67,11 @@ type builderFile struct {
 		Env   []envEntry `toml:"env"`
 	} `toml:"build"`
 	Run struct {
-		Images []RunImage `toml:"images"`
+		Images []flatten.RunImage `toml:"images"`
 	} `toml:"run"`
 	Lifecycle LifecycleSource  `toml:"lifecycle"`
 	Targets   []flatten.Target `toml:"targets"`
-	System    System           `toml:"system"`
+	System    flatten.System   `toml:"system"`
 }
 
 // BuildImagePath returns the path of the key for the build image.
@@ -156,7 +136,7 @@ func (c *Builder) mergeImages(f builderFile) (problems Problems) {
 	case len(c.RunImages) == 0 && old == "":
 		wrong("the run image is missing; write image = \"...\" below [[run.images]]", "run")
 	case len(c.RunImages) == 0:
-		c.RunImages = []RunImage{{Image: old, Mirrors: f.Stack.RunImageMirrors}}
+		c.RunImages = []flatten.RunImage{{Image: old, Mirrors: f.Stack.RunImageMirrors}}
 		if c.StackID == "" {
 			problems = append(problems, c.Warning("stack.id is missing; the stacks of the images are not compared", "stack"))
 		}
@@ -250,6 +230,6 @@ func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 // WithoutBuildpacks returns the configuration of the buildpackless builder: without buildpacks,
 // extensions, orders and system buildpacks.
 func (c Builder) WithoutBuildpacks() Builder {
-	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, System{}
+	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, flatten.System{}
 	return c
 }

@@ -9,6 +9,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"laminate/flatten"
 )
 
 // images is what a builder.toml needs besides, on one line.
@@ -86,7 +88,7 @@ var _ = Describe("a builder.toml", func() {
 	)
 
 	DescribeTable("names its images in the older way or the newer one",
-		func(toml string, build, stack string, run ...RunImage) {
+		func(toml string, build, stack string, run ...flatten.RunImage) {
 			c, problems := ParseBuilder("builder.toml", []byte(toml))
 			Expect(problems.Err()).NotTo(HaveOccurred())
 			Expect(c.BuildImage).To(Equal(build))
@@ -94,11 +96,11 @@ var _ = Describe("a builder.toml", func() {
 			Expect(c.RunImages).To(Equal(run))
 		},
 		Entry("newer", "[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m', 'n']\n[[run.images]]\nimage = 's'", "b", "",
-			RunImage{Image: "r", Mirrors: []string{"m", "n"}}, RunImage{Image: "s"}),
-		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", RunImage{Image: "r", Mirrors: []string{"m"}}),
+			flatten.RunImage{Image: "r", Mirrors: []string{"m", "n"}}, flatten.RunImage{Image: "s"}),
+		Entry("older", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['m']", "b", "s", flatten.RunImage{Image: "r", Mirrors: []string{"m"}}),
 		Entry("both, in agreement", "[stack]\nid = 's'\nbuild-image = 'b'\nrun-image = 'r'\nrun-image-mirrors = ['old']\n[build]\nimage = 'b'\n[[run.images]]\nimage = 'r'\nmirrors = ['m']", "b", "s",
-			RunImage{Image: "r", Mirrors: []string{"m"}}),
-		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", RunImage{Image: "r"}),
+			flatten.RunImage{Image: "r", Mirrors: []string{"m"}}),
+		Entry("one of each", "[stack]\nid = 's'\nrun-image = 'r'\n[build]\nimage = 'b'", "b", "s", flatten.RunImage{Image: "r"}),
 	)
 
 	DescribeTable("is taken as others write it", func(toml string, sources, groups int) {

@@ -90,8 +90,8 @@ type Image struct {
 	raw    *Raw
 	layers []*Layer
 
-	mu      sync.Mutex
-	modules map[flatten.Kind][]*Module
+	mu       sync.Mutex
+	listings map[flatten.Kind]listing
 }
 
 // New returns the view of an image. All reading ends with ctx, including later reads of layers.
@@ -102,7 +102,7 @@ func New(ctx context.Context, raw Raw) (*Image, error) {
 	}
 	i := &Image{
 		Name: raw.Name, Config: c, Target: flatten.Target{OS: c.OS, Arch: c.Architecture, Variant: c.Variant},
-		ctx: ctx, raw: &raw, modules: map[flatten.Kind][]*Module{},
+		ctx: ctx, raw: &raw, listings: map[flatten.Kind]listing{},
 	}
 	i.Recipes = i.recipes()
 	if i.layers, err = i.view(); err != nil {

@@ -77,12 +77,15 @@ var _ = Describe("an image", func() {
 		Expect(img.Target).To(Equal(flatten.Target{OS: "linux", Arch: "arm64"}))
 	})
 
-	It("notes no refs of a label that is wrong", func() {
+	It("has the modules that are there beside those of a label that is wrong", func() {
 		img, err := opened(map[string]string{flatten.BuildpackLayersLabel: `{"a":{"1":{"layerDiffID":"` + diffID() + `"},"2":{"layerDiffID":"sha256:` + v1Zero + `"}}}`})
 		Expect(err).NotTo(HaveOccurred())
 		_, err = img.Modules(flatten.Buildpack)
 		Expect(err).To(MatchError(ContainSubstring("it: ")))
-		Expect(img.Contents()[0].Refs).To(BeEmpty())
+		found, err := img.Found(flatten.Buildpack)
+		Expect(err).To(MatchError(ContainSubstring("label says that a@2 is in layer")))
+		Expect(found).To(HaveLen(1))
+		Expect(found[0].Ref()).To(Equal(flatten.Ref{ID: "a", Version: "1"}))
 	})
 
 	It("can be used as an image, whose layers are those that are verified", func() {

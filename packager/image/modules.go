@@ -42,6 +42,16 @@ type Module struct {
 
 // Modules returns the modules of a kind in the labels of the image, sorted by ref.
 func (i *Image) Modules(kind flatten.Kind) ([]*Module, error) {
+	modules, err := i.Found(kind)
+	if err != nil {
+		return nil, err
+	}
+	return modules, nil
+}
+
+// Found is [Image.Modules] for a label that may be wrong: beside an error, it returns the modules
+// that are in a layer of the image.
+func (i *Image) Found(kind flatten.Kind) ([]*Module, error) {
 	value := i.Config.Config.Labels[kind.LayersLabelKey()]
 	if value == "" || value == "{}" || value == "null" {
 		return nil, nil
@@ -64,14 +74,26 @@ func (i *Image) Holders(kind flatten.Kind) ([]*Layer, error) {
 	}), nil
 }
 
-// listed returns the modules in a label with their layers, sorted by ref. It caches the result by
-// kind.
+// listing are the modules in a label, and what is wrong with the others.
+type listing struct {
+	modules []*Module
+	err     error
+}
+
+// listed returns the modules in a label with their layers, sorted by ref, and what is wrong with
+// the others. It caches the result by kind.
 func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if known, is := i.modules[kind]; is {
-		return slices.Clone(known), nil
+	known, is := i.listings[kind]
+	if !is {
+		known = i.list(kind, label)
+		i.listings[kind] = known
 	}
+	return slices.Clone(known.modules), known.err
+}
+
+func (i *Image) list(kind flatten.Kind, label flatten.LayersLabel) listing {
 	byDiffID := map[string]*Layer{}
 	for _, l := range i.layers {
 		byDiffID[l.Diff.String()] = l
@@ -89,9 +111,6 @@ func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module,
 	}
 	if len(modules) == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("%s: not a buildpackage: label %s is empty", i.Name, kind.LayersLabelKey()))
-	}
-	if len(errs) > 0 {
-		return nil, few(errs)
 	}
 	for _, m := range modules {
 		m.Layer.Refs = append(m.Layer.Refs, m.Ref())
@@ -111,6 +130,5 @@ func (i *Image) listed(kind flatten.Kind, label flatten.LayersLabel) ([]*Module,
 			m.Piece = shared[l].Piece(m.Ref())
 		}
 	}
-	i.modules[kind] = modules
-	return slices.Clone(modules), nil
+	return listing{modules, few(errs)}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"laminate/flatten"
 )
@@ -57,13 +58,9 @@ type candidate struct {
 // spec, "Image Index"; Docker does the same). If the target is not a complete platform, it must
 // match exactly one image.
 func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding, target flatten.Target) (v1.Image, error) {
-	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
-	if err := search.in(ctx, index, 0); err != nil {
+	all, err := candidates(ctx, c, index, holds)
+	if err != nil {
 		return nil, err
-	}
-	all := firstOfEach(search.found)
-	if len(all) == 0 {
-		return nil, errors.New("no images")
 	}
 	var fit []candidate
 	for _, one := range all {
@@ -82,10 +79,53 @@ func Pick(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding
 	case len(fit) > 1:
 		return nil, fmt.Errorf("ambiguous: images for %s; choose with --target %s", platforms(fit), strings.ReplaceAll(platforms(fit), ", ", " or --target "))
 	}
-	if fit[0].image != nil {
-		return fit[0].image, nil
+	return fit[0].open(ctx, c)
+}
+
+// allJobs is how many images of an index are opened concurrently.
+const allJobs = 8
+
+// All opens the images of an index and its nested indexes, for all platforms, in their order. The
+// index must be of a single name.
+func All(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding) ([]v1.Image, error) {
+	all, err := candidates(ctx, c, index, holds)
+	if err != nil {
+		return nil, err
 	}
-	return ImageOnly(c.Image(ctx, fit[0].Descriptor))
+	if slices.ContainsFunc(all, func(one candidate) bool { return one.name != all[0].name }) {
+		return nil, fmt.Errorf("ambiguous: several images (tags %s); append :TAG", strings.Join(tagsOf(index), ", "))
+	}
+	images, errs := make([]v1.Image, len(all)), make([]error, len(all))
+	var group errgroup.Group
+	group.SetLimit(allJobs)
+	for i, one := range all {
+		group.Go(func() error {
+			images[i], errs[i] = one.open(ctx, c)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return images, errors.Join(errs...)
+}
+
+// candidates lists the images of an index, the first for each platform. There is at least one.
+func candidates(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding) ([]candidate, error) {
+	search := search{catalog: c, holds: holds, seen: map[v1.Hash]bool{}}
+	if err := search.in(ctx, index, 0); err != nil {
+		return nil, err
+	}
+	all := firstOfEach(search.found)
+	if len(all) == 0 {
+		return nil, errors.New("no images")
+	}
+	return all, nil
+}
+
+func (one candidate) open(ctx context.Context, c Catalog) (v1.Image, error) {
+	if one.image != nil {
+		return one.image, nil
+	}
+	return ImageOnly(c.Image(ctx, one.Descriptor))
 }
 
 // exact reports whether a platform equals the target's.

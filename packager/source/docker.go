@@ -59,6 +59,9 @@ func (i *opening) openSaved(a *archive, target flatten.Target) error {
 	if err := i.openLayout(a, "", target); err != nil {
 		return err
 	}
+	if len(i.platforms) > 1 { // manifest.json has no others
+		return nil
+	}
 	m, err := i.Manifest()
 	if err != nil {
 		return i.Error(err)
@@ -67,7 +70,7 @@ func (i *opening) openSaved(a *archive, target flatten.Target) error {
 	if err != nil || len(m.Layers) == len(c.RootFS.DiffIDs) {
 		return err
 	}
-	i.Stored = false
+	i.Stored, i.platforms = false, nil
 	return i.openDocker(a, "")
 }
 

@@ -68,7 +68,10 @@ func (i *opening) openLayout(b blobs, tag string, target flatten.Target) error {
 		holds = image.OneName
 	}
 	if err == nil {
-		i.Image, err = image.Pick(i.ctx, l, index, holds, target)
+		if len(index.Manifests) == 1 && index.Manifests[0].MediaType.IsIndex() {
+			i.index = index.Manifests[0].Digest
+		}
+		err = i.choose(l, index, holds, target)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", i.Name, err)

@@ -39,7 +39,8 @@ func (i *opening) openRegistry(ref string, target flatten.Target) error {
 	case d.MediaType.IsIndex():
 		var index *v1.IndexManifest
 		if index, err = registry.ParseIndex(d.Manifest); err == nil {
-			i.Image, err = image.Pick(i.ctx, c, index, image.OneName, target)
+			i.index = d.Digest
+			err = i.choose(c, index, image.OneName, target)
 		}
 	case d.MediaType.IsImage():
 		i.Image, err = image.ImageOnly(d.Image())

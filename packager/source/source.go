@@ -151,7 +151,14 @@ func (o *Opener) Config(ctx context.Context, loc location.Location, target flatt
 // open opens the image at a location.
 func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*opening, error) {
 	img := o.opening(ctx, loc.String())
-	var err error
+	if err := o.openAt(ctx, img, loc, target); err != nil {
+		return nil, err
+	}
+	return img, img.checkTarget(target)
+}
+
+// openAt opens an image from a location of any kind.
+func (o *Opener) openAt(ctx context.Context, img *opening, loc location.Location, target flatten.Target) (err error) {
 	switch loc.Kind {
 	case location.Path, location.HTTP:
 		err = o.openFile(ctx, img, loc, target)
@@ -176,10 +183,7 @@ func (o *Opener) open(ctx context.Context, loc location.Location, target flatten
 	default:
 		err = fmt.Errorf("%s: unknown kind of location", loc)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return img, img.checkTarget(target)
+	return err
 }
 
 // opening returns an image that is not opened yet.

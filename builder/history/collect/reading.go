@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -38,18 +37,12 @@ type reading struct {
 // newReading reads the labels of a builder. Its result is valid for [history.File.Check] as a
 // history of one release.
 func newReading(builder, version string, img *image.Image) (*reading, error) {
-	labels := img.Config.Config.Labels
-	value, is := labels[flatten.BuilderMetadataLabel]
-	if !is {
+	if img.Kind() != image.Builder {
 		return nil, fmt.Errorf("not a builder: missing label %s", flatten.BuilderMetadataLabel)
 	}
-	var metadata struct {
-		Lifecycle struct {
-			Version string `json:"version"`
-		} `json:"lifecycle"`
-	}
-	if err := json.Unmarshal([]byte(value), &metadata); err != nil {
-		return nil, fmt.Errorf("label %s: %w", flatten.BuilderMetadataLabel, err)
+	labels, err := img.BuilderLabels()
+	if err != nil {
+		return nil, err
 	}
 	manifest, err := img.Manifest()
 	if err != nil {
@@ -66,82 +59,19 @@ func newReading(builder, version string, img *image.Image) (*reading, error) {
 	if len(modules) == 0 {
 		return nil, errors.New("no buildpacks")
 	}
-	top, err := topLevel(labels, modules)
-	if err != nil {
-		return nil, err
+	top, missing := modules.TopLevel(labels.Entries())
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("order names %s, which has %d matches", missing[0].Ref(), len(modules.Finder().Find(missing[0])))
 	}
 	r := &reading{release: history.Release{
 		Version: version, Date: made(img.Config, manifest), Buildpacks: top,
-		Lifecycle: text(metadata.Lifecycle.Version), BuildImage: text(manifest.Annotations[baseImageAnnotation]),
+		Lifecycle: text(labels.Lifecycle.Version), BuildImage: text(manifest.Annotations[baseImageAnnotation]),
 	}}
 	if err := r.expand(modules); err != nil {
 		return nil, err
 	}
 	r.measure(img, listed, manifest)
 	return r, r.check(builder)
-}
-
-// topLevel returns the refs from which all modules of the builder can be reached.
-func topLevel(labels map[string]string, modules flatten.Modules) ([]flatten.Ref, error) {
-	var order flatten.Order
-	var system struct {
-		Pre, Post struct {
-			Buildpacks []flatten.Entry `json:"buildpacks"`
-		}
-	}
-	if err := parse(labels, flatten.OrderLabel, &order); err != nil {
-		return nil, err
-	}
-	if err := parse(labels, flatten.SystemLabel, &system); err != nil {
-		return nil, err
-	}
-	var top []flatten.Ref
-	finder, seen := modules.Finder(), map[flatten.Ref]bool{}
-	for _, e := range slices.Concat(order.Entries(), system.Pre.Buildpacks, system.Post.Buildpacks) {
-		found := finder.Find(e)
-		if len(found) != 1 {
-			return nil, fmt.Errorf("order names %s, which has %d matches", e.Ref(), len(found))
-		}
-		if !seen[found[0]] {
-			seen[found[0]] = true
-			top = append(top, found[0])
-		}
-	}
-	return append(top, unreached(top, modules)...), nil
-}
-
-// parse parses an optional label.
-func parse(labels map[string]string, key string, value any) error {
-	if labels[key] == "" {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(labels[key]), value); err != nil {
-		return fmt.Errorf("label %s: %w", key, err)
-	}
-	return nil
-}
-
-// unreached returns the modules to add to the top-level refs so that all can be reached: those that
-// no composite names.
-func unreached(top []flatten.Ref, modules flatten.Modules) []flatten.Ref {
-	reached, _ := modules.ExpandAll(top) // expand reports the problems
-	named := map[flatten.Ref]bool{}      // by an order of any composite
-	finder := modules.Finder()
-	for _, m := range modules {
-		for _, e := range m.Order.Entries() {
-			for _, r := range finder.Find(e) {
-				named[r] = true
-			}
-		}
-	}
-	var rest []flatten.Ref
-	for r := range modules {
-		if _, is := reached.Owners[r]; !is && !named[r] {
-			rest = append(rest, r)
-		}
-	}
-	slices.SortFunc(rest, flatten.Ref.Compare)
-	return rest
 }
 
 // expand expands the release like creating a builder, and records what each composite names.

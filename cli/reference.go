@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"laminate/flatten"
+	"laminate/packager/location"
+)
+
+// refFlags are the flags of every command that reads images that exist already.
+func refFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "read the image for `OS/ARCH[/VARIANT][:DISTRO@VERSION]` only; by default, those for all platforms"},
+		&cli.StringFlag{Name: "pull-policy", DefaultText: "if-not-present", Usage: "let the Docker daemon pull docker-daemon:REF `WHEN`: always, if-not-present or never"},
+		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "allow plain HTTP for the registry `HOST`; may be repeated"},
+	}
+}
+
+// readRefs reads the flags of refFlags, and the arguments, which names name. It returns all errors.
+func (s *session) readRefs(names ...string) (refs []location.Location, target flatten.Target, errs []error) {
+	args := s.c.Args().Slice()
+	if len(args) > len(names) {
+		errs = append(errs, fmt.Errorf("%d arguments; write %s", len(args), strings.Join(names, " ")))
+	}
+	for i, name := range names {
+		if i >= len(args) {
+			errs = append(errs, fmt.Errorf("%s is missing; name an image, as in acme/builder, image.cnb or oci:DIR", name))
+			continue
+		}
+		loc, err := location.ParseSource(args[i], "")
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		errs = append(errs, err)
+		refs = append(refs, loc)
+	}
+	targets, _, err := parseTargets(split(s.c.String("target")))
+	switch {
+	case err != nil:
+		errs = append(errs, err)
+	case len(targets) > 1 || len(targets) == 1 && (targets[0].Arch == "" || len(targets[0].Distros) > 1):
+		errs = append(errs, errors.New("--target is one platform, as linux/amd64"))
+	case len(targets) == 1:
+		target = targets[0]
+	}
+	errs = append(errs, s.readPolicy())
+	errs = append(errs, s.empty()...)
+	return refs, target, append(errs, checkHosts(s.list("insecure-registry"))...)
+}
+
+// format returns the value of --output, which must be one of these.
+func (s *session) format(formats ...string) (string, error) {
+	given := s.c.String("output")
+	for _, f := range formats {
+		if f == given {
+			return f, nil
+		}
+	}
+	return "", fmt.Errorf("invalid value %q for --output; write %s", flatten.Clip(given), flatten.AnyOf(formats))
+}

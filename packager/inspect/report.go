@@ -1,0 +1,223 @@
+// Package inspect describes images that exist already: buildpackages, builders and app images, from
+// any source and of any tool.
+//
+// A [Report] is made of manifests, configs and labels; layers are read only on request. It is a
+// plain value whose JSON form is documented in docs/inspect.schema.json: numbers that are unknown
+// are null, and lists are never null.
+package inspect
+
+import "time"
+
+// Schema is the version of the JSON form. A change that removes a key or changes its meaning needs
+// a new number.
+const Schema = 1
+
+// Report describes the images of a location.
+type Report struct {
+	Schema int `json:"schema"`
+	// Name is the location as the user wrote it.
+	Name string `json:"name"`
+	// Digest is that of the index, or empty if there is none.
+	Digest string  `json:"digest,omitempty"`
+	Images []Image `json:"images"`
+}
+
+// Image describes the image for one target.
+type Image struct {
+	// Kind is buildpackage, extension package, builder, app image or image.
+	Kind   string `json:"kind"`
+	Target string `json:"target"`
+	// Digest is that of the manifest; it is empty in the Docker daemon and its archives.
+	Digest    string `json:"digest,omitempty"`
+	MediaType string `json:"media_type,omitempty"`
+	// ID is the digest of the config.
+	ID string `json:"id"`
+	// Created is the time in the config; null if it is a constant of reproducible builds.
+	Created *time.Time `json:"created"`
+
+	Buildpackage *Buildpackage `json:"buildpackage,omitempty"` // of buildpackages and extension packages
+	Builder      *Builder      `json:"builder,omitempty"`
+	App          *App          `json:"app,omitempty"`
+
+	// Order is the detection order: that of a builder, or of the root of a buildpackage. Orders of
+	// composites are in Modules.
+	Order           []Group `json:"order"`
+	OrderExtensions []Group `json:"order_extensions"`
+	// Modules are the buildpacks and extensions, in the order of a walk through the orders, and
+	// then those that no order reaches.
+	Modules []Module `json:"modules"`
+	Layers  []Layer  `json:"layers"`
+	Limits  Limits   `json:"limits"`
+	// Problems are what is wrong with the labels; "laminate verify" checks more.
+	Problems []string `json:"problems"`
+}
+
+// Buildpackage is the content of the metadata label.
+type Buildpackage struct {
+	ID          string    `json:"id"`
+	Version     string    `json:"version"`
+	Name        string    `json:"name,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Homepage    string    `json:"homepage,omitempty"`
+	Keywords    []string  `json:"keywords"`
+	Licenses    []License `json:"licenses"`
+	// Stacks are those that all components support.
+	Stacks []string `json:"stacks"`
+	// Targets are those that all components with targets support.
+	Targets []string `json:"targets"`
+}
+
+// License is the license of a buildpack.
+type License struct {
+	Type string `json:"type,omitempty"`
+	URI  string `json:"uri,omitempty"`
+}
+
+// Builder is the content of a builder's labels.
+type Builder struct {
+	Description string     `json:"description,omitempty"`
+	CreatedBy   Tool       `json:"created_by"`
+	Stack       string     `json:"stack,omitempty"`
+	Distro      string     `json:"distro,omitempty"` // name@version
+	RunImages   []RunImage `json:"run_images"`
+	Lifecycle   Lifecycle  `json:"lifecycle"`
+	System      System     `json:"system"`
+}
+
+// Tool is a program and its version.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// RunImage is a run image and its mirrors.
+type RunImage struct {
+	Image   string   `json:"image"`
+	Mirrors []string `json:"mirrors"`
+}
+
+// Lifecycle is the lifecycle of a builder.
+type Lifecycle struct {
+	Version      string `json:"version"`
+	BuildpackAPI APIs   `json:"buildpack_api"`
+	PlatformAPI  APIs   `json:"platform_api"`
+}
+
+// APIs are the versions of an API that a lifecycle supports.
+type APIs struct {
+	Deprecated []string `json:"deprecated"`
+	Supported  []string `json:"supported"`
+}
+
+// System are the buildpacks that run before and after every group.
+type System struct {
+	Pre  []Entry `json:"pre"`
+	Post []Entry `json:"post"`
+}
+
+// Group is a group of an order.
+type Group struct {
+	Entries []Entry `json:"group"`
+}
+
+// Entry is an entry of a group.
+type Entry struct {
+	ID       string `json:"id"`
+	Version  string `json:"version,omitempty"`
+	Optional bool   `json:"optional"`
+	// Ref is the ref of the module that the entry names, or empty if there is none, or several.
+	Ref string `json:"ref,omitempty"`
+}
+
+// Module describes a buildpack or an extension.
+type Module struct {
+	Ref     string `json:"ref"`
+	Kind    string `json:"kind"` // buildpack or extension
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	Name    string `json:"name,omitempty"`
+	API     string `json:"api"`
+	// Homepage is in the label of the layers.
+	Homepage string   `json:"homepage,omitempty"`
+	Stacks   []string `json:"stacks"`
+	Targets  []string `json:"targets"`
+	// Order is that of a composite, and empty for a component.
+	Order []Group `json:"order"`
+	// Layer is the number of its layer, from 1.
+	Layer int `json:"layer"`
+	// Bytes is the uncompressed length of its part of the layer.
+	Bytes *int64 `json:"bytes"`
+	// Dependencies and DefaultVersions are in the [metadata] of its buildpack.toml. They are null
+	// unless the layers were read.
+	Dependencies    []Dependency      `json:"dependencies"`
+	DefaultVersions map[string]string `json:"default_versions"`
+}
+
+// Dependency is something that a buildpack can install, in the form in which many buildpacks list
+// it.
+type Dependency struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name,omitempty"`
+	Version  string   `json:"version"`
+	SHA256   string   `json:"sha256,omitempty"`
+	Source   string   `json:"source,omitempty"`
+	Stacks   []string `json:"stacks"`
+	Licenses []string `json:"licenses"`
+	// Deprecated is the date after which it is unsupported.
+	Deprecated string `json:"deprecation_date,omitempty"`
+}
+
+// Layer describes a layer.
+type Layer struct {
+	// Number is its position, from 1 at the bottom.
+	Number int `json:"number"`
+	// Digest and CompressedBytes are those of the blob; they are unknown in the Docker daemon and
+	// its archives.
+	Digest          string `json:"digest,omitempty"`
+	DiffID          string `json:"diff_id"`
+	CompressedBytes *int64 `json:"compressed_bytes"`
+	// Bytes is the length of the tar. It is known from laminate's label, or if the layer was read.
+	Bytes *int64 `json:"bytes"`
+	// Refs are the modules that the labels have in the layer.
+	Refs []string `json:"refs"`
+	// Holds describes the layer, by its history or, in an app image, by the labels.
+	Holds string `json:"holds,omitempty"`
+}
+
+// Limits compares the number of layers with what engines and platforms support.
+type Limits struct {
+	Layers int `json:"layers"`
+	// Most is the most layers that Docker's engine loads; for a builder, less what a platform adds
+	// for a build.
+	Most int `json:"most"`
+	// Headroom is how many layers may be added. It is negative if there are too many.
+	Headroom int `json:"headroom"`
+}
+
+// App is the content of an app image's labels (platform spec, "App Image").
+type App struct {
+	Buildpacks []AppBuildpack `json:"buildpacks"`
+	Processes  []Process      `json:"processes"`
+	RunImage   string         `json:"run_image,omitempty"` // with digest, if known
+	// RunImageTopLayer is the diffID of the topmost layer of the run image.
+	RunImageTopLayer string `json:"run_image_top_layer,omitempty"`
+	Stack            string `json:"stack,omitempty"`
+	Launcher         string `json:"launcher,omitempty"` // version
+}
+
+// AppBuildpack is a buildpack or an extension that took part in the build.
+type AppBuildpack struct {
+	Ref      string `json:"ref"`
+	Kind     string `json:"kind"`
+	Homepage string `json:"homepage,omitempty"`
+}
+
+// Process is a process that an app image can start.
+type Process struct {
+	Type    string   `json:"type"`
+	Command []string `json:"command"`
+	Args    []string `json:"args"`
+	Direct  bool     `json:"direct"`
+	// Buildpack is the ref of the buildpack that defined it.
+	Buildpack string `json:"buildpack,omitempty"`
+}
