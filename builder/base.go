@@ -15,13 +15,8 @@ import (
 	"laminate/flatten"
 )
 
-// Labels of build and run images (platform spec, "Build Image").
-const (
-	stackIDLabel       = "io.buildpacks.stack.id"
-	mixinsLabel        = "io.buildpacks.stack.mixins"
-	distroNameLabel    = "io.buildpacks.base.distro.name"
-	distroVersionLabel = "io.buildpacks.base.distro.version"
-)
+// mixinsLabel lists the mixins of a build image (platform spec, "Build Image").
+const mixinsLabel = "io.buildpacks.stack.mixins"
 
 // base is the metadata of the build image.
 type base struct {
@@ -53,8 +48,8 @@ func readBase(img *image.Image, modules map[flatten.Kind][]*image.Module) (base,
 	var errUID, errGID, errMixins error
 	b.uid, errUID = b.id("CNB_USER_ID")
 	b.gid, errGID = b.id("CNB_GROUP_ID")
-	b.stackID = labels[stackIDLabel]
-	b.distro = flatten.Distro{Name: labels[distroNameLabel], Version: labels[distroVersionLabel]}
+	b.stackID = labels[flatten.StackIDLabel]
+	b.distro = flatten.Distro{Name: labels[flatten.DistroNameLabel], Version: labels[flatten.DistroVersionLabel]}
 	if value := labels[mixinsLabel]; value != "" {
 		if err := json.Unmarshal([]byte(value), &b.mixins); err != nil {
 			errMixins = fmt.Errorf("build image %s: label %s: %w", img.Name, mixinsLabel, err)

@@ -72,7 +72,7 @@ func (p *preparation) checkRunImages(ctx context.Context, made *contents) config
 			problems = append(problems, problem)
 			continue
 		}
-		if id := file.Config.Labels[stackIDLabel]; c.StackID != "" && id != c.StackID {
+		if id := file.Config.Labels[flatten.StackIDLabel]; c.StackID != "" && id != c.StackID {
 			problems = append(problems, c.Problem(fmt.Sprintf("run image %s has stack %q, but the builder has %q", loc, id, c.StackID), path...))
 		}
 	}

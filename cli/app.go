@@ -127,6 +127,7 @@ func (r *run) app() *cli.App {
 				Name: "extension", Aliases: []string{"extensions"}, Usage: "commands for image extensions", UsageText: extensionExamples, HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
+			r.inspectCommand(),
 			r.completionCommand(),
 			r.configCommand(),
 			r.docsCommand(),

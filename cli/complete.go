@@ -176,7 +176,7 @@ func (p *place) argument(word string) completion {
 		return completion{candidates(slices.Sorted(maps.Keys(completionScripts))), nothing}
 	case "help":
 		return completion{commandNames(p.app.Commands), nothing}
-	case "package", "package-buildpack", "create", "create-builder":
+	case "package", "package-buildpack", "create", "create-builder", "inspect":
 		switch scheme, _, found := strings.Cut(word, ":"); {
 		case !found:
 			return completion{destForms, files}
@@ -190,7 +190,7 @@ func (p *place) argument(word string) completion {
 	return completion{directive: nothing}
 }
 
-// destForms are the prefixes of a DEST.
+// destForms are the prefixes of a DEST, and of a REF.
 var destForms = []candidate{
 	{"oci:", "an OCI layout"}, {"oci-archive:", "a tar file of an OCI layout"},
 	{"docker-archive:", "a file as docker save writes it"},
@@ -210,6 +210,9 @@ var flagValues = map[string][]string{
 	"target":      targetNames(),
 }
 
+// outputForms are the values of --output of commands that have other ones, by command.
+var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms)}
+
 func targetNames() (names []string) {
 	for _, a := range architectures {
 		names = append(names, "linux/"+a)
@@ -221,8 +224,8 @@ func targetNames() (names []string) {
 // says so, a file.
 func (p *place) values(f cli.Flag) completion {
 	name := f.Names()[0]
-	if name == "output" && p.command == "simulate" {
-		return completion{candidates(slices.Sorted(maps.Keys(renderings))), nothing}
+	if known := outputForms[p.command]; name == "output" && known != nil {
+		return completion{candidates(known), nothing}
 	}
 	if known := flagValues[name]; known != nil {
 		return completion{candidates(known), nothing}

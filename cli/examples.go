@@ -29,6 +29,10 @@ laminate builder history acme/builder --file history.json.gz`
 laminate builder simulate --history history.json.gz --plan auto
 laminate builder simulate --history history.json.gz --output svg > curve.svg`
 
+	inspectExamples = `laminate inspect acme/builder
+laminate inspect oci:out --output json
+laminate inspect ghcr.io/acme/java:1.2.3 --target linux/arm64`
+
 	cacheExamples = `laminate cache info
 laminate cache clean`
 

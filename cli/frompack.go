@@ -15,21 +15,29 @@ import (
 // packCommands are the commands of pack 0.40 that laminate does not have, by parent command.
 var packCommands = map[string][]string{
 	"": {
-		"build", "inspect", "inspect-image", "inspect-builder", "inspect-buildpack", "stack", "rebase", "sbom", "manifest", "report",
+		"build", "stack", "rebase", "sbom", "manifest", "report",
 		"set-default-builder", "set-run-image-mirrors", "suggest-builders", "trust-builder", "untrust-builder", "list-trusted-builders",
 		"add-registry", "list-registries", "remove-registry", "set-default-registry", "register-buildpack", "yank-buildpack",
 	},
-	"buildpack": {"inspect", "new", "pull", "register", "yank"},
-	"builder":   {"inspect", "suggest"},
+	"buildpack": {"new", "pull", "register", "yank"},
+	"builder":   {"suggest"},
 	"config":    {"default-builder", "lifecycle-image", "registries", "run-image-mirrors", "trusted-builders"},
-	"extension": {"inspect", "new", "pull", "register", "yank"},
+	"extension": {"new", "pull", "register", "yank"},
 }
 
 // otherWays are commands of pack that laminate replaces with something else.
 var otherWays = map[string]string{
 	"config pull-policy":      "laminate has no settings: pass --pull-policy to each command",
 	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
+	"inspect-image":           useInspect,
+	"inspect-builder":         useInspect,
+	"inspect-buildpack":       useInspect,
+	"builder inspect":         useInspect,
+	"buildpack inspect":       useInspect,
+	"extension inspect":       useInspect,
 }
+
+const useInspect = "use laminate inspect REF"
 
 // unknownCommand returns the message about an unknown command. Parent is the command before it, ""
 // for laminate itself.

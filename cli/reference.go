@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
 	"laminate/packager/location"
+	"laminate/packager/source"
 )
 
 // refFlags are the flags of every command that reads images that exist already.
@@ -50,6 +54,18 @@ func (s *session) readRefs(names ...string) (refs []location.Location, target fl
 	errs = append(errs, s.readPolicy())
 	errs = append(errs, s.empty()...)
 	return refs, target, append(errs, checkHosts(s.list("insecure-registry"))...)
+}
+
+// images opens the images of a location.
+func (s *session) images(ctx context.Context, loc location.Location, target flatten.Target) (*source.Platforms, error) {
+	if loc.Kind == location.Path {
+		for command, file := range map[string]string{"package": "buildpack.toml", "extension package": "extension.toml"} {
+			if info, err := os.Stat(filepath.Join(loc.Path, file)); err == nil && info.Mode().IsRegular() {
+				return nil, fmt.Errorf("%s: a directory with a %s, not an image; package it first, as in laminate %s out.cnb --path %s", loc, file, command, loc)
+			}
+		}
+	}
+	return s.open.Platforms(ctx, loc, target)
 }
 
 // format returns the value of --output, which must be one of these.

@@ -23,6 +23,11 @@ const (
 	OrderLabel           = "io.buildpacks.buildpack.order"
 	OrderExtensionsLabel = "io.buildpacks.buildpack.order-extensions"
 	SystemLabel          = "io.buildpacks.buildpack.system"
+	// StackIDLabel, DistroNameLabel and DistroVersionLabel describe the build image of a builder, and
+	// the run image of an app image.
+	StackIDLabel       = "io.buildpacks.stack.id"
+	DistroNameLabel    = "io.buildpacks.base.distro.name"
+	DistroVersionLabel = "io.buildpacks.base.distro.version"
 	// RecipesLabelKey is laminate's own label and holds a [RecipesLabel]. Other tools ignore it.
 	RecipesLabelKey = "laminate.layers"
 )

@@ -1,11 +1,8 @@
 package image
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"laminate/flatten"
 )
@@ -26,19 +23,10 @@ func (b *BuilderLabels) Entries() []flatten.Entry {
 // those that are missing are empty.
 func (i *Image) BuilderLabels() (*BuilderLabels, error) {
 	var b BuilderLabels
-	var errs []error
-	for key, value := range map[string]any{
-		flatten.BuilderMetadataLabel: &b.BuilderMetadata, flatten.OrderLabel: &b.Order,
-		flatten.OrderExtensionsLabel: &b.OrderExtensions, flatten.SystemLabel: &b.System,
-	} {
-		text := i.Config.Config.Labels[key]
-		if text == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(text), value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: label %s: %w", i.Name, key, err))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return &b, errors.Join(errs...)
+	return &b, errors.Join(
+		i.decode(flatten.BuilderMetadataLabel, &b.BuilderMetadata),
+		i.decode(flatten.OrderLabel, &b.Order),
+		i.decode(flatten.OrderExtensionsLabel, &b.OrderExtensions),
+		i.decode(flatten.SystemLabel, &b.System),
+	)
 }

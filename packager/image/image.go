@@ -120,6 +120,7 @@ const (
 	Buildpackage Kind = "buildpackage"
 	Extension    Kind = "extension package"
 	Builder      Kind = "builder"
+	App          Kind = "app image"
 	Other        Kind = "image"
 )
 
@@ -133,9 +134,15 @@ func (i *Image) Kind() Kind {
 		return Extension
 	case has(flatten.BuildpackageMetadataLabel):
 		return Buildpackage
+	case has(flatten.AppLayersLabel):
+		return App
 	}
 	return Other
 }
+
+// Stored reports whether the source holds the image as blobs of known digests. If not (Docker
+// archives and the daemon), the digest of the manifest is not known without compressing all layers.
+func (i *Image) Stored() bool { return i.raw.Stored }
 
 // Contents returns the layers, lowest first.
 func (i *Image) Contents() []*Layer { return i.layers }

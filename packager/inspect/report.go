@@ -25,7 +25,8 @@ type Report struct {
 // Image describes the image for one target.
 type Image struct {
 	// Kind is buildpackage, extension package, builder, app image or image.
-	Kind   string `json:"kind"`
+	Kind string `json:"kind"`
+	// Target is the platform, with the distribution of the build or run image if labels name it.
 	Target string `json:"target"`
 	// Digest is that of the manifest; it is empty in the Docker daemon and its archives.
 	Digest    string `json:"digest,omitempty"`
@@ -34,6 +35,10 @@ type Image struct {
 	ID string `json:"id"`
 	// Created is the time in the config; null if it is a constant of reproducible builds.
 	Created *time.Time `json:"created"`
+	// CreatedBy is the tool that made the image; null if neither labels nor history name it.
+	CreatedBy *Tool `json:"created_by"`
+	// Stack is the stack of the build or run image.
+	Stack string `json:"stack,omitempty"`
 
 	Buildpackage *Buildpackage `json:"buildpackage,omitempty"` // of buildpackages and extension packages
 	Builder      *Builder      `json:"builder,omitempty"`
@@ -76,9 +81,6 @@ type License struct {
 // Builder is the content of a builder's labels.
 type Builder struct {
 	Description string     `json:"description,omitempty"`
-	CreatedBy   Tool       `json:"created_by"`
-	Stack       string     `json:"stack,omitempty"`
-	Distro      string     `json:"distro,omitempty"` // name@version
 	RunImages   []RunImage `json:"run_images"`
 	Lifecycle   Lifecycle  `json:"lifecycle"`
 	System      System     `json:"system"`
@@ -87,7 +89,7 @@ type Builder struct {
 // Tool is a program and its version.
 type Tool struct {
 	Name    string `json:"name"`
-	Version string `json:"version"`
+	Version string `json:"version,omitempty"`
 }
 
 // RunImage is a run image and its mirrors.
@@ -178,19 +180,45 @@ type Layer struct {
 	CompressedBytes *int64 `json:"compressed_bytes"`
 	// Bytes is the length of the tar. It is known from laminate's label, or if the layer was read.
 	Bytes *int64 `json:"bytes"`
-	// Refs are the modules that the labels have in the layer.
+	// Part is what the layer is for, see Parts.
+	Part string `json:"part"`
+	// Refs are the modules that the labels have in the layer; in an app image, the buildpack that
+	// made it.
 	Refs []string `json:"refs"`
 	// Holds describes the layer, by its history or, in an app image, by the labels.
 	Holds string `json:"holds,omitempty"`
 }
 
+// The parts of images that layers belong to.
+const (
+	BuildImagePart    = "build image"
+	LifecyclePart     = "lifecycle"
+	BuildpacksPart    = "buildpacks" // of builders and buildpackages
+	ExtensionsPart    = "extensions"
+	ConfigurationPart = "configuration" // order.toml and the like; what else the builder's tool adds
+	RunImagePart      = "run image"
+	BuildPart         = "build" // what a buildpack made, in an app image
+	ApplicationPart   = "application"
+	LauncherPart      = "launcher" // and what configures it
+	SBOMPart          = "sbom"
+	OtherPart         = "other"
+)
+
+// Parts are all of them.
+var Parts = []string{
+	BuildImagePart, LifecyclePart, BuildpacksPart, ExtensionsPart, ConfigurationPart,
+	RunImagePart, BuildPart, ApplicationPart, LauncherPart, SBOMPart, OtherPart,
+}
+
 // Limits compares the number of layers with what engines and platforms support.
 type Limits struct {
 	Layers int `json:"layers"`
-	// Most is the most layers that Docker's engine loads; for a builder, less what a platform adds
-	// for a build.
-	Most int `json:"most"`
-	// Headroom is how many layers may be added. It is negative if there are too many.
+	// Engine is the most layers that Docker's engine loads.
+	Engine int `json:"engine"`
+	// Build is how many layers a platform may add to a builder for a build; 0 for other images.
+	Build int `json:"build"`
+	// Headroom is how many layers may be added: Engine less Build and Layers. It is negative if
+	// there are too many.
 	Headroom int `json:"headroom"`
 }
 
@@ -198,11 +226,18 @@ type Limits struct {
 type App struct {
 	Buildpacks []AppBuildpack `json:"buildpacks"`
 	Processes  []Process      `json:"processes"`
-	RunImage   string         `json:"run_image,omitempty"` // with digest, if known
-	// RunImageTopLayer is the diffID of the topmost layer of the run image.
-	RunImageTopLayer string `json:"run_image_top_layer,omitempty"`
-	Stack            string `json:"stack,omitempty"`
-	Launcher         string `json:"launcher,omitempty"` // version
+	RunImage   AppRunImage    `json:"run_image"`
+	Launcher   string         `json:"launcher,omitempty"` // version
+}
+
+// AppRunImage is the run image that an app image is based on.
+type AppRunImage struct {
+	Image   string   `json:"image,omitempty"`
+	Mirrors []string `json:"mirrors"`
+	// Reference is a reference with a digest, or the image ID in a Docker daemon.
+	Reference string `json:"reference,omitempty"`
+	// TopLayer is the diffID of its topmost layer.
+	TopLayer string `json:"top_layer,omitempty"`
 }
 
 // AppBuildpack is a buildpack or an extension that took part in the build.
@@ -218,6 +253,8 @@ type Process struct {
 	Command []string `json:"command"`
 	Args    []string `json:"args"`
 	Direct  bool     `json:"direct"`
-	// Buildpack is the ref of the buildpack that defined it.
+	// Default reports whether it is what the image starts by default.
+	Default bool `json:"default"`
+	// Buildpack is the id of the buildpack that defined it.
 	Buildpack string `json:"buildpack,omitempty"`
 }
