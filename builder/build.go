@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
@@ -95,7 +94,7 @@ func (j *Job) assemble(all []engine.NamedLayer, layers map[flatten.Kind][]engine
 	if err != nil {
 		return nil, err
 	}
-	below, err := j.below()
+	below, err := engine.History(j.base.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -110,29 +109,6 @@ func (j *Job) assemble(all []engine.NamedLayer, layers map[flatten.Kind][]engine
 		return nil, err
 	}
 	return engine.Assemble(engine.Composition{Config: config, Below: below, Layers: all, Family: family})
-}
-
-// below returns the build image's layers with their history.
-func (j *Job) below() ([]mutate.Addendum, error) {
-	layers, err := j.base.Layers()
-	if err != nil {
-		return nil, err
-	}
-	var adds []mutate.Addendum
-	rest := layers
-	for _, h := range j.base.Config.History {
-		switch {
-		case h.EmptyLayer:
-			adds = append(adds, mutate.Addendum{History: h})
-		case len(rest) > 0:
-			adds = append(adds, mutate.Addendum{Layer: rest[0], History: h})
-			rest = rest[1:]
-		}
-	}
-	for _, l := range rest { // without a history entry
-		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "build image"}})
-	}
-	return adds, nil
 }
 
 // family returns the media types of the image: the requested ones, or those of the build image.

@@ -11,6 +11,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager"
 	"laminate/packager/engine"
+	"laminate/packager/relayer"
 )
 
 // bugError is a bug in laminate, with what a bug report needs.
@@ -44,6 +45,10 @@ func explain(err error) string {
 	var over *builder.OverBudgetError
 	if errors.As(err, &over) {
 		return explainBudget(over)
+	}
+	var full *relayer.TooManyLayersError
+	if errors.As(err, &full) {
+		return fmt.Sprintf("%v. %s", err, adviseOnRelayer(full))
 	}
 	lines := distinct(linesOf(err))
 	switch {

@@ -19,6 +19,7 @@ const mostLayers = 125
 type output struct {
 	session
 
+	refs        []location.Location // the arguments before DEST
 	dest        location.Location
 	targets     []flatten.Target
 	skipped     []flatten.Target // targets of --target for systems other than linux
@@ -35,14 +36,20 @@ type output struct {
 	daemon []flatten.Target          // the platform of the Docker daemon, if the output goes to one
 }
 
-// read reads the flags and DEST, and returns all errors.
-func (o *output) read() (errs []error) {
+// read reads the flags, the arguments of these names, which are images, and DEST. It returns all
+// errors.
+func (o *output) read(images ...string) (errs []error) {
 	note := func(err error) { errs = append(errs, err) }
 	args := o.c.Args().Slice()
-	if err := o.wrongCount(args); err != nil {
+	if err := o.wrongCount(args, images); err != nil {
 		note(err)
 	} else {
-		o.dest, err = location.ParseDest(args[0], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
+		for i, name := range images {
+			ref, err := parseRef(name, args[i])
+			note(err)
+			o.refs = append(o.refs, ref)
+		}
+		o.dest, err = location.ParseDest(args[len(images)], location.DestOptions{Publish: o.c.Bool("publish"), Format: o.c.String("format")})
 		if err == nil {
 			err = location.CheckDest(o.dest)
 		}

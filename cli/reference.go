@@ -32,13 +32,10 @@ func (s *session) readRefs(names ...string) (refs []location.Location, target fl
 	}
 	for i, name := range names {
 		if i >= len(args) {
-			errs = append(errs, fmt.Errorf("%s is missing; name an image, as in acme/builder, image.cnb or oci:DIR", name))
+			errs = append(errs, missingRef(name))
 			continue
 		}
-		loc, err := location.ParseSource(args[i], "")
-		if err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
+		loc, err := parseRef(name, args[i])
 		errs = append(errs, err)
 		refs = append(refs, loc)
 	}
@@ -66,6 +63,19 @@ func (s *session) images(ctx context.Context, loc location.Location, target flat
 		}
 	}
 	return s.open.Platforms(ctx, loc, target)
+}
+
+// parseRef parses an argument that is an image.
+func parseRef(name, arg string) (location.Location, error) {
+	loc, err := location.ParseSource(arg, "")
+	if err != nil {
+		return loc, fmt.Errorf("%s: %w", name, err)
+	}
+	return loc, nil
+}
+
+func missingRef(name string) error {
+	return fmt.Errorf("%s is missing; name an image, as in acme/builder, image.cnb or oci:DIR", name)
 }
 
 // format returns the value of --output, which must be one of these.

@@ -57,9 +57,9 @@ func (m *flattenMode) String() string {
 // IsBoolFlag makes the value optional.
 func (m *flattenMode) IsBoolFlag() bool { return true }
 
-// wrongCount returns an error if there is not exactly one argument, DEST, or if an argument is
+// wrongCount returns an error if the arguments are not these images and DEST, or if an argument is
 // meant as the value of a flag.
-func (o *output) wrongCount(args []string) error {
+func (o *output) wrongCount(args, images []string) error {
 	missing := errors.New("DEST is missing; name where to write, as in out.cnb or docker://REF")
 	for _, l := range o.loose {
 		if !slices.Contains(args, l.value) || !o.isValue(l.value, len(args)) {
@@ -77,17 +77,23 @@ func (o *output) wrongCount(args []string) error {
 		}
 		return err
 	}
-	switch len(args) {
-	case 0:
+	switch n := len(args); {
+	case n < len(images):
+		return missingRef(images[n])
+	case n == len(images):
 		return missing
-	case 1:
+	case n == len(images)+1:
 		return nil
 	}
 	var short []string
 	for _, a := range args {
 		short = append(short, flatten.Clip(a))
 	}
-	return fmt.Errorf("%d arguments (%s); write one DEST, and --tag for further names of the image", len(args), strings.Join(short, ", "))
+	wanted := "one DEST"
+	if len(images) > 0 {
+		wanted = strings.Join(images, " ") + " DEST"
+	}
+	return fmt.Errorf("%d arguments (%s); write %s, and --tag for further names of the image", len(args), strings.Join(short, ", "), wanted)
 }
 
 // isValue reports whether an argument after a flag is the flag's value rather than DEST. The only

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/mediatype"
 )
 
@@ -32,6 +33,8 @@ type Composition struct {
 	Layers []NamedLayer
 	// Family is that of all media types.
 	Family mediatype.Family
+	// Annotations are those of the manifest.
+	Annotations map[string]string
 }
 
 // NamedLayer is a layer with a description for the history.
@@ -59,7 +62,7 @@ func Assemble(c Composition) (v1.Image, error) {
 	adds := slices.Clone(c.Below)
 	for _, l := range c.Layers {
 		adds = append(adds, mutate.Addendum{
-			Layer: l.Layer, History: v1.History{Created: c.Config.Created, CreatedBy: "laminate: " + l.Holds},
+			Layer: l.Layer, History: v1.History{Created: c.Config.Created, CreatedBy: CreatedBy(l.Holds)},
 		})
 	}
 	var layers []v1.Layer
@@ -78,7 +81,36 @@ func Assemble(c Composition) (v1.Image, error) {
 		return nil, err
 	}
 	img = mutate.ConfigMediaType(mutate.MediaType(img, c.Family.Manifest()), c.Family.Config())
+	if len(c.Annotations) > 0 {
+		img = mutate.Annotations(img, c.Annotations).(v1.Image) // it returns what it is given, annotated
+	}
 	return &layered{img, layers}, nil
+}
+
+// CreatedBy returns the description in the history of a layer that laminate built.
+func CreatedBy(holds string) string { return "laminate: " + holds }
+
+// History returns the layers of an image with its history, including the entries without a layer.
+func History(img *image.Image) ([]mutate.Addendum, error) {
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	var adds []mutate.Addendum
+	rest := layers
+	for _, h := range img.Config.History {
+		switch {
+		case h.EmptyLayer:
+			adds = append(adds, mutate.Addendum{History: h})
+		case len(rest) > 0:
+			adds = append(adds, mutate.Addendum{Layer: rest[0], History: h})
+			rest = rest[1:]
+		}
+	}
+	for _, l := range rest { // without a history entry
+		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "build image"}})
+	}
+	return adds, nil
 }
 
 // layered is an image with cached layers. Images of package mutate encode the whole config again

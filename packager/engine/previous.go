@@ -64,6 +64,14 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 	}
 }
 
+// Follow uses an opened image as the previous image if there is no other.
+func (k *Maker) Follow(img *image.Image) (err error) {
+	if k.previous == nil {
+		k.previous, err = newPrevious(img)
+	}
+	return err
+}
+
 // newPrevious lists the layers of the image.
 func newPrevious(img *image.Image) (*previous, error) {
 	p := &previous{
