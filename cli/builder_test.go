@@ -1,9 +1,7 @@
 package cli_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +26,7 @@ import (
 
 	"laminate/cli"
 	"laminate/fixtures"
+	"laminate/fixtures/workbench"
 )
 
 // enterBuilder makes a working directory with all that builder.toml in it
@@ -53,7 +52,7 @@ func enterBuilder() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(path.AppendImage(one, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))).To(Succeed())
 	}
-	put("lifecycle.tgz", lifecycleArchive())
+	put("lifecycle.tgz", workbench.LifecycleArchive())
 	for _, c := range []string{"a", "b", "shared", "alone"} {
 		putBuildpack(c)
 	}
@@ -108,26 +107,6 @@ func putBuildpack(name string, order ...string) {
 		toml += fmt.Sprintf("[[order.group]]\nid = \"acme/%s\"\nversion = \"1\"\n", o)
 	}
 	put(name+"/buildpack.toml", toml)
-}
-
-// lifecycleArchive is a lifecycle of small scripts.
-func lifecycleArchive() string {
-	GinkgoHelper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
-	add := func(name, content string) {
-		Expect(w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(content))})).To(Succeed())
-		_, err := io.WriteString(w, content)
-		Expect(err).NotTo(HaveOccurred())
-	}
-	add("lifecycle.toml", "[lifecycle]\nversion = '0.21.0'\n[apis.buildpack]\nsupported = ['0.10']\n[apis.platform]\nsupported = ['0.15']\n")
-	for _, name := range []string{"analyzer", "builder", "creator", "detector", "exporter", "launcher", "restorer"} {
-		add("lifecycle/"+name, "#!/bin/sh\n")
-	}
-	Expect(w.Close()).To(Succeed())
-	Expect(z.Close()).To(Succeed())
-	return b.String()
 }
 
 // create runs "builder create" for one platform, without checking run images.
@@ -236,7 +215,7 @@ twice: acme/shared@1, in layer 1 and again in layer 2, 4.6 kB unpacked
 	})
 
 	It("fetches the lifecycle from LAMINATE_LIFECYCLE_URL", func() {
-		content, asked := lifecycleArchive(), ""
+		content, asked := workbench.LifecycleArchive(), ""
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			asked = r.URL.Path
 			_, _ = io.WriteString(w, content)

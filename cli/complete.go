@@ -161,7 +161,7 @@ func (p *place) complete(word string) completion {
 		return completion{directive: nothing}
 	case strings.HasPrefix(word, "-") && !p.noFlags:
 		return completion{flagNames(p.flags), nothing}.matching("", word)
-	case p.arguments > 0:
+	case p.arguments > 0 && (p.command != "flatten" || p.arguments > 1):
 		return completion{directive: nothing}
 	case len(p.commands) > 0:
 		return completion{commandNames(p.commands), nothing}.matching("", word)
@@ -176,7 +176,7 @@ func (p *place) argument(word string) completion {
 		return completion{candidates(slices.Sorted(maps.Keys(completionScripts))), nothing}
 	case "help":
 		return completion{commandNames(p.app.Commands), nothing}
-	case "package", "package-buildpack", "create", "create-builder", "inspect":
+	case "package", "package-buildpack", "create", "create-builder", "inspect", "verify", "diff", "flatten":
 		switch scheme, _, found := strings.Cut(word, ":"); {
 		case !found:
 			return completion{destForms, files}

@@ -36,7 +36,7 @@ var _ = Describe("completion", func() {
 			Expect(strings.Join(values, " ")).To(Equal(want))
 			Expect(got).To(Equal(directive))
 		},
-		Entry("commands", "package buildpack builder cache extension inspect completion version help", ":nothing", ""),
+		Entry("commands", "package buildpack builder cache extension inspect flatten completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
 		Entry("commands of a command", "create history simulate", ":nothing", "builder", ""),
@@ -59,6 +59,7 @@ var _ = Describe("completion", func() {
 		Entry("in a layout", "", ":directories", "package", "oci:x"),
 		Entry("in an archive", "", ":files", "package", "oci-archive:"),
 		Entry("in a registry", "", ":nothing", "package", "docker://local"),
+		Entry("REF and DEST", "oci: oci-archive:", ":files", "flatten", "oci:x", "oci"),
 		Entry("only one DEST", "", ":nothing", "package", "x.cnb", ""),
 		Entry("help", "package", ":nothing", "help", "pa"),
 		Entry("shells", "bash fish zsh", ":nothing", "completion", ""),

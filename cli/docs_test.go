@@ -21,6 +21,7 @@ import (
 
 	"laminate/cli"
 	"laminate/fixtures"
+	"laminate/fixtures/workbench"
 )
 
 // UPDATE_README=1 writes what commands print into the pages instead of comparing it.
@@ -216,7 +217,7 @@ func (p *player) env(name string) string {
 	case "LAMINATE_LIFECYCLE_URL": // in the place of GitHub's
 		if p.lifecycle == "" {
 			p.lifecycle = filepath.Join(GinkgoT().TempDir(), "lifecycle.tgz")
-			Expect(os.WriteFile(p.lifecycle, []byte(lifecycleArchive()), 0o644)).To(Succeed())
+			Expect(os.WriteFile(p.lifecycle, []byte(workbench.LifecycleArchive()), 0o644)).To(Succeed())
 		}
 		return p.lifecycle
 	}

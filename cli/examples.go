@@ -35,7 +35,7 @@ laminate inspect ghcr.io/acme/java:1.2.3 --target linux/arm64`
 
 	flattenExamples = `laminate flatten acme/builder docker://acme/builder:flat
 laminate flatten docker://acme/builder oci:out --flatten=auto --max-layers 40
-laminate flatten java.cnb java-exploded.cnb --flatten=none`
+laminate flatten docker://ghcr.io/acme/java:1.2.3 java.cnb --flatten=none`
 
 	cacheExamples = `laminate cache info
 laminate cache clean`

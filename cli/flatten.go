@@ -12,7 +12,6 @@ import (
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
-	"laminate/packager/image"
 	"laminate/packager/relayer"
 )
 
@@ -136,11 +135,7 @@ func printRelayer(w io.Writer, j *relayer.Job, o relayer.Outlook) error {
 	if j.Budget > 0 {
 		spare = fmt.Sprintf(" of at most %d, %d to spare", j.Budget, j.Budget-j.Layers())
 	}
-	what := string(j.Kind)
-	if j.Kind == image.Buildpackage {
-		what = j.Expansion.Root.String()
-	}
-	_, err := fmt.Fprintf(w, "%s for %s: %s%s\n", what, j.Target, count(j.Layers(), "layer"), spare)
+	_, err := fmt.Fprintf(w, "%s for %s: %s%s\n", cmp.Or(j.Expansion.Root.String(), "builder"), j.Target, count(j.Layers(), "layer"), spare)
 	errs := []error{err}
 	if j.Others > 0 {
 		_, err = fmt.Fprintf(w, "%s without buildpacks, unchanged\n", count(j.Others, "layer"))
@@ -166,14 +161,12 @@ func printRelayersJSON(ctx context.Context, w io.Writer, dest string, jobs []*re
 		if err != nil {
 			return err
 		}
-		kind := string(j.Kind)
-		if j.Kind == image.Buildpackage {
+		kind := "builder"
+		if j.IsBuildpackage() {
 			kind = string(flatten.Buildpack)
 		}
 		p := newImagePlan(j.Target.String(), kind, o.Doubled)
-		if j.Kind == image.Buildpackage {
-			p.Root = j.Expansion.Root.String()
-		}
+		p.Root = j.Expansion.Root.String()
 		p.add(string(flatten.Buildpack), o.Outlook)
 		p.previous(o.Outlook, otherLayers(o))
 		p.Total.Layers = j.Layers()

@@ -44,7 +44,7 @@ func (j *Job) plan(ctx context.Context, hasSystem bool) error {
 // is a limit for every plan.
 func (j *Job) budget(hasSystem bool) int {
 	j.Budget = min(j.options.MaxLayers, flatten.EngineLimit)
-	if j.Budget <= 0 && (j.Kind == image.Builder || j.options.Grouping.Mode == flatten.Auto) {
+	if j.Budget <= 0 && (!j.IsBuildpackage() || j.options.Grouping.Mode == flatten.Auto) {
 		j.Budget = flatten.Budget(hasSystem)
 	}
 	return j.Budget

@@ -26,7 +26,6 @@ type Options struct {
 // Job is a planned image, ready to be built.
 type Job struct {
 	Target    flatten.Target
-	Kind      image.Kind
 	Expansion flatten.Expansion
 	// Plan are the layers of buildpacks.
 	Plan flatten.LayerPlan
@@ -42,6 +41,9 @@ type Job struct {
 
 // Layers returns the number of layers of the image.
 func (j *Job) Layers() int { return j.Others + len(j.Plan) }
+
+// IsBuildpackage reports whether the image is a buildpackage, and not a builder.
+func (j *Job) IsBuildpackage() bool { return j.image.Kind() == image.Buildpackage }
 
 // Prepare opens the images at a location, for the targets in the options or for all platforms, and
 // plans their layers. They must be buildpackages or builders with valid labels. The opener's work
@@ -127,9 +129,9 @@ func compressionOf(images []*image.Image) layer.Compression {
 
 // job plans the layers of one image.
 func (p *preparation) job(ctx context.Context, img *image.Image, target flatten.Target) (*Job, error) {
-	j := &Job{Target: target, Kind: img.Kind(), image: img, options: p.options}
-	if j.Kind != image.Buildpackage && j.Kind != image.Builder {
-		return nil, fmt.Errorf("%s: it is an %s; only the layers of buildpackages and builders can be laid out anew", img.Name, j.Kind)
+	j := &Job{Target: target, image: img, options: p.options}
+	if kind := img.Kind(); kind != image.Buildpackage && kind != image.Builder {
+		return nil, fmt.Errorf("%s: it is an %s; only the layers of buildpackages and builders can be laid out anew", img.Name, kind)
 	}
 	if err := j.read(); err != nil {
 		return nil, err
@@ -189,7 +191,7 @@ func (j *Job) read() error {
 // expand expands the orders of the image. Modules that no order reaches follow.
 func (j *Job) expand(labels *image.BuilderLabels) (problems []flatten.Problem, err error) {
 	modules := j.modules.Plain()
-	if j.Kind == image.Buildpackage {
+	if j.IsBuildpackage() {
 		p, err := j.image.Package(flatten.Buildpack)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,287 @@
+package relayer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/fixtures"
+	"laminate/fixtures/workbench"
+	"laminate/flatten"
+	"laminate/flatten/layer"
+	"laminate/packager/engine"
+	"laminate/packager/location"
+	"laminate/packager/relayer"
+	"laminate/packager/sink"
+)
+
+// layouts are the ways to lay out an image that need no other image.
+var layouts = map[string]layout{
+	"none":       mode(flatten.None),
+	"composites": mode(flatten.Composites),
+	"all":        mode(flatten.All),
+	"a group":    groups(flatten.None, "acme/a", "acme/alone"),
+}
+
+// partial reports whether some layers stay between two layouts, and others do not: those that stay
+// lie lowest then, and the order differs from that of a new image.
+func partial(from, to string) bool { return from != to && from != "all" && to != "all" }
+
+// expectSame checks that two images have the same layers and, if they are in order, the same digest.
+func expectSame(got, want v1.Image, inOrder bool) {
+	GinkgoHelper()
+	digests, label := laidOut(got)
+	wantDigests, wantLabel := laidOut(want)
+	Expect(digests).To(Equal(wantDigests))
+	Expect(label).To(Equal(wantLabel))
+	if inOrder {
+		Expect(workbench.DigestOf(got)).To(Equal(workbench.DigestOf(want)))
+	}
+}
+
+var _ = Describe("an image that is laid out anew", func() {
+	for from, made := range layouts {
+		for to, wanted := range layouts {
+			It(fmt.Sprintf("is the builder that is created with %s, also of one with %s", to, from), func() {
+				b := newBench()
+				b.Keep(b.builder(made), "oci:it")
+				expectSame(b.relayer("oci:it", wanted), b.builder(wanted), !partial(from, to))
+			})
+			It(fmt.Sprintf("is the buildpackage that is made with %s, also of one with %s", to, from), func() {
+				b := newBench()
+				b.Keep(b.buildpackage(made), "it.cnb")
+				expectSame(b.relayer("it.cnb", wanted), b.buildpackage(wanted), !partial(from, to))
+			})
+		}
+	}
+
+	DescribeTable("has the rest of its config and its other layers as before",
+		func(sections ...string) {
+			b := newBench()
+			img := b.builder(mode(flatten.None), sections...)
+			b.Keep(img, "oci:it")
+			wantConfig, wantLayers := besides(img)
+			for _, wanted := range layouts {
+				gotConfig, gotLayers := besides(b.relayer("oci:it", wanted))
+				Expect(gotConfig).To(Equal(wantConfig))
+				Expect(gotLayers).To(Equal(wantLayers))
+			}
+		},
+		Entry("a builder"),
+		Entry("with system buildpacks", "[[system.pre.buildpacks]]\nid = 'acme/a'\nversion = '1'\n"),
+		Entry("with environment", "[[build.env]]\nname = 'A'\nvalue = '1'\n[build]\nimage = 'oci:base'\n"),
+	)
+
+	It("keeps what a builder hides of the one below it", func() {
+		b := newBench()
+		b.Keep(b.builder(mode(flatten.All)), "oci:below")
+		b.Write("acme_a@1/lib/data", "replaced")
+		over := b.builder(mode(flatten.None), "[build]\nimage = \"oci:below\"\n")
+		b.Keep(over, "oci:over")
+		for _, wanted := range layouts {
+			img := b.relayer("oci:over", wanted)
+			files := map[string]string{} // as an engine unpacks them
+			layers, err := img.Layers()
+			Expect(err).NotTo(HaveOccurred())
+			for _, l := range layers {
+				for _, e := range workbench.EntriesOf(l) {
+					if e.Name == "/cnb/buildpacks/acme_a/.wh.1" {
+						delete(files, "/cnb/buildpacks/acme_a/1/lib/data")
+					}
+					files[e.Name] = e.Body
+				}
+			}
+			Expect(files).To(HaveKeyWithValue("/cnb/buildpacks/acme_a/1/lib/data", "replaced"))
+		}
+	})
+
+	It("is zstd again where it was", func() {
+		b := newBench()
+		zstd := func(o *engine.Options) { o.Compression, o.Grouping.Mode = layer.Zstd, flatten.None }
+		b.Keep(b.buildpackage(zstd), "oci:it")
+		all := func(o *engine.Options) { o.Compression, o.Grouping.Mode = layer.Zstd, flatten.All }
+		Expect(workbench.BlobsOf(b.relayer("oci:it", mode(flatten.All)))).To(Equal(workbench.BlobsOf(b.buildpackage(all))))
+	})
+
+	It("keeps the layers that stay below those that are new, in their order", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		b.Keep(img, "oci:it")
+		got := diffIDs(b.relayer("oci:it", groups(flatten.AsPackaged, "acme/left", "acme/b@1")))
+		kept := 0
+		for kept < len(got) && got[kept] == diffIDs(img)[kept] {
+			kept++
+		}
+		Expect(kept).To(Equal(2), "the build image and the lifecycle") // left was the lowest
+		b.Keep(img, "oci:it")
+		got = diffIDs(b.relayer("oci:it", groups(flatten.AsPackaged, "acme/b@2", "acme/right")))
+		Expect(got[:7]).To(Equal(append(append([]v1.Hash{}, diffIDs(img)[:6]...), got[6])))
+	})
+
+	It("reads in a registry only the layers that change, and mounts or leaves the rest", func() {
+		b := newBench()
+		traffic := fixtures.CountedRegistry(GinkgoT())
+		ref := traffic.Host + "/acme/builder"
+		img := b.builder(mode(flatten.None))
+		b.Keep(img, "docker://"+ref+":1")
+		changed := map[string]bool{}
+		layers, err := img.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		label := workbench.LayersLabelOf(img, flatten.Buildpack)
+		for _, l := range layers {
+			diffID, err := l.DiffID()
+			Expect(err).NotTo(HaveOccurred())
+			digest, err := l.Digest()
+			Expect(err).NotTo(HaveOccurred())
+			if id := diffID.String(); id == label["acme/a"]["1"].LayerDiffID || id == label["acme/b"]["1"].LayerDiffID {
+				changed[digest.String()] = true
+			}
+		}
+		Expect(changed).To(HaveLen(2))
+		m, err := img.Manifest()
+		Expect(err).NotTo(HaveOccurred())
+		changed[m.Config.Digest.String()] = true // not a layer
+		for _, dest := range []string{ref, traffic.Host + "/other/builder"} {
+			traffic.Reset()
+			flat := b.prepareAndBuild("docker://"+ref+":1", groups(flatten.AsPackaged, "acme/a", "acme/b@1"))
+			b.Keep(flat, "docker://"+dest+":flat")
+			for _, r := range traffic.Requests(func(r fixtures.Request) bool { return r.Method == "GET" && r.Kind == fixtures.Blob }) {
+				Expect(changed).To(HaveKey(r.Digest), "reads a layer that does not change")
+			}
+			if mounts := traffic.Requests(func(r fixtures.Request) bool { return r.Mount }); dest != ref {
+				Expect(mounts).To(HaveLen(len(diffIDs(flat))-1), "all but the new layer")
+			}
+		}
+	})
+
+	It("is done for each platform of an index", func() {
+		b := newBench()
+		amd := b.buildpackage(mode(flatten.None))
+		c := workbench.ConfigOf(amd).DeepCopy()
+		c.Architecture = "arm64"
+		arm, err := mutate.ConfigFile(amd, c)
+		Expect(err).NotTo(HaveOccurred())
+		c = c.DeepCopy()
+		c.Architecture = "amd64"
+		amd, err = mutate.ConfigFile(amd, c)
+		Expect(err).NotTo(HaveOccurred())
+		dest := location.Location{Kind: location.OCILayout, Path: b.At("index")}
+		_, err = sink.Write(context.Background(), dest, []sink.Image{{Image: amd, Target: flatten.Target{OS: "linux", Arch: "amd64"}}, {Image: arm, Target: flatten.Target{OS: "linux", Arch: "arm64"}}}, sink.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		jobs, err := b.prepare("oci:index", mode(flatten.All))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(2))
+		for i, arch := range []string{"amd64", "arm64"} {
+			img, err := jobs[i].Build(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(workbench.ConfigOf(img.Image).Architecture).To(Equal(arch))
+			Expect(diffIDs(img.Image)).To(HaveLen(1))
+		}
+		only := func(o *engine.Options) { o.Targets = []flatten.Target{{OS: "linux", Arch: "arm64"}} }
+		jobs, err = b.prepare("oci:index", only)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(1))
+		Expect(jobs[0].Target.Arch).To(Equal("arm64"))
+	})
+
+	It("keeps the layers that clients have, with auto", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		b.Keep(img, "oci:it")
+		auto := func(o *engine.Options) { o.Grouping.Mode, o.MaxLayers = flatten.Auto, 9 }
+		got := b.relayer("oci:it", auto)
+		Expect(len(diffIDs(got))).To(BeNumerically("<=", 9))
+		same := 0
+		for _, id := range diffIDs(got) {
+			for _, was := range diffIDs(img) {
+				if id == was {
+					same++
+				}
+			}
+		}
+		Expect(same).To(BeNumerically(">", 4), "more than the build image, the lifecycle, the extension and the configuration")
+	})
+
+	It("has the modules that no order reaches, too", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		c := workbench.ConfigOf(img).DeepCopy()
+		c.Config.Labels[flatten.OrderLabel] = `[{"group":[{"id":"acme/left","version":"1"}]}]`
+		img, err := mutate.ConfigFile(img, c)
+		Expect(err).NotTo(HaveOccurred())
+		b.Keep(img, "oci:it")
+		flat := b.relayer("oci:it", mode(flatten.All))
+		Expect(workbench.LayersLabelOf(flat, flatten.Buildpack).Refs()).To(Equal(workbench.LayersLabelOf(img, flatten.Buildpack).Refs()))
+	})
+})
+
+var _ = Describe("what cannot be laid out anew", func() {
+	refused := func(img v1.Image, l layout) error {
+		GinkgoHelper()
+		b := newBench()
+		b.Keep(img, "oci:it")
+		_, err := b.prepare("oci:it", l)
+		Expect(err).To(HaveOccurred())
+		return err
+	}
+	labelled := func(img v1.Image, key, value string) v1.Image {
+		GinkgoHelper()
+		c := workbench.ConfigOf(img).DeepCopy()
+		c.Config.Labels[key] = value
+		img, err := mutate.ConfigFile(img, c)
+		Expect(err).NotTo(HaveOccurred())
+		return img
+	}
+
+	It("is an image without buildpacks", func() {
+		base, err := fixtures.BaseImage("")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(refused(base, mode(flatten.All))).To(MatchError(ContainSubstring("only the layers of buildpackages and builders")))
+		Expect(refused(labelled(base, flatten.BuilderMetadataLabel, "{}"), mode(flatten.All))).To(MatchError(ContainSubstring("no buildpacks")))
+	})
+
+	It("is one whose labels are wrong", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		Expect(refused(labelled(img, flatten.BuildpackLayersLabel, `{"a":{"1":{"layerDiffID":"sha256:`+zeros+`"}}}`), mode(flatten.All))).To(MatchError(ContainSubstring("not in the image")))
+		Expect(refused(labelled(img, flatten.OrderLabel, `nonsense`), mode(flatten.All))).To(MatchError(ContainSubstring("label " + flatten.OrderLabel)))
+	})
+
+	It("is one whose orders are a cycle", func() {
+		b := newBench()
+		img := b.buildpackage(mode(flatten.None))
+		label := workbench.LayersLabelOf(img, flatten.Buildpack)
+		in := label["acme/left"]["1"]
+		in.Order = flatten.Order{{Entries: []flatten.Entry{{ID: "acme/root", Version: "1"}}}}
+		label["acme/left"]["1"] = in
+		labels := map[string]string{}
+		Expect(engine.EncodeLabels(labels, map[string]any{flatten.BuildpackLayersLabel: label})).To(Succeed())
+		Expect(refused(labelled(img, flatten.BuildpackLayersLabel, labels[flatten.BuildpackLayersLabel]), mode(flatten.All))).To(MatchError(ContainSubstring("cycle in order")))
+	})
+
+	It("is one that would have too many layers", func() {
+		b := newBench()
+		atMost := func(o *engine.Options) { o.Grouping.Mode, o.MaxLayers = flatten.None, 7 }
+		var many *relayer.TooManyLayersError
+		Expect(errors.As(refused(b.builder(mode(flatten.None)), atMost), &many)).To(BeTrue())
+		Expect(*many).To(Equal(relayer.TooManyLayersError{Layers: 11, Others: 4, Max: 7, Mode: flatten.None}))
+	})
+
+	It("is one with a label of the user that is laminate's", func() {
+		own := func(o *engine.Options) { o.Labels = map[string]string{flatten.OrderLabel: "x"} }
+		Expect(refused(newBench().builder(mode(flatten.None)), own)).To(MatchError(ContainSubstring("reserved")))
+	})
+
+	It("is an empty image", func() {
+		Expect(refused(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mode(flatten.All))).To(HaveOccurred())
+	})
+})
+
+const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
