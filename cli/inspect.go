@@ -19,18 +19,22 @@ import (
 
 const inspectDescription = `It describes a buildpackage, an extension package, a builder or an app image from any source, made by any tool: kind, digest, targets, stack and run images, lifecycle, the detection order with what each composite expands to, the layers with their sizes and the buildpacks in them, and how many layers may be added. Of a multi-platform index it describes all images, unless --target names one.
 
-Only manifests, configs and labels are read. With --read-layers, all layers are read and verified as well, which adds uncompressed sizes, the size of each buildpack, and the dependencies and default versions in the [metadata] of each buildpack.toml.`
+Only manifests, configs and labels are read. With --read-layers, all layers are read and verified as well, which adds uncompressed sizes, the size of each buildpack, and the dependencies and default versions in the [metadata] of each buildpack.toml.
+
+--output json and yaml are the same document; markdown is for the notes of a release.`
 
 // inspectForms are the values of --output, with what prints them. Text has no colours.
 var inspectForms = map[string]func(io.Writer, *inspect.Report) error{
-	"text": printReport,
-	"json": func(w io.Writer, r *inspect.Report) error { return writeJSON(w, r) },
+	"text":     printReport,
+	"json":     func(w io.Writer, r *inspect.Report) error { return writeJSON(w, r) },
+	"yaml":     printReportYAML,
+	"markdown": printReportMarkdown,
 }
 
 func (r *run) inspectCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "output", Value: "text", Usage: "print as `FORMAT`: " + flatten.AnyOf(forms(inspectForms))},
-		&cli.BoolFlag{Name: "read-layers", Usage: "read all layers, for what labels do not tell"},
+		&cli.BoolFlag{Name: "read-layers", Usage: "read all layers, for what labels do not tell; markdown implies it"},
 	}
 	return &cli.Command{
 		Name: "inspect", Usage: "describe a buildpackage, a builder or an app image", ArgsUsage: "REF", Description: inspectDescription, UsageText: inspectExamples, HideHelpCommand: true,
@@ -49,6 +53,7 @@ type inspectRun struct {
 	session
 	loc    location.Location
 	target flatten.Target
+	read   bool // the layers
 	report *inspect.Report
 }
 
@@ -58,7 +63,7 @@ func (i *inspectRun) do() error {
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return wrongUse(i.c, "%w", err)
 	}
-	i.loc, i.target = refs[0], target
+	i.loc, i.target, i.read = refs[0], target, i.c.Bool("read-layers") || form == "markdown"
 	if err := i.within(i.c.Context, i.look); err != nil {
 		return err
 	}
@@ -76,8 +81,10 @@ func (i *inspectRun) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i.report, err = inspect.New(i.loc.String(), found.Index, found.Images)
-	return err
+	if i.report, err = inspect.New(i.loc.String(), found.Index, found.Images); err != nil || !i.read {
+		return err
+	}
+	return i.report.Read(ctx, found.Images)
 }
 
 // coloured reports whether standard output gets colours.

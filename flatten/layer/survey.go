@@ -54,6 +54,8 @@ type ModuleDir struct {
 	// Entries is the number of entries at and below the path, and Bytes their length in the tar.
 	Entries int
 	Bytes   int64
+	// IDDir is the length of the entry of its id directory; 0 if the layer has none before it.
+	IDDir int64
 }
 
 // Survey reads the tar of a layer, which may hold anything: also that of a base image, with
@@ -68,7 +70,7 @@ func Survey(ctx context.Context, open Opener, want func(name string) bool) (Surv
 		return Surveyed{}, err
 	}
 	s := &surveyor{
-		want: want, paths: paths{}, dirs: map[string]int{},
+		want: want, paths: paths{}, dirs: map[string]int{}, ids: map[string]int64{},
 		Surveyed: Surveyed{Files: map[string][]byte{}, Unread: map[string]string{}},
 	}
 	s.r.r = bufio.NewReaderSize(contextReader{ctx, rc}, 128<<10)
@@ -85,9 +87,10 @@ type surveyor struct {
 	r     headReader
 	tr    *tar.Reader
 	paths paths
-	dirs  map[string]int // module directory -> index in Modules
-	names int            // length of the names that are kept
-	files int            // length of the files that are kept
+	dirs  map[string]int   // module directory -> index in Modules
+	ids   map[string]int64 // id directory -> length of its entry
+	names int              // length of the names that are kept
+	files int              // length of the files that are kept
 }
 
 // headReader counts what the tar reader reads, and limits its headers.
@@ -211,6 +214,9 @@ func (s *surveyor) module(h *tar.Header, name string, bytes int64) error {
 			continue
 		}
 		parts := strings.SplitN(below, "/", 3)
+		if len(parts) == 1 && h.Typeflag == tar.TypeDir {
+			return s.idDir(name, bytes)
+		}
 		if len(parts) < 2 || isWhiteout(name) || len(parts) == 2 && h.Typeflag != tar.TypeDir {
 			return nil
 		}
@@ -225,11 +231,22 @@ func (s *surveyor) module(h *tar.Header, name string, bytes int64) error {
 			}
 			i = len(s.Modules)
 			s.dirs[dir] = i
-			s.Modules = append(s.Modules, ModuleDir{Kind: kind, Path: dir})
+			s.Modules = append(s.Modules, ModuleDir{Kind: kind, Path: dir, IDDir: s.ids[path.Dir(dir)]})
 		}
 		s.Modules[i].Entries++
 		s.Modules[i].Bytes += bytes
 	}
+	return nil
+}
+
+// idDir records the entry of an id directory.
+func (s *surveyor) idDir(name string, bytes int64) error {
+	if _, known := s.ids[name]; !known {
+		if err := s.keep(name); err != nil {
+			return err
+		}
+	}
+	s.ids[name] = bytes
 	return nil
 }
 

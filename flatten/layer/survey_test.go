@@ -35,9 +35,9 @@ var _ = Describe("a survey of a layer", func() {
 			soft(bp+"/x/latest", "1"), file(bp+"/order.toml", ""), dir(bp+"/x/2/"), file(bp+"/x/1/g", ""), end))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(s.Modules).To(Equal([]layer.ModuleDir{
-			{Kind: flatten.Buildpack, Path: bp + "/x/1", Entries: 3, Bytes: 512 + 1024 + 512},
-			{Kind: flatten.Extension, Path: e, Entries: 1, Bytes: 512 + 1024},
-			{Kind: flatten.Buildpack, Path: bp + "/x/2", Entries: 1, Bytes: 512},
+			{Kind: flatten.Buildpack, Path: bp + "/x/1", Entries: 3, Bytes: 512 + 1024 + 512, IDDir: 512},
+			{Kind: flatten.Extension, Path: e, Entries: 1, Bytes: 512 + 1024, IDDir: 512},
+			{Kind: flatten.Buildpack, Path: bp + "/x/2", Entries: 1, Bytes: 512, IDDir: 512},
 		}))
 		Expect(s.Entries).To(Equal(13))
 		Expect(s.Length).To(BeEquivalentTo(512*(13+1+1+2) + 1024))

@@ -208,6 +208,9 @@ func (e layerError) Unwrap() error { return e.error }
 // IsNamed reports whether an error names the image and the layer already.
 func IsNamed(err error) bool { return errors.As(err, new(layerError)) }
 
+// Named adds the names of the image and the layer to an error about its content, once.
+func (l *Layer) Named(err error) error { return l.wrong(err) }
+
 // wrong adds the names of source and layer to an error, once.
 func (l *Layer) wrong(err error) error {
 	var told layerError

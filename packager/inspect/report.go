@@ -147,7 +147,8 @@ type Module struct {
 	Order []Group `json:"order"`
 	// Layer is the number of its layer, from 1.
 	Layer int `json:"layer"`
-	// Bytes is the uncompressed length of its part of the layer.
+	// Bytes is the uncompressed length of its part of the layer: its entries, and that of its id
+	// directory. It is known from laminate's label, or if the layer was read.
 	Bytes *int64 `json:"bytes"`
 	// Dependencies and DefaultVersions are in the [metadata] of its buildpack.toml. They are null
 	// unless the layers were read.
@@ -158,13 +159,19 @@ type Module struct {
 // Dependency is something that a buildpack can install, in the form in which many buildpacks list
 // it.
 type Dependency struct {
-	ID       string   `json:"id"`
-	Name     string   `json:"name,omitempty"`
-	Version  string   `json:"version"`
-	SHA256   string   `json:"sha256,omitempty"`
+	ID      string `json:"id"`
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version"`
+	// Checksum is an algorithm and a hash, separated by a colon.
+	Checksum string   `json:"checksum,omitempty"`
+	URI      string   `json:"uri,omitempty"`
 	Source   string   `json:"source,omitempty"`
 	Stacks   []string `json:"stacks"`
+	// OS and Arch restrict it to a platform.
+	OS       string   `json:"os,omitempty"`
+	Arch     string   `json:"arch,omitempty"`
 	Licenses []string `json:"licenses"`
+	PURL     string   `json:"purl,omitempty"`
 	// Deprecated is the date after which it is unsupported.
 	Deprecated string `json:"deprecation_date,omitempty"`
 }
