@@ -49,7 +49,7 @@ var _ = Describe("completion", func() {
 		Entry("a value as a word", "always if-not-present never", ":nothing", "package", "--pull-policy", ""),
 		Entry("by the command", "markdown", ":nothing", "builder", "simulate", "--output", "m"),
 		Entry(nil, "json text", ":nothing", "package", "--output", ""),
-		Entry(nil, "json markdown text yaml", ":nothing", "inspect", "--output", ""),
+		Entry(nil, "html json markdown text yaml", ":nothing", "inspect", "--output", ""),
 		Entry("REF", "docker-archive: docker:// docker-daemon:", ":files", "inspect", "docker"),
 		Entry("a file", "", ":files", "builder", "create", "--config", "b"),
 		Entry("a free value", "", ":nothing", "package", "--label", ""),

@@ -31,6 +31,7 @@ laminate builder simulate --history history.json.gz --output svg > curve.svg`
 
 	inspectExamples = `laminate inspect acme/builder
 laminate inspect oci:out --output json
+laminate inspect oci:out --output html > builder.html
 laminate inspect ghcr.io/acme/java:1.2.3 --target linux/arm64`
 
 	flattenExamples = `laminate flatten acme/builder docker://acme/builder:flat

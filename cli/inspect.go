@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"laminate/cli/inspecthtml"
 	"laminate/packager/inspect"
 	"laminate/packager/location"
 
@@ -21,10 +22,11 @@ const inspectDescription = `It describes a buildpackage, an extension package, a
 
 Only manifests, configs and labels are read. With --read-layers, all layers are read and verified as well, which adds uncompressed sizes, the size of each buildpack, and the dependencies and default versions in the [metadata] of each buildpack.toml.
 
---output json and yaml are the same document; markdown is for the notes of a release.`
+--output json and yaml are the same document; markdown is for the notes of a release; html is one page for a browser, which needs no network, with a map of layers and buildpacks by size, the order, and a filter.`
 
 // inspectForms are the values of --output, with what prints them. Text has no colours.
 var inspectForms = map[string]func(io.Writer, *inspect.Report) error{
+	"html":     inspecthtml.Write,
 	"text":     printReport,
 	"json":     func(w io.Writer, r *inspect.Report) error { return writeJSON(w, r) },
 	"yaml":     printReportYAML,
@@ -60,6 +62,9 @@ type inspectRun struct {
 func (i *inspectRun) do() error {
 	refs, target, errs := i.readRefs("REF")
 	form, err := i.format(forms(inspectForms)...)
+	if form == "html" && isTerminal(i.stdout) {
+		err = errors.New("--output html prints a page for a browser, and standard output is a terminal; add > page.html")
+	}
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return wrongUse(i.c, "%w", err)
 	}
@@ -89,7 +94,12 @@ func (i *inspectRun) look(ctx context.Context) error {
 
 // coloured reports whether standard output gets colours.
 func (s *session) coloured() bool {
-	f, isFile := s.stdout.(*os.File)
-	terminal := isFile && term.IsTerminal(int(f.Fd())) && s.env("TERM") != "dumb"
+	terminal := isTerminal(s.stdout) && s.env("TERM") != "dumb"
 	return terminal && s.env("NO_COLOR") == "" && !anywhere(s.c, "no-color") || anywhere(s.c, "force-color")
+}
+
+// isTerminal reports whether what is written to w is seen at once.
+func isTerminal(w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	return isFile && term.IsTerminal(int(f.Fd()))
 }

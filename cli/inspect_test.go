@@ -36,7 +36,7 @@ var _ = Describe("inspect", func() {
 	},
 		Entry("no REF", "REF is missing; name an image, as in acme/builder, image.cnb or oci:DIR"),
 		Entry("two", "2 arguments; write REF", "oci:a", "oci:b"),
-		Entry("a form that is none", `invalid value "xml" for --output; write json, markdown, text or yaml`, "oci:a", "--output", "xml"),
+		Entry("a form that is none", `invalid value "xml" for --output; write html, json, markdown, text or yaml`, "oci:a", "--output", "xml"),
 		Entry("two platforms", "--target is one platform, as linux/amd64", "oci:a", "-t", "linux/amd64,linux/arm64"),
 	)
 })

@@ -3,12 +3,13 @@
 function drawDetails(m, selected) {
   const one = selected.ref ? m.modules.get(selected.ref) : null;
   const layer = m.layers.find(l => l.number === (one ? one.layer : selected.layer));
+  const layers = one ? m.layers.filter(l => l.refs.includes(one.ref)) : [];
   const place = byID('details');
   place.hidden = !one && !layer;
   if (place.hidden) return;
   place.replaceChildren(
     el('button', {type: 'button', class: 'close', 'aria-label': 'Close', click: () => select({})}, '×'),
-    ...(one ? moduleDetails(m, one, layer) : layerDetails(m, layer)),
+    ...(one ? moduleDetails(m, one, layers) : layerDetails(m, layer)),
   );
 }
 
@@ -21,17 +22,17 @@ function list(...facts) {
 
 const refList = (refs, part = 8) => fill(el('ul', {class: 'chips'}), refs, ref => el('li', {}, refButton(ref)), part);
 
-function moduleDetails(m, one, layer) {
+function moduleDetails(m, one, layers) {
   const parents = [...(m.parents.get(one.ref) || [])];
-  const others = layer ? layer.refs.filter(ref => ref !== one.ref) : [];
+  const others = layers.length === 1 ? layers[0].refs.filter(ref => ref !== one.ref) : [];
   const targets = one.targets.length ? one.targets : one.stacks;
   return [
     el('h2', {}, el('span', {class: 'swatch', 'data-tint': one.tint}), data(one.ref)),
     one.name ? el('p', {}, data(one.name)) : '',
     list(
-      ['Kind', one.kind === 'extension' ? 'extension' : one.order.length ? 'composite buildpack' : 'component buildpack', one.api ? data(', API ' + one.api) : ''],
+      ['Kind', one.kind === 'extension' ? 'extension' : m.image.app ? 'buildpack' : one.order.length ? 'composite buildpack' : 'component buildpack', one.api ? data(', API ' + one.api) : ''],
       ['Size', one.bytes === null ? '' : size(one.bytes) + ' uncompressed'],
-      ['Layer', layer && layerButton(layer.number), layer && layer.compressed_bytes !== null ? ', ' + size(layer.compressed_bytes) + ' compressed' : ''],
+      [layers.length === 1 ? 'Layer' : 'Layers', layers.length && fill(el('ul', {class: 'plain'}), layers, l => el('li', {}, layerButton(l.number), l.compressed_bytes === null ? '' : ', ' + size(l.compressed_bytes) + ' compressed'), 8)],
       [one.targets.length ? 'Targets' : 'Stacks', targets.length && data(targets.join(', '))],
       ['Homepage', one.homepage && link(one.homepage)],
       ['In the order of', parents.length && refList(parents)],
@@ -46,7 +47,7 @@ function moduleDetails(m, one, layer) {
 function layerDetails(m, layer) {
   return [
     el('h2', {}, 'Layer ' + layer.number),
-    layer.holds ? el('p', {}, data(layer.holds)) : '',
+    el('p', {}, data(layer.holds || layer.part)),
     list(
       ['Size', [layer.compressed_bytes === null ? '' : size(layer.compressed_bytes) + ' compressed', layer.bytes === null ? '' : size(layer.bytes) + ' uncompressed'].filter(Boolean).join(', ') || 'unknown'],
       ['Digest', layer.digest && code(layer.digest)],
@@ -57,25 +58,13 @@ function layerDetails(m, layer) {
 }
 
 // drawApp draws what an application consists of, in the place of the order.
-function drawApp(app) {
+function drawApp(m, match) {
+  const app = m.image.app;
+  byID('order').hidden = false;
   byID('order-heading').textContent = 'Buildpacks and processes';
   byID('tree').replaceChildren(
-    fill(el('ol', {class: 'groups'}), app.buildpacks, b => el('li', {}, el('div', {class: 'entry'}, data(b.ref), b.kind === 'extension' ? el('span', {class: 'tag'}, 'extension') : '', b.homepage ? el('span', {class: 'tag'}, link(b.homepage)) : ''))),
+    fill(el('ol', {class: 'groups'}), app.buildpacks.filter(b => !match || match.refs.has(b.ref)), b => el('li', {}, el('div', {class: 'entry line'}, el('span', {class: 'swatch', 'data-tint': m.modules.get(b.ref).tint}), refButton(b.ref), b.kind === 'extension' ? el('span', {class: 'tag'}, 'extension') : ''))),
     el('h3', {}, 'Processes'),
-    fill(el('dl'), app.processes, p => el('div', {}, el('dt', {}, data(p.type)), el('dd', {}, code([...p.command, ...p.args].join(' ')), p.buildpack ? el('div', {class: 'dim'}, data(p.buildpack)) : ''))),
+    fill(el('dl'), app.processes, p => el('div', {}, el('dt', {}, data(p.type), p.default ? ' (default)' : ''), el('dd', {}, code([...p.command, ...p.args].join(' ')), p.buildpack ? el('div', {class: 'dim'}, data(p.buildpack)) : ''))),
   );
-}
-
-// isBase reports whether a layer of an app image belongs to its run image.
-function isBase(m, layer) {
-  if (!m.image.app) return false;
-  const top = m.image.layers.find(l => l.diff_id === m.image.app.run_image_top_layer);
-  return Boolean(top) && layer.number <= top.number;
-}
-
-// tintOfLayer returns the colour of a layer of an app image, by the buildpack that it names.
-function tintOfLayer(m, layer) {
-  const all = m.image.app ? m.image.app.buildpacks : [];
-  const i = all.findIndex(b => (layer.holds || '').includes(b.ref.split('@')[0]));
-  return i < 0 ? 'single' : 'c' + i % COLOURS;
 }

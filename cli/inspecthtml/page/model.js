@@ -3,18 +3,17 @@
 // COLOURS is how many colours the style sheet has for top-level composites.
 const COLOURS = 10;
 
-const OTHER = {shared: 'shared', single: 'single buildpacks', extension: 'extensions', root: 'the package itself', none: 'in no order'};
+const OTHER = {shared: 'shared', single: 'component buildpacks', extension: 'extensions', root: 'the package itself', none: 'in no order'};
 
 // model returns the modules by ref with their group, the edges between them, and the layers with
 // what the treemap draws.
 function model(image) {
   const m = {image, modules: new Map(), parents: new Map(), groups: new Map()};
   for (const one of image.modules) m.modules.set(one.ref, {...one, group: 'none', tint: 'none'});
-  for (const layer of image.layers) {
-    for (const ref of layer.refs) {
-      if (!m.modules.has(ref)) m.modules.set(ref, {ref, id: ref.split('@')[0], version: '', name: '', kind: 'buildpack', api: '', stacks: [], targets: [], order: [], layer: layer.number, bytes: null, group: 'none', tint: 'none'});
-    }
-  }
+  // An app image has no modules, only the names of the buildpacks that took part; and a label may
+  // name what is nowhere else.
+  for (const one of image.app ? image.app.buildpacks : []) known(m, one.ref, one);
+  for (const layer of image.layers) for (const ref of layer.refs) known(m, ref, {});
   for (const parent of m.modules.values()) {
     for (const child of refsOf(parent.order)) {
       if (!m.parents.has(child)) m.parents.set(child, new Set());
@@ -27,6 +26,12 @@ function model(image) {
   return m;
 }
 
+// known adds a module of which there is little more than a ref.
+function known(m, ref, facts) {
+  if (m.modules.has(ref)) return;
+  m.modules.set(ref, {ref, id: ref.split('@')[0], version: ref.split('@')[1] || '', kind: 'buildpack', api: '', stacks: [], targets: [], order: [], bytes: null, group: 'none', tint: 'none', ...facts});
+}
+
 // refsOf returns the modules that an order names, each once.
 function refsOf(order) {
   const refs = new Set();
@@ -37,6 +42,11 @@ function refsOf(order) {
 // group finds the top-level composite through which each module is reached, or that there are
 // several. A module changes at most twice, so that the work is bounded by the number of entries.
 function group(m) {
+  if (m.image.app) {
+    [...m.modules.values()].forEach((one, i) => { one.group = one.ref; one.tint = 'c' + i % COLOURS; });
+    m.top = [];
+    return;
+  }
   const top = [...refsOf(m.image.order)].filter(ref => m.modules.has(ref));
   const composites = top.filter(ref => m.modules.get(ref).order.length > 0);
   const colours = new Map((composites.length ? composites : top).map((ref, i) => [ref, 'c' + i % COLOURS]));
@@ -68,19 +78,25 @@ function unit(layers) {
   return compressed >= plain ? 'compressed_bytes' : 'bytes';
 }
 
-// drawn returns what is drawn of a layer: its weight, and the share that each module has in it.
+// drawn returns what is drawn of a layer: its size, the group that it stands in or that it stands
+// aside, and the share that each module has in it.
 function drawn(m, layer) {
+  const of = {...layer, known: m.unit !== null && layer[m.unit] !== null, size: m.unit === null ? null : layer[m.unit], pieces: [], aside: false};
+  if (m.image.app) {
+    const ref = layer.refs[0];
+    return {...of, group: ref || layer.part, tint: ref ? m.modules.get(ref).tint : 'single', aside: layer.part === 'run image'};
+  }
   const modules = layer.refs.map(ref => m.modules.get(ref));
-  const known = layer.refs.length === 1 || modules.every(one => one.bytes !== null);
+  const sized = layer.refs.length === 1 || modules.every(one => one.bytes !== null);
   const whole = modules.reduce((sum, one) => sum + (one.bytes || 0), 0);
-  const share = one => layer.refs.length === 1 ? 1 : known && whole > 0 ? one.bytes / whole : 1 / modules.length;
+  const share = one => layer.refs.length === 1 ? 1 : sized && whole > 0 ? one.bytes / whole : 1 / modules.length;
   const groups = new Set(modules.map(one => one.group));
   return {
-    ...layer,
-    known: m.unit !== null && layer[m.unit] !== null,
-    size: m.unit === null || layer[m.unit] === null ? null : layer[m.unit],
-    pieces: modules.map(one => ({module: one, share: share(one), estimated: !known})),
-    group: groups.size === 1 ? [...groups][0] : groups.size ? 'shared' : null,
+    ...of,
+    pieces: modules.map(one => ({module: one, share: share(one), estimated: !sized})),
+    group: groups.size === 1 ? [...groups][0] : groups.size ? 'shared' : layer.part,
+    tint: 'single',
+    aside: !groups.size && m.modules.size > 0,
   };
 }
 
@@ -110,8 +126,8 @@ function matching(m, filter) {
   }
   const layers = new Set();
   for (const layer of m.layers) {
-    const text = (layer.holds || '').toLowerCase();
-    if (layer.refs.some(ref => found.has(ref)) || (!layer.refs.length && words.every(w => text.includes(w)))) layers.add(layer.number);
+    const text = (layer.part + ' ' + (layer.holds || '')).toLowerCase();
+    if (layer.refs.some(ref => found.has(ref)) || (!layer.pieces.length && words.every(w => text.includes(w)))) layers.add(layer.number);
   }
   return {refs: found, layers, above: above(m, found)};
 }

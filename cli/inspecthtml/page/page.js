@@ -28,7 +28,7 @@ function note(m) {
   const parts = [m.unit === 'compressed_bytes' ? 'Areas are compressed sizes.' : m.unit ? 'Areas are uncompressed sizes.' : 'Sizes are unknown: all layers are drawn equal.'];
   if (m.unit && m.layers.some(l => l.pieces.length > 1)) parts.push('In a shared layer, buildpacks are drawn by their uncompressed size.');
   if (m.layers.some(l => l.pieces.some(p => p.estimated))) parts.push('Hatched: the size within the layer is unknown.');
-  if (m.layers.some(l => l.group) && m.layers.some(l => !l.group)) parts.push('Other layers are not to scale.');
+  if (m.layers.some(l => l.aside)) parts.push('The layers below are not to scale.');
   byID('map-note').textContent = parts.join(' ');
 }
 
@@ -38,7 +38,7 @@ function applyFilter(filter) {
   const m = state.model, match = state.match = matching(m, filter);
   byID('map').classList.toggle('filtered', Boolean(match));
   for (const p of pieces()) p.classList.toggle('out', Boolean(match) && !(p.dataset.ref === undefined ? match.layers.has(Number(p.dataset.number)) : match.refs.has(p.dataset.ref)));
-  if (m.image.app) drawApp(m.image.app); else { byID('order-heading').textContent = 'Order'; drawTree(m, match); }
+  if (m.image.app) drawApp(m, match); else { byID('order-heading').textContent = 'Order'; drawTree(m, match); }
   drawTable(m, match, state.sort);
   const modules = m.modules.size, layers = m.layers.length;
   byID('count').textContent = match
@@ -73,12 +73,13 @@ function scrollWithin(box, e) {
 
 // mark marks what is selected, wherever it is.
 function mark() {
-  const {ref, layer} = state.selected;
-  for (const e of document.querySelectorAll('.selected')) e.classList.remove('selected');
-  for (const e of document.querySelectorAll('[data-select]')) if (e.dataset.select === ref) e.classList.add('selected');
-  const of = ref && state.model.modules.get(ref) ? state.model.modules.get(ref).layer : layer;
-  for (const e of document.querySelectorAll('[data-row], .layer')) if (Number(e.dataset.row || e.dataset.layer) === of) e.classList.add('selected');
-  for (const e of document.querySelectorAll('#map [data-select-layer]')) if (layer && Number(e.dataset.selectLayer) === layer) e.classList.add('selected');
+  const {ref, layer} = state.selected, m = state.model;
+  const layers = new Set(layer ? [layer] : m.layers.filter(l => ref && l.refs.includes(ref)).map(l => l.number));
+  for (const e of document.querySelectorAll('[data-select], [data-select-layer], [data-row], .layer')) {
+    const d = e.dataset;
+    const is = d.select !== undefined ? d.select === ref : d.selectLayer !== undefined ? layers.has(Number(d.selectLayer)) && (layer || m.image.app) : layers.has(Number(d.row || d.layer));
+    e.classList.toggle('selected', Boolean(is));
+  }
 }
 
 // keep puts the state into the address, so that it survives a reload and can be shared.

@@ -7,7 +7,7 @@ function drawHeader(report, m) {
     el('h1', {}, data(report.name)),
     el('span', {class: 'target'}, data(image.target)),
     builder && builder.description ? el('p', {}, data(builder.description)) : '',
-    pkg ? el('p', {}, code(pkg.id + '@' + pkg.version), pkg.description ? ' – ' : '', data(pkg.description || pkg.name || '')) : '',
+    pkg ? el('p', {}, code(pkg.id + '@' + pkg.version), pkg.description || pkg.name ? ' – ' : '', data(pkg.description || pkg.name || '')) : '',
   );
   const facts = [];
   const fact = (name, ...values) => { if (values.some(Boolean)) facts.push(el('div', {}, el('dt', {}, name), el('dd', {}, ...values))); };
@@ -18,10 +18,11 @@ function drawHeader(report, m) {
   if (builder) {
     const l = builder.lifecycle;
     fact('Lifecycle', l.version && data(l.version), apis('buildpack API', l.buildpack_api), apis('platform API', l.platform_api));
-    fact('Created by', builder.created_by.name && data(builder.created_by.name + ' ' + builder.created_by.version));
-    fact('Stack', builder.stack && data(builder.stack), builder.distro && el('div', {}, data(builder.distro)));
-    fact('Run images', ...builder.run_images.map(r => el('div', {}, code(r.image), r.mirrors.length ? el('div', {class: 'dim'}, 'or ', code(r.mirrors.join(', '))) : '')));
   }
+  fact('Created by', image.created_by && data((image.created_by.name + ' ' + (image.created_by.version || '')).trim()));
+  fact('Stack', image.stack && data(image.stack));
+  const images = builder ? builder.run_images : app && app.run_image.image ? [app.run_image] : [];
+  fact(images.length > 1 ? 'Run images' : 'Run image', ...images.map(r => el('div', {}, code(r.image), r.mirrors.length ? el('div', {class: 'dim'}, 'or ', code(r.mirrors.join(', '))) : '')));
   if (pkg) {
     fact('Stacks', pkg.stacks.length && data(pkg.stacks.join(', ')));
     fact('Targets', pkg.targets.length && data(pkg.targets.join(', ')));
@@ -29,8 +30,7 @@ function drawHeader(report, m) {
     fact('Homepage', pkg.homepage && link(pkg.homepage));
   }
   if (app) {
-    fact('Run image', app.run_image && code(app.run_image));
-    fact('Stack', app.stack && data(app.stack));
+    fact('Built on', app.run_image.reference && code(app.run_image.reference));
     fact('Launcher', app.launcher && data(app.launcher));
   }
   fact('Created', image.created && data(image.created));
@@ -44,17 +44,17 @@ function drawHeader(report, m) {
 function contents(m) {
   const of = kind => [...m.modules.values()].filter(one => one.kind === kind).length;
   const app = m.image.app;
-  return [of('buildpack') && count(of('buildpack'), 'buildpack'), of('extension') && count(of('extension'), 'extension'), app && count(app.buildpacks.length, 'buildpack'), app && app.processes.length && count(app.processes.length, 'process').replace(/ss(?=s$)/, 'sse')].filter(Boolean).join(', ');
+  return [of('buildpack') && count(of('buildpack'), 'buildpack'), of('extension') && count(of('extension'), 'extension'), app && app.processes.length && count(app.processes.length, 'process').replace(/ss(?=s$)/, 'sse')].filter(Boolean).join(', ');
 }
 
 const apis = (name, all) => all.supported.length || all.deprecated.length ? el('div', {class: 'dim'}, name + ' ', data(all.supported.join(', ')), all.deprecated.length ? data(' (deprecated: ' + all.deprecated.join(', ') + ')') : '') : '';
 
 // headroom returns the number of layers, and a bar with how many more there may be.
 function headroom(limits) {
-  const over = limits.headroom < 0;
-  const bar = el('meter', {min: 0, max: limits.most, value: Math.min(limits.layers, limits.most), high: Math.round(limits.most * 0.85), low: Math.round(limits.most * 0.6), optimum: 0, 'aria-label': 'layers in use'});
+  const over = limits.headroom < 0, most = limits.engine - limits.build;
+  const bar = el('meter', {min: 0, max: most, value: Math.min(limits.layers, most), high: Math.round(most * 0.85), low: Math.round(most * 0.6), optimum: 0, 'aria-label': 'layers in use'});
   return el('div', {class: over ? 'over' : ''}, el('dt', {}, 'Layers'), el('dd', {},
-    el('strong', {}, String(limits.layers)), ' of at most ' + limits.most, bar,
+    el('strong', {}, String(limits.layers)), ' of at most ' + most, bar,
     el('span', {class: 'dim'}, over ? -limits.headroom + ' too many' : limits.headroom + ' more would fit')));
 }
 
@@ -90,9 +90,11 @@ function amount(n, most) {
 
 // holds returns what is in a layer: its first buildpacks, and the others when asked for.
 function holds(m, l, match) {
-  if (!l.refs.length) return data(l.holds || '', {class: 'dim', title: clip(l.holds || '')});
+  if (!l.refs.length) return data(l.holds || l.part, {class: 'dim'});
   const refs = match ? l.refs.filter(ref => match.refs.has(ref)) : l.refs;
   const chip = ref => el('li', {}, el('span', {class: 'swatch', 'data-tint': m.modules.get(ref).tint}), refButton(ref));
   const list = fill(el('ul', {class: 'chips'}), refs, chip, 12);
-  return refs.length < l.refs.length ? [list, el('span', {class: 'dim'}, 'and ' + (l.refs.length - refs.length) + ' others')].reduce((all, e) => { all.append(e); return all; }, el('div')) : list;
+  if (m.image.app) list.append(el('li', {class: 'dim'}, data(l.holds || '')));
+  if (refs.length < l.refs.length) list.append(el('li', {class: 'dim'}, 'and ' + (l.refs.length - refs.length) + ' others'));
+  return list;
 }

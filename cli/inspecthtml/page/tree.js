@@ -25,7 +25,8 @@ function drawTree(m, match) {
   const rest = [...m.modules.values()].filter(one => !reached.has(one.ref)).map(one => ({id: one.id, version: one.version, ref: one.ref}));
   const root = m.image.buildpackage ? 'The package itself, and what its order does not reach' : 'In no order';
   part(root, entries(state, rest, []));
-  tree.replaceChildren(...(parts.length ? parts : [el('p', {class: 'note'}, match ? 'Nothing in the order matches.' : 'This image has no order.')]));
+  byID('order').hidden = !m.modules.size;
+  tree.replaceChildren(...(parts.length ? parts : [el('p', {class: 'note'}, 'Nothing matches.')]));
 }
 
 // order returns the list of an order's groups, or null if nothing in it is shown.

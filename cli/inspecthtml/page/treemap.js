@@ -12,25 +12,17 @@ function drawMap(m) {
   const map = byID('map');
   const box = {x: 0, y: 0, w: map.clientWidth, h: map.clientHeight};
   const layers = m.layers.map(layer => ({layer, weight: weight(m, layer)}));
-  const main = layers.filter(l => l.layer.group !== null), others = layers.filter(l => l.layer.group === null);
-  map.replaceChildren();
-  if (!main.length) {
-    const app = others.filter(l => !isBase(m, l.layer)), base = others.filter(l => isBase(m, l.layer));
-    const [above, below] = split(box, sum(app), sum(base));
-    map.append(...within(above, box, app, drawLayer(m)));
-    if (base.length) map.append(strip(m, base, below, box, 'Run image'));
-  } else {
-    const [above, below] = split(box, sum(main), sum(others));
-    const groups = new Map();
-    for (const l of main) {
-      const g = groups.get(l.layer.group) || {key: l.layer.group, weight: 0, layers: []};
-      g.weight += l.weight;
-      g.layers.push(l);
-      groups.set(g.key, g);
-    }
-    map.append(...within(above, box, [...groups.values()], drawGroup(m, groups.size)));
-    if (others.length) map.append(strip(m, others, below, box, 'Other layers'));
+  const main = layers.filter(l => !l.layer.aside), aside = layers.filter(l => l.layer.aside);
+  const [above, below] = split(box, sum(main), sum(aside));
+  const groups = new Map();
+  for (const l of main) {
+    const g = groups.get(l.layer.group) || {key: l.layer.group, weight: 0, layers: []};
+    g.weight += l.weight;
+    g.layers.push(l);
+    groups.set(g.key, g);
   }
+  map.replaceChildren(...within(above, box, [...groups.values()], drawGroup(m, groups.size)));
+  if (aside.length) map.append(strip(m, aside, below, box, m.image.app ? 'Run image' : 'Without buildpacks'));
   for (const [i, piece] of pieces().entries()) piece.tabIndex = i ? -1 : 0;
 }
 
@@ -58,7 +50,8 @@ function split(box, above, below) {
 
 // strip draws the layers that have no buildpacks, dimmed.
 function strip(m, layers, box, outer, name) {
-  const said = name + ': ' + layers.length + (m.unit ? ', ' + size(total(layers.map(l => l.layer), m.unit)) : '');
+  const all = m.unit && total(layers.map(l => l.layer), m.unit);
+  const said = name + ': ' + count(layers.length, 'layer') + (all ? ', ' + size(all) : '');
   return container('group others', box, outer, said, layers, drawLayer(m, true));
 }
 
@@ -68,21 +61,20 @@ const drawGroup = (m, groups) => (g, box, outer) => {
   const buildpacks = g.layers.reduce((n, l) => n + l.layer.pieces.length, 0);
   const all = m.unit && total(g.layers.map(l => l.layer), m.unit);
   const only = g.layers.length === 1 ? g.layers[0].layer.number : 0;
-  const more = [all ? size(all) : '', count(buildpacks, 'buildpack'), only ? 'layer ' + only : count(g.layers.length, 'layer')].filter(Boolean);
+  const more = [all ? size(all) : '', buildpacks ? count(buildpacks, 'buildpack') : '', only ? 'layer ' + only : count(g.layers.length, 'layer')].filter(Boolean);
   const e = container('group tinted', box, outer, groupName(m, g.key), g.layers, drawLayer(m, false, only > 0), more.join(' · '));
   e.dataset.tint = tintOf(m, g.key);
   return e;
 };
 
-const tintOf = (m, key) => m.modules.has(key) ? m.modules.get(key).tint : key;
+const tintOf = (m, key) => m.modules.has(key) ? m.modules.get(key).tint : OTHER[key] ? key : 'single';
 
 // drawLayer returns what draws a layer: dimmed, or without a label because what it is in has one.
 const drawLayer = (m, dim, unlabelled) => (l, box, outer) => {
   const layer = l.layer;
   if (!layer.pieces.length) {
     const e = place(el('div', {class: 'layer', 'data-layer': layer.number}), box, outer);
-    const text = layer.holds || 'layer ' + layer.number;
-    e.append(piece(m, layer, null, box, dim ? 'other' : tintOfLayer(m, layer), text));
+    e.append(piece(m, layer, null, box, dim ? 'other' : layer.tint, layer.holds || layer.part));
     return e;
   }
   const parts = layer.pieces.map(p => ({...p, weight: Math.max(p.share, 1e-3)}));
@@ -96,7 +88,7 @@ const drawLayer = (m, dim, unlabelled) => (l, box, outer) => {
 
 // piece returns the button of a buildpack, or of a layer without any.
 function piece(m, layer, p, box, tint, text) {
-  const ref = p ? p.module.ref : null;
+  const ref = p ? p.module.ref : null; // of a layer without, its number counts
   const facts = tipOf(m, layer, p);
   const b = el('button', {
     type: 'button', class: 'piece', 'data-tint': tint, 'data-ref': ref, 'data-number': layer.number,
@@ -130,7 +122,7 @@ function bytesOf(m, layer, p) {
 // tipOf returns the facts that stand beside the pointer.
 function tipOf(m, layer, p) {
   const facts = [];
-  if (p) facts.push(p.module.ref); else facts.push(layer.holds || 'layer ' + layer.number);
+  if (p) facts.push(p.module.ref); else facts.push([...layer.refs, layer.holds || layer.part].join(': '));
   if (p && p.module.bytes !== null) facts.push(size(p.module.bytes) + ' uncompressed');
   if (p && p.estimated) facts.push('its size is unknown: drawn as an equal part of its layer');
   const sizes = [layer.compressed_bytes === null ? '' : size(layer.compressed_bytes) + ' compressed', layer.bytes === null ? '' : size(layer.bytes) + ' uncompressed'].filter(Boolean);
