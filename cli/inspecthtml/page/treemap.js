@@ -97,7 +97,7 @@ function piece(m, layer, p, box, tint, text) {
     'aria-label': clip(facts.join(', ')),
     click: () => select(ref === null ? {layer: layer.number} : {ref}),
     pointerenter: e => showTip(b, facts, e), pointermove: e => moveTip(e.clientX, e.clientY), pointerleave: hideTip,
-    focus: () => { if (b.matches(':focus-visible')) showTip(b, facts); }, blur: hideTip,
+    focus: () => { rove(b); if (b.matches(':focus-visible')) showTip(b, facts); }, blur: hideTip,
   });
   const of = bytesOf(m, layer, p);
   const lines = Math.floor((box.h - 5) / LINE), fits = word => word.length * LETTER < box.w - 12;
@@ -206,10 +206,13 @@ function walk(event) {
     const along = (ox - x) * way[0] + (oy - y) * way[1], across = Math.abs((ox - x) * way[1]) + Math.abs((oy - y) * way[0]);
     if (along > 1 && along + 2 * across < least) { least = along + 2 * across; best = other; }
   }
-  if (!best) return;
-  here.tabIndex = -1;
-  best.tabIndex = 0;
-  best.focus();
+  if (best) best.focus();
+}
+
+// rove makes a rectangle the one that the tab key reaches; arrow keys reach the others.
+function rove(to) {
+  for (const p of document.querySelectorAll('#map [tabindex="0"]')) p.tabIndex = -1;
+  to.tabIndex = 0;
 }
 
 function showTip(target, facts, event) {
