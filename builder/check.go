@@ -11,13 +11,6 @@ import (
 	"laminate/packager/source"
 )
 
-const (
-	// systemPlatform and extensionPlatform are the first Platform APIs with system buildpacks and
-	// with stable image extensions.
-	systemPlatform    = "0.15"
-	extensionPlatform = "0.13"
-)
-
 // check reports incompatible modules, lifecycle and build image.
 func (c *contents) check() config.Problems {
 	file := c.options.Config
@@ -28,11 +21,11 @@ func (c *contents) check() config.Problems {
 	if d := c.target.Distros; len(d) > 0 && c.base.distro.Name != "" && d[0] != c.base.distro {
 		problems = append(problems, file.Problem(fmt.Sprintf("target %s does not match the build image %s, which is for %s", c.target, c.base.Name, c.base.platform()), "targets"))
 	}
-	if !c.system.Empty() && !c.lifecycle.HasPlatform(systemPlatform) {
-		problems = append(problems, file.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", c.lifecycle.Version, systemPlatform), "system"))
+	if !c.system.Empty() && !c.lifecycle.HasPlatform(flatten.SystemPlatform) {
+		problems = append(problems, file.Warning(fmt.Sprintf("lifecycle %s does not support system buildpacks: they require Platform API %s, as in lifecycle 0.21.0", c.lifecycle.Version, flatten.SystemPlatform), "system"))
 	}
-	if len(c.added[flatten.Extension])+len(file.OrderExtensions) > 0 && !c.lifecycle.HasPlatform(extensionPlatform) {
-		problems = append(problems, file.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", c.lifecycle.Version, extensionPlatform), "extensions"))
+	if len(c.added[flatten.Extension])+len(file.OrderExtensions) > 0 && !c.lifecycle.HasPlatform(flatten.ExtensionPlatform) {
+		problems = append(problems, file.Problem(fmt.Sprintf("lifecycle %s does not support image extensions, except as an experiment: they require Platform API %s", c.lifecycle.Version, flatten.ExtensionPlatform), "extensions"))
 	}
 	for _, kind := range kinds {
 		used := c.added[kind]

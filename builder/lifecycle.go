@@ -33,14 +33,8 @@ type lifecycleFile struct {
 	machine elf.Machine // of an executable
 }
 
-// lifecycleBinaries are the required executables of a lifecycle.
-var lifecycleBinaries = []string{"analyzer", "builder", "creator", "detector", "exporter", "launcher", "restorer"}
-
-const (
-	lifecycleDir = "/cnb/lifecycle"
-	// lifecycleTOMLLimit is the maximum size of lifecycle.toml, which is held in memory.
-	lifecycleTOMLLimit = 1 << 20
-)
+// lifecycleTOMLLimit is the maximum size of lifecycle.toml, which is held in memory.
+const lifecycleTOMLLimit = 1 << 20
 
 // openLifecycle opens the lifecycle in the last of the tars that has one.
 func openLifecycle(ctx context.Context, name string, tars []layer.Opener, arch string) (*lifecycle, error) {
@@ -92,7 +86,7 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if err := tw.WriteHeader(directory(lifecycleDir)); err != nil {
+	if err := tw.WriteHeader(directory(flatten.LifecycleDir)); err != nil {
 		return nil, nil, err
 	}
 	tr := tar.NewReader(r)
@@ -125,7 +119,7 @@ func (l *lifecycle) copyTo(ctx context.Context, tw *tar.Writer) (toml []byte, fi
 	if _, err := io.Copy(io.Discard, r); err != nil { // to verify its end
 		return nil, nil, err
 	}
-	return toml, files, tw.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "/lifecycle", Linkname: lifecycleDir, Mode: 0o644, ModTime: layer.Epoch})
+	return toml, files, tw.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "/lifecycle", Linkname: flatten.LifecycleDir, Mode: 0o644, ModTime: layer.Epoch})
 }
 
 // copyFile copies a file of the lifecycle.
@@ -141,7 +135,7 @@ func copyFile(tw *tar.Writer, h *tar.Header, base string, content io.Reader) (li
 		return f, fmt.Errorf("%s is neither a file, a directory nor a link", h.Name)
 	}
 	header := *h
-	header.Name = lifecycleDir + "/" + base
+	header.Name = flatten.LifecycleDir + "/" + base
 	if err := tw.WriteHeader(&header); err != nil {
 		return f, fmt.Errorf("%s: %w", h.Name, err)
 	}
@@ -158,7 +152,7 @@ func copyFile(tw *tar.Writer, h *tar.Header, base string, content io.Reader) (li
 // check reports missing executables, and a lifecycle for another architecture.
 func (l *lifecycle) check(arch string) error {
 	var errs []error
-	for _, binary := range lifecycleBinaries {
+	for _, binary := range flatten.LifecycleBinaries() {
 		if !has(l.files, binary) {
 			errs = append(errs, fmt.Errorf("missing %s", binary))
 		}

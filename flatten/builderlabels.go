@@ -60,6 +60,20 @@ type Lifecycle struct {
 	} `toml:"apis" json:"apis"`
 }
 
+const (
+	// SystemPlatform and ExtensionPlatform are the first Platform APIs with system buildpacks and with
+	// stable image extensions.
+	SystemPlatform    = "0.15"
+	ExtensionPlatform = "0.13"
+	// LifecycleDir is the directory of the lifecycle in a builder.
+	LifecycleDir = "/cnb/lifecycle"
+)
+
+// LifecycleBinaries returns the names of the executables that every lifecycle has.
+func LifecycleBinaries() []string {
+	return []string{"analyzer", "builder", "creator", "detector", "exporter", "launcher", "restorer"}
+}
+
 // APIVersions are the versions of an API that a lifecycle supports.
 type APIVersions struct {
 	Deprecated []string `toml:"deprecated" json:"deprecated"`

@@ -201,9 +201,28 @@ func (l *Layer) subject() progress.Subject {
 }
 
 // layerError names the source and the layer.
-type layerError struct{ error }
+type layerError struct {
+	error
+	cause error // without the names
+}
 
 func (e layerError) Unwrap() error { return e.error }
+
+// Cause returns an error of reading a layer without the names of image and layer.
+func Cause(err error) error {
+	var named layerError
+	if errors.As(err, &named) {
+		return named.cause
+	}
+	return err
+}
+
+// DiffIDError reports that the tar of a layer has another digest than the config says.
+type DiffIDError struct{ Got, Want v1.Hash }
+
+func (e *DiffIDError) Error() string {
+	return fmt.Sprintf("diffID is %s, config says %s", e.Got, e.Want)
+}
 
 // IsNamed reports whether an error names the image and the layer already.
 func IsNamed(err error) bool { return errors.As(err, new(layerError)) }
@@ -223,7 +242,7 @@ func (l *Layer) wrong(err error) error {
 			what = d
 		}
 	}
-	return layerError{l.image.raw.Error(fmt.Errorf("layer %s: %w", what, err))}
+	return layerError{l.image.raw.Error(fmt.Errorf("layer %s: %w", what, err)), err}
 }
 
 // compressionOf returns the compression of a layer's media type.

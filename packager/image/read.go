@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"fmt"
 	"hash"
 	"io"
 	"strings"
@@ -87,7 +86,7 @@ func (u *unpackedLayer) end() error {
 	}
 	got := stream.Digest(u.sum)
 	if got != u.layer.Diff {
-		return u.layer.wrong(fmt.Errorf("diffID is %s, config says %s", got, u.layer.Diff))
+		return u.layer.wrong(&DiffIDError{Got: got, Want: u.layer.Diff})
 	}
 	return io.EOF
 }
