@@ -128,6 +128,7 @@ func (r *run) app() *cli.App {
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Extension, "package", "package an image extension")},
 			},
 			r.inspectCommand(),
+			r.verifyCommand(),
 			r.flattenCommand(),
 			r.completionCommand(),
 			r.configCommand(),

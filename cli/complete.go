@@ -211,7 +211,7 @@ var flagValues = map[string][]string{
 }
 
 // outputForms are the values of --output of commands that have other ones, by command.
-var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms)}
+var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms)}
 
 func targetNames() (names []string) {
 	for _, a := range architectures {

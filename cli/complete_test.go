@@ -36,7 +36,7 @@ var _ = Describe("completion", func() {
 			Expect(strings.Join(values, " ")).To(Equal(want))
 			Expect(got).To(Equal(directive))
 		},
-		Entry("commands", "package buildpack builder cache extension inspect flatten completion version help", ":nothing", ""),
+		Entry("commands", "package buildpack builder cache extension inspect verify flatten completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
 		Entry("commands of a command", "create history simulate", ":nothing", "builder", ""),
@@ -51,6 +51,7 @@ var _ = Describe("completion", func() {
 		Entry(nil, "json text", ":nothing", "package", "--output", ""),
 		Entry(nil, "html json markdown text yaml", ":nothing", "inspect", "--output", ""),
 		Entry("REF", "docker-archive: docker:// docker-daemon:", ":files", "inspect", "docker"),
+		Entry(nil, "json text", ":nothing", "verify", "--output", ""),
 		Entry("a file", "", ":files", "builder", "create", "--config", "b"),
 		Entry("a free value", "", ":nothing", "package", "--label", ""),
 		Entry("DEST", "oci: oci-archive: docker-archive: docker:// docker-daemon:", ":files", "package", ""),

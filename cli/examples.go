@@ -34,6 +34,10 @@ laminate inspect oci:out --output json
 laminate inspect oci:out --output html > builder.html
 laminate inspect ghcr.io/acme/java:1.2.3 --target linux/arm64`
 
+	verifyExamples = `laminate verify acme/builder
+laminate verify oci:out --output json
+laminate verify oci:flattened --against oci:exploded`
+
 	flattenExamples = `laminate flatten acme/builder docker://acme/builder:flat
 laminate flatten docker://acme/builder oci:out --flatten=auto --max-layers 40
 laminate flatten docker://ghcr.io/acme/java:1.2.3 java.cnb --flatten=none`
