@@ -49,7 +49,7 @@ var importRules = []struct {
 	{"laminate/cli", "laminate/builder laminate/builder/history laminate/builder/history/collect laminate/builder/simulate laminate/cli/inspecthtml laminate/flatten laminate/flatten/layer laminate/packager laminate/packager/diff laminate/packager/engine laminate/packager/inspect laminate/packager/relayer laminate/packager/verify laminate/packager/cache laminate/packager/config laminate/packager/daemon laminate/packager/localfile laminate/packager/location laminate/packager/mediatype laminate/packager/progress laminate/packager/registry laminate/packager/scratch laminate/packager/sink laminate/packager/source", "it is the only one to choose a sink; nobody imports it"},
 	{"laminate/cli/inspecthtml", "laminate/packager/inspect", "it draws a report, and does not know how it came to be"},
 	{"laminate/cli/laminate", "laminate/cli", "it is a few lines"},
-	{"laminate/fixtures/workbench", "laminate/flatten laminate/packager/location laminate/packager/progress laminate/packager/sink", "tests make and look at images with it; production code imports none of it"},
+	{"laminate/fixtures/workbench", "laminate/fixtures laminate/flatten laminate/packager/location laminate/packager/progress laminate/packager/sink", "tests make and look at images with it; production code imports none of it"},
 	{"laminate/fixtures", "laminate/cli laminate/flatten laminate/builder/history laminate/packager/filesys laminate/fixtures laminate/fixtures/pack", "it serves tests and the demo; nobody else imports it"},
 }
 

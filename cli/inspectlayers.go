@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"laminate/packager/inspect"
@@ -48,10 +49,10 @@ func sharing(img *inspect.Image, l inspect.Layer) (how string, holds []string) {
 		return "shared", holds
 	case len(l.Refs) == 1:
 		return "exploded", holds
-	case l.Holds == "" || l.Part == inspect.LifecyclePart:
-		return "", []string{cmp.Or(l.Holds, l.Part)}
+	case l.Holds != "" && slices.Contains([]string{inspect.BuildImagePart, inspect.RunImagePart, inspect.ConfigurationPart}, l.Part):
+		return "", []string{l.Part + ": " + l.Holds}
 	}
-	return "", []string{l.Part + ": " + l.Holds}
+	return "", []string{cmp.Or(l.Holds, l.Part)}
 }
 
 // headroom tells how many layers may be added.

@@ -55,6 +55,8 @@ func (p *page) image(img *inspect.Image) {
 	if t := img.CreatedBy; t != nil {
 		p.field("created by", strings.TrimSpace(t.Name+" "+t.Version))
 	}
+	p.field("stack", img.Stack)
+	p.field("size", totalSizes(img.Layers))
 	switch {
 	case img.Buildpackage != nil:
 		p.buildpackage(img.Buildpackage)
@@ -63,10 +65,34 @@ func (p *page) image(img *inspect.Image) {
 	case img.App != nil:
 		p.app(img.App)
 	}
-	p.field("stack", img.Stack)
 	p.orders(img)
 	p.layers(img)
 	p.problems(img.Problems)
+}
+
+// totalSizes returns the sizes of all layers together, as far as they are known.
+func totalSizes(layers []inspect.Layer) string {
+	var known []string
+	for _, of := range []struct {
+		how   string
+		bytes func(inspect.Layer) *int64
+	}{
+		{"compressed", func(l inspect.Layer) *int64 { return l.CompressedBytes }},
+		{"uncompressed", func(l inspect.Layer) *int64 { return l.Bytes }},
+	} {
+		sum, all := int64(0), true
+		for _, l := range layers {
+			if n := of.bytes(l); n != nil {
+				sum += *n
+			} else {
+				all = false
+			}
+		}
+		if all {
+			known = append(known, bytes(sum)+" "+of.how)
+		}
+	}
+	return strings.Join(known, ", ")
 }
 
 func (p *page) buildpackage(b *inspect.Buildpackage) {

@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"path"
+
 	"laminate/flatten"
 )
 
@@ -91,10 +93,21 @@ func (d *description) app() {
 	for _, p := range labels.Build.Processes {
 		a.Processes = append(a.Processes, Process{
 			Type: p.Type, Command: orEmpty(p.Command), Args: orEmpty(p.Args), Direct: p.Direct,
-			Default: p.Type == labels.Build.DefaultProcess, Buildpack: p.BuildpackID,
+			Default: p.Type == d.defaultProcess(labels.Build.DefaultProcess), Buildpack: p.BuildpackID,
 		})
 	}
 	d.App = a
+}
+
+// defaultProcess returns the type of the process that an app image starts: its entrypoint is a link
+// of that name to the launcher. Older images have the type that the buildpacks chose in the label.
+func (d *description) defaultProcess(labelled string) string {
+	if e := d.of.Config.Config.Entrypoint; len(e) > 0 {
+		if dir, name := path.Split(e[0]); dir == "/cnb/process/" {
+			return name
+		}
+	}
+	return labelled
 }
 
 // orEmpty returns a list that is not null.

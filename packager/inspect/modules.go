@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"laminate/flatten"
 	"laminate/packager/image"
@@ -140,10 +141,11 @@ func stackIDs(stacks []flatten.Stack) []string {
 	return ids
 }
 
+// targetNames formats targets; a distribution may be without a version.
 func targetNames(targets []flatten.Target) []string {
 	names := []string{}
 	for _, t := range targets {
-		names = append(names, t.String())
+		names = append(names, strings.TrimSuffix(strings.ReplaceAll(t.String(), "@;", ";"), "@"))
 	}
 	return names
 }

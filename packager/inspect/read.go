@@ -25,14 +25,15 @@ const metadataLimit = 32 << 20
 // labels do not tell. Each layer is read once, and verified: an error means that it is damaged, or
 // that it cannot be read. Memory does not grow with the layers.
 func (r *Report) Read(ctx context.Context, images []*image.Image) error {
-	reading := &reading{byDiffID: map[v1.Hash]*survey{}}
+	reading := &reading{surveys: map[layerKey]*survey{}}
 	var surveys []*survey
 	for n, img := range images {
 		for i, l := range img.Contents() {
-			s := reading.byDiffID[l.Diff] // images for several platforms share layers
+			key := keyOf(l)
+			s := reading.surveys[key]
 			if s == nil {
 				s = &survey{layer: l, descriptors: map[string]*descriptor{}}
-				reading.byDiffID[l.Diff] = s
+				reading.surveys[key] = s
 				surveys = append(surveys, s)
 			}
 			s.want(r.Images[n].Modules, i+1)
@@ -55,8 +56,24 @@ func (r *Report) Read(ctx context.Context, images []*image.Image) error {
 
 // reading is what the layers of all images hold.
 type reading struct {
-	byDiffID map[v1.Hash]*survey
-	kept     atomic.Int64 // bytes of descriptors
+	surveys map[layerKey]*survey
+	kept    atomic.Int64 // bytes of descriptors
+}
+
+// layerKey is what layers have in common that images for several platforms share. Both digests are
+// claims, and each blob must be checked against both.
+type layerKey struct {
+	diffID, digest v1.Hash
+	layer          *image.Layer // nil if the digest is known
+}
+
+func keyOf(l *image.Layer) layerKey {
+	if l.Stored {
+		if digest, err := l.Digest(); err == nil {
+			return layerKey{l.Diff, digest, nil}
+		}
+	}
+	return layerKey{diffID: l.Diff, layer: l}
 }
 
 // tooMuch reports whether there is too much metadata to be kept. Then none is, so that the result
@@ -126,12 +143,12 @@ func descriptorPath(kind flatten.Kind, ref flatten.Ref) string {
 func (img *Image) add(of *image.Image, r *reading) (problems []error) {
 	contents := of.Contents()
 	for i := range img.Layers {
-		img.Layers[i].Bytes = &r.byDiffID[contents[i].Diff].length
+		img.Layers[i].Bytes = &r.surveys[keyOf(contents[i])].length
 	}
 	for i := range img.Modules {
 		m := &img.Modules[i]
 		kind, ref := m.identity()
-		s := r.byDiffID[contents[m.Layer-1].Diff]
+		s := r.surveys[keyOf(contents[m.Layer-1])]
 		if dir, is := s.dirs[kind.Dir(ref)]; is {
 			n := dir.Bytes + dir.IDDir
 			m.Bytes = &n
