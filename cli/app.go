@@ -23,6 +23,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2 // wrong use: nothing was done
+	// exitDifferent is for commands that were asked to tell a difference by their exit code.
+	exitDifferent = 3
 )
 
 // Run is the program. It runs the command that args name (args[0] is the name of the program) and
@@ -47,6 +49,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errDifferent):
+		return exitDifferent
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "laminate: %s\nSee: laminate %s--help\n", explain(err), usage.command)
 		return exitUsage
@@ -130,6 +134,7 @@ func (r *run) app() *cli.App {
 			r.inspectCommand(),
 			r.verifyCommand(),
 			r.flattenCommand(),
+			r.diffCommand(),
 			r.completionCommand(),
 			r.configCommand(),
 			r.docsCommand(),

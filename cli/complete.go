@@ -161,7 +161,7 @@ func (p *place) complete(word string) completion {
 		return completion{directive: nothing}
 	case strings.HasPrefix(word, "-") && !p.noFlags:
 		return completion{flagNames(p.flags), nothing}.matching("", word)
-	case p.arguments > 0 && (p.command != "flatten" || p.arguments > 1):
+	case p.arguments > 0 && (p.command != "flatten" && p.command != "diff" || p.arguments > 1):
 		return completion{directive: nothing}
 	case len(p.commands) > 0:
 		return completion{commandNames(p.commands), nothing}.matching("", word)
@@ -211,7 +211,7 @@ var flagValues = map[string][]string{
 }
 
 // outputForms are the values of --output of commands that have other ones, by command.
-var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms)}
+var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms), "diff": diffForms}
 
 func targetNames() (names []string) {
 	for _, a := range architectures {

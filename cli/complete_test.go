@@ -36,7 +36,7 @@ var _ = Describe("completion", func() {
 			Expect(strings.Join(values, " ")).To(Equal(want))
 			Expect(got).To(Equal(directive))
 		},
-		Entry("commands", "package buildpack builder cache extension inspect verify flatten completion version help", ":nothing", ""),
+		Entry("commands", "package buildpack builder cache extension inspect verify flatten diff completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
 		Entry("commands of a command", "create history simulate", ":nothing", "builder", ""),
@@ -52,6 +52,9 @@ var _ = Describe("completion", func() {
 		Entry(nil, "html json markdown text yaml", ":nothing", "inspect", "--output", ""),
 		Entry("REF", "docker-archive: docker:// docker-daemon:", ":files", "inspect", "docker"),
 		Entry(nil, "json text", ":nothing", "verify", "--output", ""),
+		Entry(nil, "json markdown text", ":nothing", "diff", "--output", ""),
+		Entry("NEW", "docker-archive: docker:// docker-daemon:", ":files", "diff", "a/b", "docker"),
+		Entry("only two", "", ":nothing", "diff", "a/b", "c/d", "docker"),
 		Entry("a file", "", ":files", "builder", "create", "--config", "b"),
 		Entry("a free value", "", ":nothing", "package", "--label", ""),
 		Entry("DEST", "oci: oci-archive: docker-archive: docker:// docker-daemon:", ":files", "package", ""),
@@ -83,6 +86,7 @@ var _ = Describe("completion", func() {
 		Entry(nil, "package", "--on-conflict"), Entry(nil, "package", "--pull-policy"), Entry(nil, "package", "--target"),
 		Entry(nil, "package", "--output"), Entry(nil, "package", "--format"), Entry(nil, "builder create", "--flatten"),
 		Entry(nil, "builder simulate", "--plan"), Entry(nil, "builder simulate", "--output"),
+		Entry(nil, "diff", "--output"), Entry(nil, "diff", "--target"), Entry(nil, "diff", "--pull-policy"),
 	)
 
 	It("prints a script for each shell, and nothing for others", func() {

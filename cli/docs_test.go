@@ -32,6 +32,7 @@ const update = "UPDATE_README"
 var sandboxes = map[string]func(){
 	"README.md":        enterTenComposites,
 	"docs/builders.md": enterTenComposites,
+	"docs/diff.md":     enterTenComposites,
 	"docs/flatten.md":  enterTenComposites,
 }
 

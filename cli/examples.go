@@ -58,5 +58,9 @@ laminate help builder create`
 	docsExamples = `laminate docs man > laminate.1
 laminate docs markdown > docs/reference.md`
 
+	diffExamples = `laminate diff acme/builder:1.0.0 acme/builder:1.1.0
+laminate diff acme/builder:1.0.0 oci:out --target linux/amd64
+laminate diff acme/java:1.2.0 acme/java:1.3.0 --output markdown > notes.md`
+
 	configExamples = `laminate config experimental true`
 )
