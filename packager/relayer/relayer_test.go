@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -125,11 +127,18 @@ var _ = Describe("an image that is laid out anew", func() {
 		Expect(got[:7]).To(Equal(append(append([]v1.Hash{}, diffIDs(img)[:6]...), got[6])))
 	})
 
-	It("reads in a registry only the layers that change, and mounts or leaves the rest", func() {
+	DescribeTable("reads in a registry only the layers that change, and mounts or leaves the rest", func(isOurs bool) {
 		b := newBench()
 		traffic := fixtures.CountedRegistry(GinkgoT())
 		ref := traffic.Host + "/acme/builder"
 		img := b.builder(mode(flatten.None))
+		if !isOurs {
+			c := workbench.ConfigOf(img).DeepCopy()
+			delete(c.Config.Labels, flatten.RecipesLabelKey)
+			var err error
+			img, err = mutate.ConfigFile(img, c)
+			Expect(err).NotTo(HaveOccurred())
+		}
 		b.Keep(img, "docker://"+ref+":1")
 		changed := map[string]bool{}
 		layers, err := img.Layers()
@@ -159,6 +168,61 @@ var _ = Describe("an image that is laid out anew", func() {
 				Expect(mounts).To(HaveLen(len(diffIDs(flat))-1), "all but the new layer")
 			}
 		}
+	},
+		Entry("of laminate", true),
+		Entry("of another tool", false),
+	)
+
+	It("keeps the history of what stays, the annotations of the manifest, and takes labels", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		c := workbench.ConfigOf(img).DeepCopy()
+		for i := range c.History {
+			c.History[i].CreatedBy = fmt.Sprintf("somebody: %d", i)
+		}
+		c.History = append([]v1.History{{CreatedBy: "nothing", EmptyLayer: true}}, c.History...)
+		img, err := mutate.ConfigFile(img, c)
+		Expect(err).NotTo(HaveOccurred())
+		img = mutate.Annotations(img, map[string]string{"org.opencontainers.image.base.name": "base"}).(v1.Image)
+		b.Keep(img, "oci:it")
+		two := groups(flatten.AsPackaged, "acme/a", "acme/b@1")
+		flat := b.relayer("oci:it", func(o *engine.Options) { two(o); o.Labels = map[string]string{"a": "b"} })
+		Expect(workbench.ConfigOf(flat).Config.Labels).To(HaveKeyWithValue("a", "b"))
+		var history []string
+		for _, h := range workbench.ConfigOf(flat).History {
+			history = append(history, h.CreatedBy)
+		}
+		Expect(history).To(HaveLen(len(c.History) - 1))
+		Expect(history[:3]).To(Equal([]string{"nothing", "somebody: 0", "somebody: 1"}))
+		Expect(slices.DeleteFunc(slices.Clone(history), func(h string) bool { return !strings.HasPrefix(h, "laminate: ") })).To(Equal([]string{"laminate: acme/a@1, acme/b@1"}))
+		Expect(history[len(history)-1]).To(Equal(c.History[len(c.History)-1].CreatedBy))
+		m, err := flat.Manifest()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(m.Annotations).To(HaveKeyWithValue("org.opencontainers.image.base.name", "base"))
+	})
+
+	It("says what clients of the previous image keep", func() {
+		b := newBench()
+		b.Keep(b.builder(mode(flatten.None)), "oci:it")
+		jobs, err := b.prepare("oci:it", groups(flatten.AsPackaged, "acme/b@1", "acme/b@2"))
+		Expect(err).NotTo(HaveOccurred())
+		o, err := jobs[0].Outlook(context.Background())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(o.Previous).To(Equal("oci:it"))
+		Expect(o.Kept).To(Equal(5), "all below acme/b")
+		Expect(o.Besides).To(BeZero())
+		base, err := fixtures.BaseImage("", "OTHER=1")
+		Expect(err).NotTo(HaveOccurred())
+		b.Keep(base, "oci:base")
+		b.Keep(b.buildpackage(mode(flatten.None)), "oci:package")
+		loc, err := location.ParseSource("oci:package", b.Dir)
+		Expect(err).NotTo(HaveOccurred())
+		jobs, err = b.prepare("oci:it", func(o *engine.Options) { o.Previous = &engine.PreviousImage{Location: loc, Named: true} })
+		Expect(err).NotTo(HaveOccurred())
+		o, err = jobs[0].Outlook(context.Background())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(o.Previous).To(Equal("oci:package"))
+		Expect(o.Besides).To(Equal(4), "build image, lifecycle, extension, configuration")
 	})
 
 	It("is done for each platform of an index", func() {
@@ -184,6 +248,16 @@ var _ = Describe("an image that is laid out anew", func() {
 			Expect(workbench.ConfigOf(img.Image).Architecture).To(Equal(arch))
 			Expect(diffIDs(img.Image)).To(HaveLen(1))
 		}
+		c = c.DeepCopy()
+		c.OSVersion = "24.04"
+		newer, err := mutate.ConfigFile(amd, c)
+		Expect(err).NotTo(HaveOccurred())
+		dest.Path = b.At("distros")
+		_, err = sink.Write(context.Background(), dest, []sink.Image{{Image: amd, Target: flatten.Target{OS: "linux", Arch: "amd64"}}, {Image: newer, Target: flatten.Target{OS: "linux", Arch: "amd64", Distros: []flatten.Distro{{Version: "24.04"}}}}}, sink.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		jobs, err = b.prepare("oci:distros", mode(flatten.All))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(jobs).To(HaveLen(2), "for two versions of a distribution")
 		only := func(o *engine.Options) { o.Targets = []flatten.Target{{OS: "linux", Arch: "arm64"}} }
 		jobs, err = b.prepare("oci:index", only)
 		Expect(err).NotTo(HaveOccurred())
@@ -272,6 +346,11 @@ var _ = Describe("what cannot be laid out anew", func() {
 		var many *relayer.TooManyLayersError
 		Expect(errors.As(refused(b.builder(mode(flatten.None)), atMost), &many)).To(BeTrue())
 		Expect(*many).To(Equal(relayer.TooManyLayersError{Layers: 11, Others: 4, Max: 7, Mode: flatten.None}))
+		b.Keep(b.builder(mode(flatten.None)), "oci:it")
+		for most, fits := range map[int]bool{10: false, 11: true} {
+			_, err := b.prepare("oci:it", func(o *engine.Options) { o.MaxLayers = most })
+			Expect(err == nil).To(Equal(fits), "%d: %v", most, err)
+		}
 	})
 
 	It("is one with a label of the user that is laminate's", func() {
