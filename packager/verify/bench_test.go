@@ -173,15 +173,20 @@ func (b *bench) lifecycle(platform ...string) {
 	b.Write("lifecycle.tgz", packed.String())
 }
 
-// keep writes images into the OCI layout dir, just as they are.
+// keep writes an image into the OCI layout dir, just as it is, or several as an index.
 func (b *bench) keep(dir string, images ...v1.Image) string {
 	GinkgoHelper()
 	Expect(os.RemoveAll(b.At(dir + "-next"))).To(Succeed())
 	path, err := layout.Write(b.At(dir+"-next"), empty.Index)
 	Expect(err).NotTo(HaveOccurred())
-	for _, img := range images {
-		c := workbench.ConfigOf(img)
-		Expect(path.AppendImage(img, layout.WithPlatform(v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}))).To(Succeed())
+	if len(images) == 1 {
+		Expect(path.AppendImage(images[0])).To(Succeed())
+	} else {
+		index := v1.ImageIndex(empty.Index)
+		for _, img := range images {
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: workbench.ConfigOf(img).Platform()}})
+		}
+		Expect(path.AppendIndex(index)).To(Succeed())
 	}
 	Expect(os.RemoveAll(b.At(dir))).To(Succeed())
 	Expect(os.Rename(b.At(dir+"-next"), b.At(dir))).To(Succeed())
