@@ -28,7 +28,8 @@ function note(m) {
   const parts = [m.unit === 'compressed_bytes' ? 'Areas are compressed sizes.' : m.unit ? 'Areas are uncompressed sizes.' : 'Sizes are unknown: all layers are drawn equal.'];
   if (m.unit && m.layers.some(l => l.pieces.length > 1)) parts.push('In a shared layer, buildpacks are drawn by their uncompressed size.');
   if (m.layers.some(l => l.pieces.some(p => p.estimated))) parts.push('Hatched: the size within the layer is unknown.');
-  if (m.layers.some(l => l.aside)) parts.push('The layers below are not to scale.');
+  if (m.raised) parts.push('The smallest are drawn larger than they are.');
+  if (m.layers.some(l => l.aside)) parts.push('The layers at the bottom have a scale of their own.');
   byID('map-note').textContent = parts.join(' ');
 }
 

@@ -11,8 +11,8 @@ const LINE = 14, LETTER = 6.6;
 function drawMap(m) {
   const map = byID('map');
   const box = {x: 0, y: 0, w: map.clientWidth, h: map.clientHeight};
-  const layers = m.layers.map(layer => ({layer, weight: weight(m, layer)}));
-  const main = layers.filter(l => !l.layer.aside), aside = layers.filter(l => l.layer.aside);
+  const main = weigh(m, m.layers.filter(l => !l.aside)), aside = weigh(m, m.layers.filter(l => l.aside));
+  m.raised = main.some(l => l.raised);
   const [above, below] = split(box, sum(main), sum(aside));
   const groups = new Map();
   for (const l of main) {
@@ -28,15 +28,15 @@ function drawMap(m) {
 
 const sum = items => items.reduce((all, i) => all + i.weight, 0);
 
-// weight returns the bytes of a layer. Layers of unknown size get the median of the others, and
-// every buildpack enough to be seen.
-function weight(m, layer) {
-  if (!m.weights) {
-    const sizes = m.layers.filter(l => l.known).map(l => l.size).sort((a, b) => a - b);
-    const all = sizes.reduce((a, b) => a + b, 0);
-    m.weights = {median: sizes[sizes.length >> 1] || 1, least: Math.max(1, all / 2000)};
-  }
-  return Math.max(layer.known ? layer.size : m.weights.median, m.weights.least * Math.max(1, Math.min(layer.pieces.length, 50)));
+// weigh returns layers with their weights, which are bytes. Layers of unknown size get the median of
+// the others, and every rectangle enough to be seen, which is little where there are many.
+function weigh(m, layers) {
+  const sizes = m.layers.filter(l => l.known).map(l => l.size).sort((a, b) => a - b);
+  const bytes = layer => layer.known ? layer.size : sizes[sizes.length >> 1] || 1;
+  const parts = layer => Math.max(1, layer.pieces.length);
+  const rectangles = layers.reduce((n, l) => n + parts(l), 0);
+  const least = Math.max(1, layers.reduce((all, l) => all + bytes(l), 0) / (12 * rectangles));
+  return layers.map(layer => ({layer, weight: Math.max(bytes(layer), least * parts(layer)), raised: bytes(layer) < least * parts(layer)}));
 }
 
 // split divides a box into that of what matters and a strip for the rest, which is never so large
@@ -77,7 +77,7 @@ const drawLayer = (m, dim, unlabelled) => (l, box, outer) => {
     e.append(piece(m, layer, null, box, dim ? 'other' : layer.tint, layer.holds || layer.part));
     return e;
   }
-  const parts = layer.pieces.map(p => ({...p, weight: Math.max(p.share, 1e-3)}));
+  const parts = layer.pieces.map(p => ({...p, weight: Math.max(p.share, 0.1 / layer.pieces.length)}));
   const draw = (p, inner, around) => place(piece(m, layer, p, inner, p.module.tint, lastOf(p.module.id)), inner, around);
   const single = parts.length === 1;
   const said = single || unlabelled ? '' : 'Layer ' + layer.number;
