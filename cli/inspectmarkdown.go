@@ -113,7 +113,9 @@ func (m *markdown) buildpackage(images []*inspect.Image, modules []*inspect.Modu
 		modules = slices.Delete(modules, own, own+1)
 	}
 	m.included("Included Buildpackages", modules)
-	m.details("Order Groupings", func() { m.order(images[0].Order) })
+	if len(images[0].Order) > 0 {
+		m.details("Order Groupings", func() { m.order(images[0].Order) })
+	}
 	m.components(modules)
 }
 
@@ -164,9 +166,12 @@ func (m *markdown) included(title string, modules []*inspect.Module) {
 	m.table(title, []string{"Name", "ID", "Version"}, rows)
 }
 
-// components describes each module on its own.
+// components describes each module on its own, unless there is nothing to say.
 func (m *markdown) components(modules []*inspect.Module) {
 	for _, one := range modules {
+		if len(one.Stacks)+len(one.Targets)+len(one.DefaultVersions)+len(one.Dependencies)+len(one.Order) == 0 {
+			continue
+		}
 		m.details(cmp.Or(one.Name, one.ID)+" "+one.Version, func() {
 			m.line("**ID:** %s\n", mdCode(one.ID))
 			m.list("Supported Stacks", slices.Clone(one.Stacks))
@@ -184,11 +189,13 @@ func (m *markdown) metadata(one *inspect.Module) {
 	m.table("Dependencies", header, rows)
 }
 
+// order lists the groups of an order. An entry without a version has that of the module it names.
 func (m *markdown) order(order []inspect.Group) {
 	for _, g := range order {
 		var rows [][]string
 		for _, e := range g.Entries {
-			rows = append(rows, []string{mdText(e.ID), mdText(e.Version), fmt.Sprint(e.Optional)})
+			version := cmp.Or(e.Version, strings.TrimPrefix(e.Ref, e.ID+"@"))
+			rows = append(rows, []string{mdText(e.ID), mdText(version), fmt.Sprint(e.Optional)})
 		}
 		m.table("", []string{"ID", "Version", "Optional"}, rows)
 	}

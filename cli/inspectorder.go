@@ -8,13 +8,13 @@ import (
 
 // Orders come from labels, and may be of any depth and size; the JSON form has all.
 const (
-	deepestOrder  = 12
+	deepestOrder  = 10
 	longestOrders = 2000 // lines
 )
 
 // orders prints the orders as trees, and the modules that are in none.
 func (p *page) orders(img *inspect.Image) {
-	t := &orderTree{page: p, modules: map[string]*inspect.Module{}, shown: map[string]bool{}, left: longestOrders}
+	t := &orderTree{page: p, modules: map[string]*inspect.Module{}, shown: map[string]bool{}, expanded: map[string]bool{}, left: longestOrders}
 	for i := range img.Modules {
 		m := &img.Modules[i]
 		t.modules[m.Kind+" "+m.Ref] = m
@@ -51,9 +51,10 @@ func (p *page) orders(img *inspect.Image) {
 // the number of paths through them has no limit.
 type orderTree struct {
 	*page
-	modules map[string]*inspect.Module // by kind and ref
-	shown   map[string]bool            // by kind and ref
-	left    int                        // lines
+	modules  map[string]*inspect.Module // by kind and ref
+	shown    map[string]bool            // by kind and ref
+	expanded map[string]bool            // composites, of those
+	left     int                        // lines
 }
 
 func (t *orderTree) section(title, kind string, order []inspect.Group) {
@@ -96,21 +97,21 @@ func (t *orderTree) group(kind, indent string, entries []inspect.Entry, depth in
 		note += only(e.Optional, " (optional)")
 		expands := m != nil && len(m.Order) > 0
 		switch {
-		case expands && t.shown[key]:
+		case expands && t.expanded[key]:
 			note += " (see above)"
 		case expands && depth == deepestOrder:
-			note += " (expands further; see --output json)"
+			note += " (expands further)"
 		}
 		name := e.ID
 		if e.Version != "" {
 			name += "@" + e.Version
 		}
 		t.entry(indent+branch, name, note)
-		if !expands || t.shown[key] || depth == deepestOrder {
-			t.shown[key] = true
+		t.shown[key] = true
+		if !expands || t.expanded[key] || depth == deepestOrder {
 			continue
 		}
-		t.shown[key] = true
+		t.expanded[key] = true
 		t.order(kind, indent+below, m.Order, depth+1)
 	}
 }

@@ -56,10 +56,16 @@ func (s *session) readRefs(names ...string) (refs []location.Location, target fl
 // images opens the images of a location.
 func (s *session) images(ctx context.Context, loc location.Location, target flatten.Target) (*source.Platforms, error) {
 	if loc.Kind == location.Path {
-		for command, file := range map[string]string{"package": "buildpack.toml", "extension package": "extension.toml"} {
-			if info, err := os.Stat(filepath.Join(loc.Path, file)); err == nil && info.Mode().IsRegular() {
-				return nil, fmt.Errorf("%s: a directory with a %s, not an image; package it first, as in laminate %s out.cnb --path %s", loc, file, command, loc)
+		for _, kind := range []flatten.Kind{flatten.Buildpack, flatten.Extension} {
+			info, err := os.Stat(filepath.Join(loc.Path, kind.Descriptor()))
+			if err != nil || !info.Mode().IsRegular() {
+				continue
 			}
+			command := "package"
+			if kind == flatten.Extension {
+				command = "extension package"
+			}
+			return nil, fmt.Errorf("%s: a directory with %s, not an image; package it first, as in laminate %s out.cnb --path %s", loc, kind.Descriptor(), command, loc)
 		}
 	}
 	return s.open.Platforms(ctx, loc, target)

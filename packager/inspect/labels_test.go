@@ -1,8 +1,6 @@
 package inspect_test
 
 import (
-	"encoding/json"
-	"os"
 	"strings"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/fixtures"
 	"laminate/flatten"
 	"laminate/packager/inspect"
 )
@@ -178,18 +177,9 @@ var _ = Describe("a buildpackage", func() {
 // appImage is an application's image as the lifecycle 0.21.0 made it, with other layers.
 func appImage() made {
 	GinkgoHelper()
-	text, err := os.ReadFile("testdata/app-image.json")
+	labels, history, err := fixtures.AppLabels()
 	Expect(err).NotTo(HaveOccurred())
-	var of struct {
-		Labels  map[string]json.RawMessage
-		History []string
-	}
-	Expect(json.Unmarshal(text, &of)).To(Succeed())
-	m := made{layers: layersOf(len(of.History)), history: of.History, labels: map[string]string{}}
-	for key, value := range of.Labels {
-		m.labels[key] = string(value)
-	}
-	return m
+	return made{layers: layersOf(len(history)), history: history, labels: labels}
 }
 
 var _ = Describe("an app image", func() {

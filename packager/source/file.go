@@ -167,7 +167,7 @@ func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Locati
 	case info.IsDir() && isLayout(local):
 		return img.openLayout(dirBlobs(local), "", target)
 	case info.IsDir():
-		return fmt.Errorf("%s: is a directory, not an image", loc)
+		return fmt.Errorf("%s: is a directory, not an image; an image in a directory is an OCI layout", loc)
 	}
 	a, err := o.archive(ctx, local, loc.String())
 	switch {
@@ -179,6 +179,11 @@ func (o *Opener) openFile(ctx context.Context, img *opening, loc location.Locati
 		return img.openLayout(a, "", target)
 	case a.isDocker():
 		return img.openDocker(a, "")
+	}
+	for _, kind := range []flatten.Kind{flatten.Buildpack, flatten.Extension} {
+		if a.has(kind.Descriptor()) {
+			return fmt.Errorf("%s: archive of %s, not an image; package it first", loc, called[kind])
+		}
 	}
 	return fmt.Errorf("%s: not an image: neither oci-layout nor manifest.json found", loc)
 }
