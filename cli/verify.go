@@ -79,24 +79,31 @@ func (v *verifyRun) do() error {
 	return nil
 }
 
-// check verifies the images, and compares them.
+// check opens all images, verifies them, and compares them.
 func (v *verifyRun) check(ctx context.Context) error {
 	v.openSources()
 	v.result = &verify.Result{Schema: verify.Schema, Name: v.loc.String(), Differences: []verify.Finding{}}
-	var err error
-	if v.result.Images, err = v.verified(ctx, v.loc); err != nil {
+	found, err := v.images(ctx, v.loc, v.target)
+	if err != nil {
 		return err
 	}
-	v.result.OK = isOK(v.result.Images)
-	if v.against == nil {
-		return nil
+	others := &source.Platforms{}
+	if v.against != nil {
+		v.result.Against = v.against.String()
+		if others, err = v.images(ctx, *v.against, v.target); err != nil {
+			return err
+		}
 	}
-	v.result.Against = v.against.String()
-	if v.result.AgainstImages, err = v.verified(ctx, *v.against); err != nil {
+	if v.result.Images, err = verified(ctx, found); err != nil {
 		return err
 	}
-	v.result.Differences, err = verify.Against(ctx, v.result.Images, v.result.AgainstImages)
-	v.result.OK = v.result.OK && isOK(v.result.AgainstImages) && len(v.result.Differences) == 0
+	if v.result.AgainstImages, err = verified(ctx, others); err != nil {
+		return err
+	}
+	if v.against != nil {
+		v.result.Differences, err = verify.Against(ctx, v.result.Images, v.result.AgainstImages)
+	}
+	v.result.OK = isOK(v.result.Images) && isOK(v.result.AgainstImages) && len(v.result.Differences) == 0
 	return err
 }
 
@@ -104,14 +111,8 @@ func isOK(reports []*verify.Report) bool {
 	return !slices.ContainsFunc(reports, func(r *verify.Report) bool { return !r.OK })
 }
 
-// verified verifies the images of a location, one after the other: each reads its layers side by
-// side.
-func (v *verifyRun) verified(ctx context.Context, loc location.Location) ([]*verify.Report, error) {
-	var found *source.Platforms
-	found, err := v.images(ctx, loc, v.target)
-	if err != nil {
-		return nil, err
-	}
+// verified verifies images, one after the other: each reads its layers side by side.
+func verified(ctx context.Context, found *source.Platforms) ([]*verify.Report, error) {
 	var reports []*verify.Report
 	for _, img := range found.Images {
 		report, err := verify.Image(ctx, img)
