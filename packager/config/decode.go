@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -19,7 +20,7 @@ const (
 )
 
 // Decode decodes the file into v, a pointer to a struct whose fields have toml tags and are
-// strings, booleans, structs, slices of these, or any, which allows any content and ignores it. It
+// strings, booleans, ints, structs, slices of these, or any, which allows any content and ignores it. It
 // reports, and skips, every unknown key and every value of the wrong type. Keys are case-sensitive.
 // (go-toml's own decoding is not, and stops at the first value of a wrong type.)
 func (d Doc) Decode(v any, unknown Unknown) Problems {
@@ -49,6 +50,14 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 	case reflect.Bool:
 		if d.fits(n, unstable.Bool, v.Type(), path) {
 			v.SetBool(n.text == "true")
+		}
+	case reflect.Int:
+		if d.fits(n, unstable.Integer, v.Type(), path) {
+			i, err := strconv.ParseInt(n.text, 0, strconv.IntSize) // Go's digits are those of TOML
+			if err != nil {
+				d.report(n, path+" is out of range", false)
+			}
+			v.SetInt(i)
 		}
 	case reflect.Slice:
 		if d.fits(n, unstable.Array, v.Type(), path) {
@@ -95,7 +104,11 @@ func (d *decoder) fits(n *node, want unstable.Kind, t reflect.Type, path string)
 	if n.element {
 		path = "an element of " + path
 	}
-	d.report(n, fmt.Sprintf("%s must be %s, not %s%s", path, kindNames[want], kindNames[n.kind], hint), false)
+	needed := kindNames[want]
+	if want == unstable.Integer {
+		needed = "a whole number"
+	}
+	d.report(n, fmt.Sprintf("%s must be %s, not %s%s", path, needed, kindNames[n.kind], hint), false)
 	return false
 }
 

@@ -1,5 +1,5 @@
-// Package config reads buildpack.toml, extension.toml, package.toml and builder.toml. It reports
-// all problems at once, with file and line, in the order of the file.
+// Package config reads buildpack.toml, extension.toml, package.toml, builder.toml and smoke.toml.
+// It reports all problems at once, with file and line, in the order of the file.
 //
 // A file is read in three steps. [Parse] parses it into a [Doc], which records positions.
 // [Doc.Decode] decodes it into a struct, and reports unknown keys and wrong types. Validation comes

@@ -36,7 +36,7 @@ type node struct {
 	offset  int // of the key or, in an array, of the value
 	depth   int
 	element bool             // is in an array
-	text    string           // of a String; "true" or "false" of a Bool
+	text    string           // of a String; "true" or "false" of a Bool; the digits of an Integer
 	keys    []string         // of a Table, in the order of the file
 	below   map[string]*node // of a Table
 	elems   []*node          // of an Array

@@ -28,6 +28,16 @@ func ReadBuilder(file string) (Builder, Problems, error) {
 	return b, problems, nil
 }
 
+// ReadSmoke reads the smoke.toml at file. Invalid content is reported as joined [Problem] errors.
+func ReadSmoke(file string) (Smoke, error) {
+	data, err := read(file)
+	if err != nil {
+		return Smoke{}, err
+	}
+	s, problems := ParseSmoke(file, data)
+	return s, problems.Err()
+}
+
 // read reads a file. It reads just enough of one that is larger than [MaxSize] for the parser to
 // refuse it.
 func read(file string) ([]byte, error) {

@@ -57,7 +57,7 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 			}
 			r.fill(r.element(n, offset, unstable.Invalid), it.Node())
 		}
-	case unstable.String, unstable.Bool:
+	case unstable.String, unstable.Bool, unstable.Integer:
 		n.text = string(value.Data)
 	}
 }
