@@ -32,8 +32,14 @@ const update = "UPDATE_README"
 var sandboxes = map[string]func(){
 	"README.md":        enterTenComposites,
 	"docs/builders.md": enterTenComposites,
-	"docs/diff.md":     enterTenComposites,
-	"docs/flatten.md":  enterTenComposites,
+	"docs/inspect.md": func() {
+		enterInspected()
+		for from, to := range map[string]string{"builder-composites": "builder", "buildpackage": "acme-java", "index": "acme-java-all"} {
+			Expect(os.Rename(from, to)).To(Succeed())
+		}
+	},
+	"docs/diff.md":    enterTenComposites,
+	"docs/flatten.md": enterTenComposites,
 }
 
 var (

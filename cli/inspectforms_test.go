@@ -101,7 +101,7 @@ os = "linux"
 
 	toml, err := os.ReadFile("builder.toml")
 	Expect(err).NotTo(HaveOccurred())
-	put("builder.toml", "description = \"For | tests\"\n[[buildpacks]]\nuri = \"oci:buildpackage\"\n[[extensions]]\nuri = \"curl\"\nid = \"acme/curl\"\nversion = \"1\"\n"+
+	put("builder.toml", "description = \"Java and more\"\n[[buildpacks]]\nuri = \"oci:buildpackage\"\n[[extensions]]\nuri = \"curl\"\nid = \"acme/curl\"\nversion = \"1\"\n"+
 		strings.Replace(string(toml), "[build]", "[[order]]\n[[order.group]]\nid = \"acme/java\"\n[[order-extensions]]\n[[order-extensions.group]]\nid = \"acme/curl\"\n[build]", 1))
 	for _, mode := range []string{"composites", "none"} {
 		r := create("oci:builder-"+mode, "-q", "--flatten="+mode)

@@ -49,7 +49,7 @@ func sharing(img *inspect.Image, l inspect.Layer) (how string, holds []string) {
 		return "shared", holds
 	case len(l.Refs) == 1:
 		return "exploded", holds
-	case l.Holds != "" && slices.Contains([]string{inspect.BuildImagePart, inspect.RunImagePart, inspect.ConfigurationPart}, l.Part):
+	case l.Holds != "" && l.Holds != l.Part && slices.Contains([]string{inspect.BuildImagePart, inspect.RunImagePart, inspect.ConfigurationPart}, l.Part):
 		return "", []string{l.Part + ": " + l.Holds}
 	}
 	return "", []string{cmp.Or(l.Holds, l.Part)}
