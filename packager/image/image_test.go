@@ -58,6 +58,8 @@ var _ = Describe("an image", func() {
 		Entry("a buildpackage", image.Buildpackage, flatten.BuildpackageMetadataLabel, flatten.BuildpackLayersLabel),
 		Entry("an extension", image.Extension, flatten.BuildpackageMetadataLabel, flatten.ExtensionLayersLabel),
 		Entry("a builder, which has labels of both kinds of layers", image.Builder, flatten.BuilderMetadataLabel, flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel),
+		Entry("an app image", image.App, flatten.AppLayersLabel),
+		Entry("a builder over an app image", image.Builder, flatten.BuilderMetadataLabel, flatten.AppLayersLabel),
 		Entry("layers without metadata", image.Other, flatten.BuildpackLayersLabel),
 	)
 
