@@ -92,8 +92,11 @@ func markdownModules(d *diff.Diff, kind string) string {
 		parts = append(parts, fmt.Sprintf("<details>\n<summary>%s changed</summary>\n\n%s\n</details>\n",
 			count(len(nested), "nested "+kind), markdownTable(title+" | From | To | In", nested)))
 	}
-	if len(moved) > 0 {
-		parts = append(parts, mdText(fmt.Sprintf("%d moved to other layers, with the same content: %s", len(moved), fewOf(moved, 6)))+".\n")
+	if moved != "" {
+		parts = append(parts, mdText(moved)+".\n")
+	}
+	if d.Unknown > 0 && kind == "buildpack" {
+		parts = append(parts, mdText(strings.Join(unchangedWords(d), ""))+".\n")
 	}
 	return joinParts(parts)
 }

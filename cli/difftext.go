@@ -162,10 +162,10 @@ func moduleLines(d *diff.Diff, kind string) (lines []string) {
 		rows = append(rows, []string{sign(m.Change), m.ID, versions, remark(m, true)})
 	}
 	lines = columns(rows)
-	if len(moved) > 0 {
-		lines = append(lines, fmt.Sprintf("%d moved to other layers, with the same content: %s", len(moved), fewOf(moved, 6)))
+	if moved != "" {
+		lines = append(lines, moved)
 	}
-	if len(lines) > 0 && kind == "buildpack" {
+	if (len(lines) > 0 || d.Unknown > 0) && kind == "buildpack" {
 		lines = append(lines, unchangedWords(d)...)
 	}
 	return lines
@@ -177,7 +177,7 @@ func unchangedWords(d *diff.Diff) []string {
 	case d.Unchanged+d.Unknown == 0:
 		return nil
 	case d.Unknown > 0:
-		return []string{fmt.Sprintf("%d unchanged; the content of %d is unknown without reading layers", d.Unchanged, d.Unknown)}
+		return []string{fmt.Sprintf("%d unchanged; whether the content of %d is the same is unknown without reading layers", d.Unchanged, d.Unknown)}
 	}
 	return []string{fmt.Sprintf("%d unchanged", d.Unchanged)}
 }

@@ -166,18 +166,30 @@ func idsOf(refs []string) (ids []string) {
 	return ids
 }
 
-// changedAndMoved separates the modules of a kind that only moved from those that changed.
-func changedAndMoved(d *diff.Diff, kind string) (changed []diff.Module, moved []string) {
+// changedAndMoved separates the modules of a kind that changed from those that only moved, which
+// become a sentence.
+func changedAndMoved(d *diff.Diff, kind string) (changed []diff.Module, moved string) {
+	var names []string
+	unknown := 0
 	for _, m := range d.Modules {
 		switch {
 		case m.Kind != kind:
 		case m.Change == diff.Moved:
-			moved = append(moved, m.ID+"@"+m.To)
+			names = append(names, m.ID+"@"+m.To)
+			if m.Unknown {
+				unknown++
+			}
 		default:
 			changed = append(changed, m)
 		}
 	}
-	return changed, moved
+	switch {
+	case len(names) == 0:
+		return changed, ""
+	case unknown == 0:
+		return changed, fmt.Sprintf("%d moved to other layers, with the same content: %s", len(names), fewOf(names, 6))
+	}
+	return changed, fmt.Sprintf("%d moved to other layers: %s", len(names), fewOf(names, 6))
 }
 
 // fewOf joins the first names and counts the others.

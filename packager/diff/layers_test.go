@@ -83,10 +83,14 @@ var _ = Describe("what is pulled", func() {
 			for _, l := range new.layers {
 				wanted[l.content+l.blob] = l.size
 			}
+			sum, total := int64(0), int64(0)
+			for _, n := range wanted {
+				total += n
+			}
+			Expect(*d.New.Bytes).To(Equal(total), by)
 			for _, l := range old.layers {
 				delete(wanted, l.content+l.blob)
 			}
-			sum := int64(0)
 			for _, n := range wanted {
 				sum += n
 			}

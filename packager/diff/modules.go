@@ -153,7 +153,7 @@ func (d *Diff) compareModules(o, n *side) (replaced map[moduleKey]moduleKey) {
 		}
 		if change != "" {
 			c := newChange(o, n, change, from, to)
-			c.Moved = moved[from]
+			c.Moved, c.Unknown = moved[from], !known
 			changes = append(changes, c)
 		}
 	}

@@ -56,17 +56,25 @@ var _ = Describe("buildpacks", func() {
 
 	It("are paired by the composites that use them, though another version stays", func() {
 		at := func(java, node string) spec {
-			s := builder("base java@1 node@1 engine@8.0.3 engine@"+node, "java node")
-			s.orders["java@1"], s.orders["node@1"] = order("engine@8.0.3"), order("engine@"+node)
+			s := builder("base java@1 node@1 engine@"+java+" engine@"+node, "java node")
+			s.orders["java@1"], s.orders["node@1"] = order("engine@"+java), order("engine@"+node)
 			return s
 		}
 		Expect(said(compare(at("8.0.3", "8.0.4"), at("8.0.3", "8.0.5")))).To(ContainElement("upgraded engine 8.0.4>8.0.5"))
+		Expect(said(compare(at("8.0.6", "8.0.4"), at("8.0.7", "8.0.9")))).To(ContainElements("upgraded engine 8.0.6>8.0.7", "upgraded engine 8.0.4>8.0.9"))
 	})
 
 	It("are rebuilt if their order changed, whatever the layers say", func() {
 		old, new := builder("base x@1,y@1"), builder("base x@1,y@1,z@1")
 		old.orders["x@1"], new.orders["x@1"] = order("y@1"), order("y@1?")
 		Expect(said(compare(old, new))).To(Equal([]string{"rebuilt x 1>1", "added z >1"}))
+	})
+
+	It("move with a content that is unknown", func() {
+		d := compare(builder("base a@1,b@1"), builder("base a@1 b@1"))
+		Expect(said(d)).To(Equal([]string{"moved a 1>1", "moved b 1>1"}))
+		Expect(d.Modules).To(HaveEach(HaveField("Unknown", true)))
+		Expect(d.Unknown).To(Equal(2))
 	})
 
 	DescribeTable("move between layers", func(old, new string, want ...string) {

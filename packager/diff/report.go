@@ -42,8 +42,8 @@ type Diff struct {
 	New       Image `json:"new"`
 	// Modules are the buildpacks and extensions that differ: top-level ones first, then by id.
 	Modules []Module `json:"modules"`
-	// Unchanged is the number of the others. Unknown is the number of modules whose version and
-	// labels are the same, but whose content cannot be compared without reading layers.
+	// Unchanged is the number of the others. Unknown is the number of modules, moved ones included,
+	// whose version is the same, but whose content cannot be compared without reading layers.
 	Unchanged int     `json:"unchanged_modules"`
 	Unknown   int     `json:"unknown_modules"`
 	Orders    []Order `json:"orders"`
@@ -83,7 +83,7 @@ const (
 	Downgraded = "downgraded"
 	Changed    = "changed" // of versions: neither is known to be newer
 	Rebuilt    = "rebuilt" // the same version with other content
-	Moved      = "moved"   // the same content in another layer; of groups: at another place
+	Moved      = "moved"   // the same version in another layer; of groups: at another place
 )
 
 // Module is a buildpack or an extension that differs.
@@ -101,6 +101,8 @@ type Module struct {
 	In       []string `json:"in"`
 	// Moved reports whether it shares its layer with others than before.
 	Moved bool `json:"moved"`
+	// Unknown reports whether its version is the same and its content cannot be compared.
+	Unknown bool `json:"unknown"`
 	// OldLayer and NewLayer are the numbers of its layers, from 1; 0 if it is absent.
 	OldLayer int `json:"old_layer,omitempty"`
 	NewLayer int `json:"new_layer,omitempty"`
