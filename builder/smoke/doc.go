@@ -1,0 +1,8 @@
+// Package smoke tests a builder: it says what came of a build with it, and what of that is not as
+// expected. What is expected is in a smoke.toml beside the app (see [config.Smoke]).
+//
+//	o := smoke.Outcome{ExitCode: code, Log: log, App: app, Launch: launched}
+//	failures := smoke.Check(ctx, expected, o)
+//
+// A [Report] holds the results of several apps; [Report.WriteJUnit] and encoding/json write it.
+package smoke

@@ -1,0 +1,135 @@
+package smoke
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// ReportSchema is the version of the JSON form of a Report. A change that removes a key or changes
+// its meaning has a new one.
+const ReportSchema = 1
+
+// Report is what came of a smoke test of a builder. docs/smoke.schema.json describes its JSON form.
+type Report struct {
+	// Schema is [ReportSchema].
+	Schema int `json:"schema"`
+	// Builder is the location of the builder, as the caller has it, and Digest its digest.
+	Builder string `json:"builder"`
+	Digest  string `json:"digest,omitempty"`
+	// Started is when the first app was started.
+	Started time.Time `json:"started"`
+	// Seconds is how long the whole test took.
+	Seconds float64 `json:"seconds"`
+	// Apps are the results, in the order in which the apps were named.
+	Apps []Result `json:"apps"`
+}
+
+// Result is what came of one app.
+type Result struct {
+	// App is the app's directory, as the caller has it.
+	App     string  `json:"app"`
+	Status  Status  `json:"status"`
+	Seconds float64 `json:"seconds"`
+	// Error is why the app could not be tested; "" unless Status is Broken.
+	Error string `json:"error,omitempty"`
+	// Phases are in the order in which they began.
+	Phases []Phase `json:"phases"`
+	// Failures are all expectations that are not met.
+	Failures []Failure `json:"failures"`
+	// Image is the digest of the app image; "" if there is none.
+	Image string `json:"image,omitempty"`
+}
+
+// Status says how a test ended.
+type Status string
+
+// All expectations are met (Passed), some are not (Failed), or the app could not be tested (Broken),
+// such as when the sandbox could not be made.
+const (
+	Passed Status = "passed"
+	Failed Status = "failed"
+	Broken Status = "error"
+)
+
+// Phase is a part of a test, such as build or launch.
+type Phase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	// ExitCode is that of the phase's program; nil where the phase has none.
+	ExitCode *int `json:"exit_code,omitempty"`
+	// Log is an excerpt of what the phase printed (see [Excerpt]).
+	Log string `json:"log,omitempty"`
+	// LogFile is the path of the whole log; "" if it was not kept.
+	LogFile string `json:"log_file,omitempty"`
+}
+
+// Set sets the status from the error and the failures, and makes the lists not nil.
+func (r *Result) Set(err error, failures []Failure) {
+	r.Failures = append([]Failure{}, failures...)
+	r.Phases = append([]Phase{}, r.Phases...)
+	switch {
+	case err != nil:
+		r.Status, r.Error = Broken, err.Error()
+	case len(failures) > 0:
+		r.Status = Failed
+	default:
+		r.Status = Passed
+	}
+}
+
+// Passed reports whether all apps passed, and there are any.
+func (r Report) Passed() bool {
+	return len(r.Apps) > 0 && r.count(Passed) == len(r.Apps)
+}
+
+func (r Report) count(s Status) (n int) {
+	for _, a := range r.Apps {
+		if a.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+const (
+	excerptStart = 16 << 10
+	excerptEnd   = 48 << 10
+)
+
+// Excerpt returns a log without colours: all of it or, of a long one, the first 16 KiB and the last
+// 48 KiB with a line between that says how much is left out. It takes no more memory than that.
+func Excerpt(r io.Reader) (string, error) {
+	var start, end []byte
+	var left int64
+	lines := bufio.NewReaderSize(r, lineLimit)
+	for {
+		line, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		line += "\n"
+		if len(end) == 0 && left == 0 && len(start)+len(line) <= excerptStart {
+			start = append(start, line...)
+			continue
+		}
+		end = append(end, line...)
+		if len(end) > 2*excerptEnd+lineLimit {
+			left += int64(len(end) - excerptEnd)
+			end = append([]byte{}, end[len(end)-excerptEnd:]...)
+		}
+	}
+	if more := len(end) - excerptEnd; more > 0 {
+		left += int64(more)
+		end = end[more:]
+	}
+	if left == 0 {
+		return string(start) + string(end), nil
+	}
+	return string(start) + fmt.Sprintf("... %d bytes left out ...\n", left) + string(end), nil
+}
