@@ -51,6 +51,7 @@ var importRules = []struct {
 	{"laminate/cli/inspecthtml", "laminate/packager/inspect", "it draws a report, and does not know how it came to be"},
 	{"laminate/cli/laminate", "laminate/cli", "it is a few lines"},
 	{"laminate/fixtures/workbench", "laminate/fixtures laminate/flatten laminate/packager/location laminate/packager/progress laminate/packager/sink", "tests make and look at images with it; production code imports none of it"},
+	{"laminate/fixtures/verifycost", "laminate/fixtures laminate/flatten/layer/inflate", "it measures what reading layers takes at least"},
 	{"laminate/fixtures", "laminate/cli laminate/flatten laminate/builder/history laminate/packager/filesys laminate/fixtures laminate/fixtures/pack", "it serves tests and the demo; nobody else imports it"},
 }
 
