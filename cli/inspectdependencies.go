@@ -106,9 +106,10 @@ var (
 
 // mdText escapes text from an image, on one line.
 func mdText(s string) string {
-	s = mdSpecial.ReplaceAllString(oneLine(s), `\$0`)
-	return mention.ReplaceAllString(s, "$1@<!-- -->$2")
+	return unmentioned(mdSpecial.ReplaceAllString(oneLine(s), `\$0`))
 }
+
+func unmentioned(s string) string { return mention.ReplaceAllString(s, "$1@<!-- -->$2") }
 
 // mdCode formats text from an image as code.
 func mdCode(s string) string {
@@ -122,8 +123,8 @@ func mdCode(s string) string {
 // mdCodeCell is mdCode for a cell of a table, where a backslash comes before a pipe even in code.
 func mdCodeCell(s string) string { return strings.ReplaceAll(mdCode(s), "|", `\|`) }
 
-// mdHTML escapes text from an image inside an HTML element.
-func mdHTML(s string) string { return html.EscapeString(oneLine(s)) }
+// mdHTML escapes text from an image inside an HTML element, where Markdown means nothing.
+func mdHTML(s string) string { return unmentioned(html.EscapeString(oneLine(s))) }
 
 // oneLine returns the words of a text on one line.
 func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }

@@ -21,6 +21,9 @@ import (
 // markdownMeans are what means itself in Markdown: escaped characters, and code.
 var markdownMeans = regexp.MustCompile("\\\\[^\\w\\s]|`[^`\\n]*`")
 
+// summary is an element in which Markdown means nothing.
+var summary = regexp.MustCompile(`<summary>.*</summary>`)
+
 // putLabelled writes an image of one layer with these labels to an OCI layout. LAYER in a label is
 // the diffID.
 func putLabelled(dir string, labels map[string]string, history string) {
@@ -77,7 +80,8 @@ var _ = Describe("inspect of an image that means harm", func() {
 		Expect(err).NotTo(HaveOccurred())
 		q := string(quoted)
 		putLabelled("evil", map[string]string{
-			"io.buildpacks.buildpack.layers":      `{"a":{"1":{"api":` + q + `,"layerDiffID":"LAYER","name":` + q + `,"homepage":` + q + `,"stacks":[{"id":` + q + `}],"targets":[{"os":` + q + `,"arch":` + q + `}],"order":[{"group":[{"id":` + q + `,"version":` + q + `}]}]}}}`,
+			"io.buildpacks.buildpack.layers": `{"a":{"1":{"api":` + q + `,"layerDiffID":"LAYER","name":` + q + `,"homepage":` + q + `,"stacks":[{"id":` + q + `}],"targets":[{"os":` + q + `,"arch":` + q + `}],"order":[{"group":[{"id":` + q + `,"version":` + q + `}]}]}},
+				"b":{"1":{"api":"0.10","layerDiffID":"LAYER","name":` + q + `,"stacks":[{"id":` + q + `}]}}}`,
 			"io.buildpacks.buildpackage.metadata": `{"id":"a","version":"1","name":` + q + `,"description":` + q + `,"licenses":[{"Type":` + q + `}],"stacks":[{"id":` + q + `}]}`,
 			"io.buildpacks.base.distro.name":      evil, "io.buildpacks.stack.id": evil,
 		}, evil)
@@ -87,7 +91,9 @@ var _ = Describe("inspect of an image that means harm", func() {
 		}, evil)
 		for _, name := range []string{"oci:evil", "oci:app"} {
 			_, markdown := all(name)
-			plain := markdownMeans.ReplaceAllString(markdown, "")
+			summaries := strings.Join(summary.FindAllString(markdown, -1), "")
+			Expect(summaries).NotTo(Or(ContainSubstring("<script"), ContainSubstring(" @everyone")), name)
+			plain := markdownMeans.ReplaceAllString(summary.ReplaceAllString(markdown, ""), "")
 			for _, harm := range []string{"\x1b", "\x7f", "\u202e", "<script", "# *", "*b*", " @everyone", "![", "`"} {
 				Expect(plain).NotTo(ContainSubstring(harm), name)
 			}

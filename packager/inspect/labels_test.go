@@ -1,6 +1,8 @@
 package inspect_test
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -161,6 +163,34 @@ var _ = Describe("a buildpackage", func() {
 		Expect(refsOf(img)).To(Equal([]string{"x/c@1", "x/b@2", "x/a@1", "x/other@1"}))
 		Expect(img.CreatedBy).To(Equal(&inspect.Tool{Name: "laminate"}))
 		Expect(img.Limits).To(Equal(inspect.Limits{Layers: 4, Engine: 125, Headroom: 121}))
+	})
+
+	It("has no target in common if components are for different versions of a distribution", func() {
+		img := describe(made{layers: layersOf(1), labels: map[string]string{
+			flatten.BuildpackageMetadataLabel: `{"id":"x/a","version":"1"}`,
+			flatten.BuildpackLayersLabel: `{"x/a":{"1":{"api":"0.10","layerDiffID":"LAYER1","targets":[{"os":"linux","arch":"amd64","distros":[{"name":"ubuntu","version":"22.04"}]}]},
+				"2":{"api":"0.10","layerDiffID":"LAYER1","targets":[{"os":"linux","arch":"amd64","distros":[{"name":"ubuntu","version":"24.04"}]}]}}}`,
+		}})
+		Expect(img.Buildpackage.Targets).To(BeEmpty())
+	})
+
+	It("has no size of a layer of which laminate's label lists other modules than the layers label", func() {
+		id := make([]byte, 32)
+		facts := flatten.RecipesLabel{}
+		m := made{layers: layersOf(1), labels: map[string]string{flatten.BuildpackLayersLabel: `{"x/a":{"1":{"api":"0.10","layerDiffID":"LAYER1"}},"x/b":{"1":{"api":"0.10","layerDiffID":"LAYER1"}}}`}}
+		raw, err := m.raw()
+		Expect(err).NotTo(HaveOccurred())
+		config, err := raw.ConfigFile()
+		Expect(err).NotTo(HaveOccurred())
+		facts.Add(config.RootFS.DiffIDs[0], []flatten.Facts{{Ref: flatten.Ref{ID: "x/a", Version: "1"}, ContentID: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(id)}, Length: 512}})
+		label, err := json.Marshal(facts)
+		Expect(err).NotTo(HaveOccurred())
+		m.labels[flatten.RecipesLabelKey] = string(label)
+		img := describe(m)
+		Expect(img.Modules[0].Bytes).To(HaveValue(BeEquivalentTo(512)))
+		Expect(img.Layers[0].Bytes).To(BeNil())
+		m.labels[flatten.BuildpackLayersLabel] = `{"x/a":{"1":{"api":"0.10","layerDiffID":"LAYER1"}}}`
+		Expect(describe(m).Layers[0].Bytes).To(HaveValue(BeEquivalentTo(512 + 1024)))
 	})
 
 	DescribeTable("has problems for a root that is wrong", func(metadata, want string) {
