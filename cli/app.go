@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"laminate/builder/smoke/sandbox"
 	"laminate/flatten"
 	"laminate/packager/registry"
 )
@@ -31,6 +32,9 @@ const (
 // returns the exit code. It reads the environment through env only, and returns soon after ctx is
 // done.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
+	if len(args) > 1 && args[1] == sandbox.Argument {
+		return sandbox.Main(args[2:])
+	}
 	r := &run{stdout: stdout, stderr: stderr, env: env}
 	if len(args) > 1 && args[1] == completeCommand {
 		if r.complete(args[2:]) != nil {

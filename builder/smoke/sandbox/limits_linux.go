@@ -1,0 +1,279 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxDepth    = 500  // of directories that are measured: each takes a descriptor meanwhile
+	perFile     = 4096 // what a file counts at least
+	maxReported = 100  // processes in a report
+	maxCommand  = 200  // bytes of a command in a report
+)
+
+var errTooDeep = errors.New("directories too deep")
+
+// watch looks whether the program keeps to the limits.
+type watch struct {
+	limits   Limits
+	writable []int // descriptors of what the program can write to
+	roots    map[inode]bool
+	before   int64  // bytes at the start
+	free     uint64 // of the file systems, at the start
+	next     time.Time
+	pause    time.Duration
+}
+
+type inode struct{ dev, ino uint64 }
+
+func newWatch(l Limits, writable []int) (*watch, error) {
+	w := &watch{limits: l, writable: writable, roots: map[inode]bool{}, free: freeBytes(writable)}
+	for _, fd := range writable {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return nil, step("measuring the mounts", err)
+		}
+		w.roots[inode{uint64(st.Dev), st.Ino}] = true
+	}
+	var err error
+	if w.before, err = w.measure(); err != nil {
+		return nil, step("measuring the mounts", err)
+	}
+	w.rest(0)
+	return w, nil
+}
+
+// rest plans the next measurement, so that measuring takes a fiftieth of the time at most.
+func (w *watch) rest(took time.Duration) {
+	w.pause = took
+	w.next = time.Now().Add(max(time.Second, 50*took))
+}
+
+// look returns the limit that the program exceeds now, or nil.
+func (w *watch) look() *LimitError {
+	if n := countTasks(); n > w.limits.Processes || n == w.limits.Processes && n > 1 {
+		return &LimitError{Limit: LimitProcesses, Max: int64(w.limits.Processes)}
+	}
+	// Free space tells at once, and of others' files too; so then it is measured.
+	full := int64(w.free)-int64(freeBytes(w.writable)) > w.limits.Bytes/2
+	now := time.Now()
+	if now.Before(w.next) && !(full && now.After(w.next.Add(10*w.pause-max(time.Second, 50*w.pause)))) {
+		return nil
+	}
+	_, limit := w.written()
+	w.rest(time.Since(now))
+	return limit
+}
+
+// written returns by how much what the program can write to has grown, and the limit that this exceeds.
+func (w *watch) written() (int64, *LimitError) {
+	bytes, err := w.measure()
+	if errors.Is(err, errTooDeep) {
+		return 0, &LimitError{Limit: LimitDepth, Max: maxDepth}
+	}
+	grown := max(bytes-w.before, 0)
+	if grown > w.limits.Bytes {
+		return grown, &LimitError{Limit: LimitBytes, Max: w.limits.Bytes}
+	}
+	return grown, nil
+}
+
+// measure returns the bytes on disk of all that the program can write to, and of files that it has
+// removed and holds open.
+func (w *watch) measure() (int64, error) {
+	m := measurement{seen: map[inode]bool{}, roots: w.roots, devs: map[uint64]bool{}}
+	for _, fd := range w.writable {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return 0, err
+		}
+		m.devs[uint64(st.Dev)] = true
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			m.add(&st)
+		} else if err := m.walk(fd, 0); err != nil {
+			return 0, err
+		}
+	}
+	m.addRemoved()
+	return m.bytes, nil
+}
+
+type measurement struct {
+	bytes int64
+	seen  map[inode]bool // files with more than one name
+	roots map[inode]bool
+	devs  map[uint64]bool
+}
+
+func (m *measurement) add(st *unix.Stat_t) {
+	if st.Nlink != 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		at := inode{uint64(st.Dev), st.Ino}
+		if m.seen[at] {
+			return
+		}
+		m.seen[at] = true
+	}
+	m.bytes += max(st.Blocks*512, perFile)
+}
+
+// walk adds everything below a directory, and follows no link. What vanishes meanwhile does not count.
+func (m *measurement) walk(dir, depth int) error {
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close()
+	for {
+		names, err := f.Readdirnames(1000)
+		for _, name := range names {
+			if err := m.entry(fd, name, depth); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return ignoreGone(err)
+		}
+	}
+}
+
+func (m *measurement) entry(dir int, name string, depth int) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return ignoreGone(err)
+	}
+	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	if isDir && m.roots[inode{uint64(st.Dev), st.Ino}] {
+		return nil // a mount that counts by itself
+	}
+	m.add(&st)
+	if !isDir {
+		return nil
+	}
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	defer unix.Close(fd)
+	return m.walk(fd, depth+1)
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return nil
+	}
+	return err
+}
+
+// addRemoved adds files without a name that a process holds open.
+func (m *measurement) addRemoved() {
+	for _, pid := range pids() {
+		dir := fmt.Sprintf("/proc/%d/fd", pid)
+		f, err := os.Open(dir)
+		if err != nil {
+			continue // it ended
+		}
+		names, _ := f.Readdirnames(-1)
+		for _, name := range names {
+			var st unix.Stat_t
+			if unix.Fstatat(int(f.Fd()), name, &st, 0) == nil && st.Nlink == 0 && st.Mode&unix.S_IFMT == unix.S_IFREG && m.devs[uint64(st.Dev)] {
+				m.add(&st)
+			}
+		}
+		f.Close()
+	}
+}
+
+// freeBytes returns what is free on the file systems; on one that is asked twice, twice.
+func freeBytes(fds []int) uint64 {
+	var free uint64
+	for _, fd := range fds {
+		var st unix.Statfs_t
+		if unix.Fstatfs(fd, &st) == nil {
+			free += st.Bfree * uint64(st.Bsize)
+		}
+	}
+	return free
+}
+
+// pids returns the processes of the sandbox without its supervisor.
+func pids() []int {
+	f, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	var out []int
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err == nil && n > 1 {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// countTasks returns the number of processes and threads.
+func countTasks() int {
+	n := 0
+	for _, pid := range pids() {
+		var st unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d/task", pid), &st) == nil {
+			n += max(int(st.Nlink)-2, 1)
+		}
+	}
+	return n
+}
+
+// running returns the processes that have not ended, by what they call themselves.
+func running() []Process {
+	var out []Process
+	for _, pid := range pids() {
+		if len(out) == maxReported {
+			break
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+		if err != nil || open < 0 || end < open || end+2 >= len(stat) || strings.ContainsRune("ZX", rune(stat[end+2])) {
+			continue
+		}
+		out = append(out, Process{Name: string(stat[open+1 : end]), Command: command(pid)})
+	}
+	return out
+}
+
+func command(pid int) string {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	line := make([]byte, maxCommand)
+	n, _ := io.ReadFull(f, line)
+	return string(bytes.TrimRight(bytes.ReplaceAll(line[:n], []byte{0}, []byte{' '}), " "))
+}
+
+// raiseOpenFiles lets the supervisor walk deep directories. The program's limit is its own.
+func raiseOpenFiles() error {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return step("raising the limit of open files", err)
+	}
+	files.Cur = files.Max
+	return step("raising the limit of open files", unix.Setrlimit(unix.RLIMIT_NOFILE, &files))
+}
