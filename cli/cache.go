@@ -68,7 +68,7 @@ func (r *run) withCache(ctx context.Context, do func(context.Context, *cache.Cac
 // kinds are descriptions of the kinds of cache entries.
 var kinds = map[string]string{
 	"http": "files from web servers", "layer": "layers that were built", "piece": "places of buildpacks in them",
-	"report": "reports on layers of other tools", "seen": "buildpacks that were met",
+	"report": "reports on layers of other tools", "rootfs": "unpacked root file systems", "seen": "buildpacks that were met",
 }
 
 // printCache prints the contents of the cache.

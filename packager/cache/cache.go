@@ -5,6 +5,7 @@
 //
 //	v1/entries/ab/<SHA-256 of the key>   the SHA-256 of the rest, a newline, and JSON: key, record, the blob's digest and size
 //	v1/blobs/sha256/ab/<digest>          the blob; several entries may name it
+//	v1/trees/ab/<SHA-256 of the key>/    a directory tree: the record in the file tree, the content in root
 //	v1/tmp/<scratch directory>/<name>    what a run has not finished
 //
 // The content is verified on every read: an entry is valid if its first line, its key and its whole
@@ -14,7 +15,11 @@
 // and refused if another user owns it or could replace it. Files below v1 are opened beneath it.
 // Symbolic links are not followed, neither there nor at the directory itself.
 //
-// Readers and writers take no locks. Every file is written under a temporary name and renamed, a
+// Trees are the exception: verifying one would take as long as making it. They are believed since
+// they are renamed to their names when they are complete, and their users hold locks on them; see
+// [Cache.Tree].
+//
+// Readers and writers of entries take no locks. Every file is written under a temporary name and renamed, a
 // blob before its entry; the scratch directory (see package scratch) of a killed process is removed
 // by the next one. Of two writers of one key the last one wins. Removing a file does not affect the
 // processes that have it open.

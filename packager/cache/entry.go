@@ -32,10 +32,11 @@ type blobRef struct {
 	Size   int64   `json:"size"`
 }
 
-// The directories of entries, blobs and unfinished files.
+// The directories of entries, blobs, trees and unfinished files.
 const (
 	entries = "entries"
 	blobs   = "blobs/sha256"
+	trees   = "trees"
 	temps   = "tmp"
 )
 

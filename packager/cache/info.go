@@ -10,7 +10,7 @@ import (
 type Info struct {
 	// Limit is the size limit in bytes.
 	Limit int64
-	// Entries is the number of entries; Bytes is the disk space of all files.
+	// Entries is the number of entries and trees; Bytes is the disk space of all files.
 	Entries int
 	Bytes   int64
 	// Kinds are sorted by name.
@@ -25,7 +25,7 @@ type Kind struct {
 	Bytes int64
 }
 
-// Info reads all entries, but not the blobs.
+// Info reads all entries, but not the blobs. The size of a tree is that of its record.
 func (c *Cache) Info(ctx context.Context) (Info, error) {
 	if c == nil {
 		return Info{}, nil
@@ -43,7 +43,11 @@ func (c *Cache) Info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	info.Bytes = sum(kept) + sum(held) + sum(unfinished)
+	grown, err := c.listTrees(ctx)
+	if err != nil {
+		return info, err
+	}
+	info.Bytes = sum(kept) + sum(held) + sum(unfinished) + sum(grown)
 	sizes := map[string]int64{}
 	for _, f := range held {
 		sizes[f.name] = f.size
@@ -62,6 +66,13 @@ func (c *Cache) Info(ctx context.Context) (Info, error) {
 		}
 		kinds[k.Name] = k
 		info.Entries++
+	}
+	for _, f := range grown {
+		if e, err := c.readTree(f.name); err == nil {
+			k := kinds[kind(e.Key)]
+			kinds[kind(e.Key)] = Kind{kind(e.Key), k.Entries + 1, k.Bytes + f.size}
+			info.Entries++
+		}
 	}
 	for _, k := range kinds {
 		info.Kinds = append(info.Kinds, k)

@@ -52,7 +52,7 @@ func openLevels(dir string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", inner, localfile.Reason(err))
 	}
-	for _, below := range []string{entries, path.Dir(blobs), blobs, temps} {
+	for _, below := range []string{entries, path.Dir(blobs), blobs, trees, temps} {
 		info, err := root.Lstat(below)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
 			continue // a file in place of a directory fails on use

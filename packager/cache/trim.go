@@ -34,7 +34,7 @@ func (f file) dead() bool { return time.Since(f.used) > deadAfter }
 func (c *Cache) low() int64 { return c.limit - c.limit/10 }
 
 // Trim removes abandoned files. If the cache exceeds its limit, it also removes invalid and
-// unreferenced files, then the least recently used entries, until a tenth of the limit is free.
+// unreferenced files, then the least recently used entries and trees, until a tenth of the limit is free.
 func (c *Cache) Trim(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -51,7 +51,11 @@ func (c *Cache) Trim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := trimming{cache: c, total: sum(unfinished) + sum(kept) + sum(held)}
+	grown, err := c.listTrees(ctx)
+	if err != nil {
+		return err
+	}
+	t := trimming{cache: c, total: sum(unfinished) + sum(kept) + sum(held) + sum(grown)}
 	for _, f := range unfinished {
 		if f.dead() && !isHeld(f.name) {
 			t.remove(f)
@@ -60,7 +64,7 @@ func (c *Cache) Trim(ctx context.Context) error {
 	if t.total <= c.limit {
 		return t.err
 	}
-	if err := t.evict(ctx, kept, held); err != nil {
+	if err := t.evict(ctx, kept, held, grown); err != nil {
 		return err
 	}
 	return t.err
@@ -90,10 +94,20 @@ func (t *trimming) remove(f file) {
 	}
 }
 
+// removeTree removes a tree that no run uses.
+func (t *trimming) removeTree(f file) {
+	switch removed, err := t.cache.removeTree(f.name); {
+	case err != nil:
+		t.err = cmp.Or(t.err, err)
+	case removed:
+		t.total -= f.size
+	}
+}
+
 // evict removes invalid files first, then the least recently used: entries, blobs with their last
-// entry, and blobs without an entry. It removes an entry before its blob, so that a killed run
+// entry, blobs without an entry, and trees that no run uses. It removes an entry before its blob, so that a killed run
 // leaves no entry without its blob.
-func (t *trimming) evict(ctx context.Context, kept, held []file) error {
+func (t *trimming) evict(ctx context.Context, kept, held, grown []file) error {
 	blobOf := map[string]file{}
 	for _, b := range held {
 		blobOf[b.name] = b
@@ -112,10 +126,19 @@ func (t *trimming) evict(ctx context.Context, kept, held []file) error {
 			names[b.name] = ""
 		}
 	}
+	isTree := map[string]bool{}
+	for _, f := range grown {
+		isTree[f.name] = true
+	}
+	kept = append(kept, grown...)
 	slices.SortFunc(kept, func(a, b file) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.name, b.name)) })
 	for _, f := range kept {
 		if t.total <= t.cache.low() || ctx.Err() != nil {
 			break
+		}
+		if isTree[f.name] {
+			t.removeTree(f)
+			continue
 		}
 		blob, may := names[f.name]
 		if !may {

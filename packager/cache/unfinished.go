@@ -103,8 +103,8 @@ func (c *Cache) sweep() {
 	scratch.SweepRoot(tmp)
 }
 
-// Clean removes everything except the unfinished files of concurrent runs, which continue with an
-// empty cache.
+// Clean removes everything except the trees and the unfinished files of concurrent runs, which
+// continue with an empty cache.
 func (c *Cache) Clean() error {
 	if c == nil {
 		return nil
@@ -127,7 +127,7 @@ func (c *Cache) Clean() error {
 	for _, name := range all {
 		errs = append(errs, c.discard(name))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.cleanTrees())...)
 }
 
 // discard removes a file or directory that other runs may be writing to: it renames it first.

@@ -24,9 +24,14 @@ const (
 
 // TryLock locks an open file or directory until it is closed. It reports whether it has the lock;
 // if not, another process has it. An error means that locks are not available.
-func TryLock(f *os.File) (bool, error) {
+func TryLock(f *os.File) (bool, error) { return tryLock(f, syscall.LOCK_EX) }
+
+// TryShare is [TryLock] for a lock that other processes may share, and that excludes TryLock.
+func TryShare(f *os.File) (bool, error) { return tryLock(f, syscall.LOCK_SH) }
+
+func tryLock(f *os.File, how int) (bool, error) {
 	for {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		switch err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
 		case err == nil:
 			return true, nil
 		case errors.Is(err, syscall.EWOULDBLOCK):

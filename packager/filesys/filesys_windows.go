@@ -19,6 +19,9 @@ const (
 // OCI layout do not wait for each other, and leftovers of killed runs are not removed.
 func TryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
+// TryShare returns an error, as TryLock does.
+func TryShare(*os.File) (bool, error) { return false, errors.ErrUnsupported }
+
 // OwnerOf returns false: access lists are not read. The cache is assumed to be in a directory that
 // only this user can write to, like the user's own directories, and blobs are copied instead of
 // linked.

@@ -1,0 +1,5 @@
+package rootfs_test
+
+const besideDir = "ROOTFS_TEST_DIR"
+
+func beside(string) {}
