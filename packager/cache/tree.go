@@ -191,12 +191,15 @@ func (c *Cache) openTree(name, key string, value any, check func(string, json.Ra
 }
 
 // lockTree opens and locks the directory of a tree. It returns nil if there is none, or if another
-// run holds a lock that excludes this one.
+// run holds a lock that excludes this one. It removes a file in place of the directory.
 func (c *Cache) lockTree(name string, try func(*os.File) (bool, error)) (*os.File, error) {
 	c.dropLinks(name)
 	f, err := c.root.OpenFile(name, os.O_RDONLY|filesys.OnlyDirectory|filesys.NoFollow|filesys.NoWait, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, c.root.Remove(name)
 	}
 	if err != nil {
 		return nil, err
@@ -235,9 +238,6 @@ func (c *Cache) readTree(name string) (entry, error) {
 // killed run leaves no part of it that counts as a tree.
 func (c *Cache) removeTree(name string) (bool, error) {
 	lock, err := c.lockTree(name, filesys.TryLock)
-	if errors.Is(err, syscall.ENOTDIR) {
-		return true, c.root.Remove(name)
-	}
 	if lock == nil {
 		return false, err
 	}

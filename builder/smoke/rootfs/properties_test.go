@@ -103,7 +103,7 @@ var _ = Describe("any image", func() {
 	}
 
 	It("is unpacked as the model has it", func() {
-		for seed := range uint64(300) {
+		for seed := range uint64(60) {
 			d, m := dice{rand.New(rand.NewPCG(seed, 0))}, newModel()
 			var layers [][]entry
 			var refused error
@@ -119,7 +119,7 @@ var _ = Describe("any image", func() {
 	})
 
 	It("is unpacked as the model has it if its layers are written at the same time", func() {
-		for seed := range uint64(200) {
+		for seed := range uint64(50) {
 			d, m := dice{rand.New(rand.NewPCG(seed, 1))}, newModel()
 			refs := map[int][]flatten.Ref{}
 			var layers [][]entry
@@ -167,4 +167,3 @@ func script(layers [][]entry) string {
 	}
 	return s.String() + "\n"
 }
-
