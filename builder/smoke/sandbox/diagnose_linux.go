@@ -29,6 +29,8 @@ func hint(step string, errno unix.Errno, uid int, read func(string) string) stri
 	switch {
 	case strings.HasPrefix(step, "looking up"), strings.HasPrefix(step, "executing"), strings.HasPrefix(step, "changing to"):
 		return ""
+	case errno == unix.ENOENT && step == "making namespaces":
+		return "/proc is missing, and this program starts itself through it: mount -t proc proc /proc"
 	case read("/proc/sys/user/max_user_namespaces") == "0":
 		return "no user namespaces are allowed: sysctl -w user.max_user_namespaces=15000"
 	case errno == unix.ENOSPC && step == "making namespaces", errno == unix.EUSERS:

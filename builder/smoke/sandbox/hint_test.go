@@ -24,6 +24,7 @@ var _ = DescribeTable("A step that fails says what to change", Label("once"), fu
 },
 	Entry("no user namespaces", "making namespaces", unix.ENOSPC, 0, "/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
 	Entry("too many", "making namespaces", unix.ENOSPC, 0, "/proc/sys/user/max_user_namespaces", "10", "too many namespaces exist"),
+	Entry("no /proc", "making namespaces", unix.ENOENT, 0, "", "", "mount -t proc"),
 	Entry("Debian's switch", "making namespaces", unix.EPERM, 1000, "/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
 	Entry("which is not for root", "making namespaces", unix.EPERM, 0, "/proc/sys/kernel/unprivileged_userns_clone", "0", "something forbids user namespaces"),
 	Entry("AppArmor", "making mounts private", unix.EACCES, 1000, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_restrict_unprivileged_userns=0"),

@@ -27,10 +27,11 @@ type watch struct {
 	limits   Limits
 	writable []int // descriptors of what the program can write to
 	roots    map[inode]bool
-	before   int64  // bytes at the start
-	free     uint64 // of the file systems, at the start
-	next     time.Time
-	pause    time.Duration
+	before   int64         // bytes at the start
+	largest  int64         // file at the last measurement
+	free     uint64        // of the file systems, at the start
+	last     time.Time     // when the last measurement ended
+	took     time.Duration // how long it took
 }
 
 type inode struct{ dev, ino uint64 }
@@ -48,14 +49,8 @@ func newWatch(l Limits, writable []int) (*watch, error) {
 	if w.before, err = w.measure(); err != nil {
 		return nil, step("measuring the mounts", err)
 	}
-	w.rest(0)
+	w.last = time.Now()
 	return w, nil
-}
-
-// rest plans the next measurement, so that measuring takes a fiftieth of the time at most.
-func (w *watch) rest(took time.Duration) {
-	w.pause = took
-	w.next = time.Now().Add(max(time.Second, 50*took))
 }
 
 // look returns the limit that the program exceeds now, or nil.
@@ -63,14 +58,18 @@ func (w *watch) look() *LimitError {
 	if n := countTasks(); n > w.limits.Processes || n == w.limits.Processes && n > 1 {
 		return &LimitError{Limit: LimitProcesses, Max: int64(w.limits.Processes)}
 	}
-	// Free space tells at once, and of others' files too; so then it is measured.
-	full := int64(w.free)-int64(freeBytes(w.writable)) > w.limits.Bytes/2
-	now := time.Now()
-	if now.Before(w.next) && !(full && now.After(w.next.Add(10*w.pause-max(time.Second, 50*w.pause)))) {
+	// Measuring takes a fiftieth of the time at most. Free space tells at once, but others use it too: so
+	// when it shrinks, the next measurement comes sooner.
+	pause := max(time.Second, 50*w.took)
+	if int64(w.free)-int64(freeBytes(w.writable)) > w.limits.Bytes/2 {
+		pause = 10 * w.took
+	}
+	start := time.Now()
+	if start.Sub(w.last) < pause {
 		return nil
 	}
 	_, limit := w.written()
-	w.rest(time.Since(now))
+	w.last, w.took = time.Now(), time.Since(start)
 	return limit
 }
 
@@ -104,14 +103,16 @@ func (w *watch) measure() (int64, error) {
 		}
 	}
 	m.addRemoved()
+	w.largest = m.largest
 	return m.bytes, nil
 }
 
 type measurement struct {
-	bytes int64
-	seen  map[inode]bool // files with more than one name
-	roots map[inode]bool
-	devs  map[uint64]bool
+	bytes   int64
+	largest int64
+	seen    map[inode]bool // files with more than one name
+	roots   map[inode]bool
+	devs    map[uint64]bool
 }
 
 func (m *measurement) add(st *unix.Stat_t) {
@@ -123,6 +124,9 @@ func (m *measurement) add(st *unix.Stat_t) {
 		m.seen[at] = true
 	}
 	m.bytes += max(st.Blocks*512, perFile)
+	if st.Mode&unix.S_IFMT == unix.S_IFREG {
+		m.largest = max(m.largest, st.Size)
+	}
 }
 
 // walk adds everything below a directory, and follows no link. What vanishes meanwhile does not count.
@@ -191,7 +195,12 @@ func (m *measurement) addRemoved() {
 		names, _ := f.Readdirnames(-1)
 		for _, name := range names {
 			var st unix.Stat_t
-			if unix.Fstatat(int(f.Fd()), name, &st, 0) == nil && st.Nlink == 0 && st.Mode&unix.S_IFMT == unix.S_IFREG && m.devs[uint64(st.Dev)] {
+			if unix.Fstatat(int(f.Fd()), name, &st, 0) != nil || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+				continue
+			}
+			// On an overlay files have other devices than in its upper directory. In memory they are limited.
+			var in unix.Statfs_t
+			if m.devs[uint64(st.Dev)] || unix.Statfs(dir+"/"+name, &in) == nil && in.Type != unix.TMPFS_MAGIC {
 				m.add(&st)
 			}
 		}

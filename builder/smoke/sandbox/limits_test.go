@@ -35,6 +35,21 @@ var _ = Describe("Limits", func() {
 		Entry("deep directories", sandbox.LimitDepth, int64(500), "more than 500 deep", sandbox.Limits{}, "deep", "/work", "600"),
 	)
 
+	It("count what is removed from a writable root too", func() {
+		b := newBox("removed", "/tmp", "32")
+		b.Limits, b.Mounts, b.Writable = sandbox.Limits{Bytes: 8 << 20, FileSize: 1 << 40}, nil, true
+		_, err := b.run()
+		var exceeded *sandbox.LimitError
+		Expect(errors.As(err, &exceeded)).To(BeTrue(), "%v", err)
+		Expect(exceeded.Limit).To(Equal(sandbox.LimitBytes))
+	})
+
+	It("do not mistake an exit code for one", func() {
+		result, err := newBox("exit", "153").run()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result.ExitCode).To(Equal(153))
+	})
+
 	It("leave the rest alone", func() {
 		b := newBox("tiny-exit", "/work", "200")
 		b.Limits = sandbox.Limits{Bytes: 1 << 20, Processes: 60}

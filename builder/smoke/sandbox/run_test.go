@@ -24,7 +24,7 @@ import (
 )
 
 var _ = Describe("Run", func() {
-	DescribeTable("returns exactly how the program ended", func(code int, signal string, args ...string) {
+	DescribeTable("returns exactly how the program ended", Label("once"), func(code int, signal string, args ...string) {
 		result, err := newBox(args...).run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result.ExitCode).To(Equal(code))
@@ -68,7 +68,7 @@ var _ = Describe("Run", func() {
 		Expect(said).To(HaveKeyWithValue("Seccomp", "2"))
 	}, Entry("as a user", 1001), Entry("as root", 0))
 
-	It("passes the environment of the spec only", func() {
+	It("passes the environment of the spec only", Label("once"), func() {
 		b := newBox("env")
 		b.Env = []string{"PATH=/bin", "A=b c", "BAD=\xff"}
 		_, err := b.run()
@@ -76,14 +76,14 @@ var _ = Describe("Run", func() {
 		Expect(b.out.String()).To(Equal("PATH=/bin\nA=b c\nBAD=\xff\n"))
 	})
 
-	It("keeps standard output and error apart", func() {
+	It("keeps standard output and error apart", Label("once"), func() {
 		b := newBox("stderr", "x")
 		_, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect([]string{b.out.String(), b.err.String()}).To(Equal([]string{"", "x\n"}))
 	})
 
-	It("runs scripts with their interpreter", func() {
+	It("runs scripts with their interpreter", Label("once"), func() {
 		b := newBox()
 		b.Args = []string{"script", "more"}
 		_, err := b.run()
@@ -91,7 +91,7 @@ var _ = Describe("Run", func() {
 		Expect(b.out.String()).To(Equal("/bin/script more\n"))
 	})
 
-	It("resets signals that the caller ignores", func() {
+	It("resets signals that the caller ignores", Label("once"), func() {
 		b := newBox("sigpipe")
 		_, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
@@ -175,7 +175,7 @@ var _ = Describe("Run", func() {
 		Expect(os.ReadFile(filepath.Join(b.Scratch, "0", "file"))).To(Equal([]byte("x")))
 	})
 
-	It("streams output without keeping it", func() {
+	It("streams output without keeping it", Label("once"), func() {
 		b := newBox("flood", strconv.Itoa(1<<30))
 		var count counter
 		b.Stdout = &count
@@ -188,7 +188,7 @@ var _ = Describe("Run", func() {
 		Expect(after.TotalAlloc - before.TotalAlloc).To(BeNumerically("<", 4<<20))
 	})
 
-	It("returns the error of a writer", func() {
+	It("returns the error of a writer", Label("once"), func() {
 		b := newBox("flood", "10000000")
 		b.Stdout = broken{}
 		_, err := b.run()
@@ -204,7 +204,7 @@ var _ = Describe("Run", func() {
 		Expect(processes("in-the-background")).To(BeEmpty())
 	})
 
-	It("reaps orphans", func() {
+	It("reaps orphans", Label("once"), func() {
 		result, err := newBox("orphans", "50").run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result.ExitCode).To(Equal(7))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -48,12 +47,7 @@ func supervise() {
 	}()
 	r, err := runTask(t)
 	if err != nil {
-		r.Failed = &failure{Step: "starting", Text: err.Error()}
-		var at *stepError
-		if errors.As(err, &at) {
-			r.Failed.Step, r.Failed.Text = at.step, at.err.Error()
-			_ = errors.As(at.err, &r.Failed.Errno)
-		}
+		r.Failed = failed(err)
 	}
 	_ = gob.NewEncoder(out).Encode(r)
 }
@@ -85,6 +79,17 @@ func step(name string, err error) error {
 		return nil
 	}
 	return &stepError{name, err}
+}
+
+// failed returns an error as it is sent to the caller.
+func failed(err error) *failure {
+	f := &failure{Step: "starting the program", Text: err.Error()}
+	var at *stepError
+	if errors.As(err, &at) {
+		f.Step, f.Text = at.step, at.err.Error()
+		_ = errors.As(at.err, &f.Errno)
+	}
+	return f
 }
 
 // runTask makes the sandbox, starts the program and waits for its end.
@@ -127,73 +132,6 @@ func runTask(t task) (report, error) {
 		return report{}, err
 	}
 	return watchProgram(p.pid, watch)
-}
-
-// stage is the process that becomes the program.
-type stage struct {
-	pid  int
-	task *os.File
-	says *gob.Decoder
-}
-
-// ready is what a stage says first, when nothing more is loaded from the old root.
-const ready = "ready"
-
-// startStage starts the program's stage in its user namespace, and returns when it is ready.
-func startStage(t task) (*stage, error) {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, step("opening /dev/null", err)
-	}
-	defer null.Close()
-	theirTask, ourTask, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer theirTask.Close()
-	ourReport, theirReport, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer theirReport.Close()
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"sandbox", Argument, "program"}, &syscall.ProcAttr{
-		Env:   []string{},
-		Files: []uintptr{null.Fd(), 1, 2, theirTask.Fd(), theirReport.Fd()},
-		Sys: &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: t.UID, HostID: 0, Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: t.GID, HostID: 0, Size: 1}},
-			AmbientCaps: []uintptr{unix.CAP_SETPCAP}, // it drops the bounding set, and then this
-			Setsid:      true,
-		},
-	})
-	if err != nil {
-		return nil, step("making the program's user namespace", err)
-	}
-	s := &stage{pid: pid, task: ourTask, says: gob.NewDecoder(ourReport)}
-	var first failure
-	if err := s.says.Decode(&first); err != nil || first.Step != ready {
-		return nil, step("starting the program's stage", fmt.Errorf("unexpected end: %v", err))
-	}
-	return s, nil
-}
-
-// goOn lets the stage become the program, and returns when it has.
-func (s *stage) goOn(t task) error {
-	err := gob.NewEncoder(s.task).Encode(t)
-	if err = errors.Join(err, s.task.Close()); err != nil {
-		return step("starting the program", err)
-	}
-	var failed failure
-	switch err := s.says.Decode(&failed); {
-	case err == io.EOF: // closed by exec
-		return nil
-	case err != nil:
-		return step("starting the program", err)
-	case failed.Errno != 0:
-		return step(failed.Step, failed.Errno)
-	}
-	return step(failed.Step, errors.New(failed.Text))
 }
 
 // ending is how the program ended, and that no child is left, in this order.
@@ -249,18 +187,15 @@ func finish(status unix.WaitStatus, w *watch, ends <-chan ending) (report, error
 		r.ExitCode = 128 + int(status.Signal())
 		r.Signal = unix.SignalName(status.Signal())
 	}
-	if r.ExitCode == 128+int(unix.SIGXFSZ) {
-		r.Limit = &LimitError{Limit: LimitFileSize, Max: w.limits.FileSize}
-	}
 	r.Left = stillRunning(ends)
 	if len(r.Left) > 0 {
 		_ = unix.Kill(-1, unix.SIGKILL)
 		<-ends
 	}
-	written, limit := w.written()
-	r.Written = written
-	if r.Limit == nil {
-		r.Limit = limit
+	r.Written, r.Limit = w.written()
+	// Only the program itself sees the signal or the error; so it is told from what it leaves.
+	if r.Limit == nil && r.ExitCode != 0 && w.largest >= w.limits.FileSize {
+		r.Limit = &LimitError{Limit: LimitFileSize, Max: w.limits.FileSize}
 	}
 	return r, nil
 }
@@ -282,65 +217,4 @@ func stillRunning(ends <-chan ending) []Process {
 		<-ends
 	}
 	return found
-}
-
-// configure sets what belongs to the namespaces.
-func configure(s Spec) error {
-	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
-		return step("setting the host name", err)
-	}
-	if s.Network == None {
-		if err := loopbackUp(); err != nil {
-			return step("starting the loopback interface", err)
-		}
-	}
-	// One user namespace, for the program, and no more of any kind.
-	for name, value := range map[string]string{
-		"user": "1", "mnt": "0", "pid": "0", "net": "0", "ipc": "0", "uts": "0", "cgroup": "0",
-	} {
-		if err := os.WriteFile("/proc/sys/user/max_"+name+"_namespaces", []byte(value), 0); err != nil {
-			return step("forbidding further namespaces", err)
-		}
-	}
-	return nil
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, req); err != nil {
-		return err
-	}
-	req.SetUint16(req.Uint16() | unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
-}
-
-// becomeProgram is the last stage: it gives up everything and becomes the program.
-func becomeProgram() int {
-	runtime.LockOSThread() // all of it belongs to the thread that calls exec
-	in := gob.NewDecoder(os.NewFile(taskFD, "task"))
-	out := gob.NewEncoder(os.NewFile(reportFD, "report"))
-	var t task
-	if out.Encode(failure{Step: ready}) != nil || in.Decode(&t) != nil {
-		return 1
-	}
-	err := execute(t)
-	if err == nil {
-		return 0 // a probe
-	}
-	f := failure{Step: "starting the program", Text: err.Error()}
-	var at *stepError
-	if errors.As(err, &at) {
-		f.Step, f.Text = at.step, at.err.Error()
-		_ = errors.As(at.err, &f.Errno)
-	}
-	_ = out.Encode(f)
-	return 1
 }
