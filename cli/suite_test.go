@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/builder/smoke/sandbox"
 	"laminate/cli"
 )
 
@@ -15,7 +16,8 @@ import (
 const asLaminate = "RUN_AS_LAMINATE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asLaminate) != "" {
+	// A stage of a sandbox has no environment.
+	if os.Getenv(asLaminate) != "" || len(os.Args) > 1 && os.Args[1] == sandbox.Argument {
 		os.Exit(cli.Run(context.Background(), os.Args, os.Stdout, os.Stderr, os.Getenv))
 	}
 	os.Exit(m.Run())
