@@ -271,7 +271,7 @@ func newLayerLines(d *diff.Diff) []string {
 	more := len(rows) - mostNewLayers
 	lines := columns(rows[:min(len(rows), mostNewLayers)])
 	if more > 0 {
-		lines = append(lines, fmt.Sprintf("and %s more", count(more, "new layer")))
+		lines = append(lines, "and "+count(more, "more layer"))
 	}
 	return lines
 }

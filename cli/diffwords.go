@@ -275,7 +275,18 @@ func layerLines(d *diff.Diff) (lines []string) {
 	}
 	return append(lines,
 		"users who have OLD pull "+pulled(l.Pull, d.New.Layers)+" where every blob is reused, as in containerd and registries",
-		fmt.Sprintf("with Docker's graph driver, which reuses the lowest %s, they pull %s", count(kept, "layer"), pulled(l.Prefix, d.New.Layers)))
+		fmt.Sprintf("with Docker's graph driver, which reuses %s, they pull %s", lowest(kept), pulled(l.Prefix, d.New.Layers)))
+}
+
+// lowest names so many layers, from the bottom.
+func lowest(layers int) string {
+	switch layers {
+	case 0:
+		return "no layer"
+	case 1:
+		return "the lowest layer"
+	}
+	return fmt.Sprintf("the lowest %s", count(layers, "layer"))
 }
 
 // problemLines are what is wrong with the labels.

@@ -73,6 +73,7 @@ func Images(old, new *image.Image) (*Diff, error) {
 	d.Orders = compareOrders(o, n, d.compareModules(o, n))
 	d.Values, d.Lists, d.Env = compareValues(o, n), compareLists(o, n), compareEnv(o, n)
 	d.Labels = compareLabels(old.Config.Config.Labels, new.Config.Config.Labels)
+	d.uncover(o, n)
 	d.Layers = compareLayers(o, n)
 	return d, nil
 }

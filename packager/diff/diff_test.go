@@ -120,11 +120,37 @@ var _ = Describe("settings", func() {
 		Expect(labels[flatten.BuilderMetadataLabel].Keys).To(Equal([]string{"createdBy", "images", "lifecycle"}))
 	})
 
+	It("tell what a label says otherwise of a buildpack that is the same", func() {
+		old, new := builder("base a@1 b@1 c@1"), builder("base a@1 b@1 c@1")
+		new.config = func(c *v1.ConfigFile) {
+			label := c.Config.Labels[flatten.BuildpackLayersLabel]
+			c.Config.Labels[flatten.BuildpackLayersLabel] = strings.Replace(label, `"api":"0.10"`, `"api":"0.9"`, 1)
+		}
+		d := compare(old, new)
+		Expect(said(d)).To(BeEmpty())
+		Expect(d.Labels).To(HaveLen(1))
+		Expect(d.Labels[0].Covered).To(BeFalse())
+		Expect(d.Labels[0].Keys).To(Equal([]string{"a@1"}))
+		d = compare(old, builder("base a@1,b@1 c@2"))
+		Expect(d.Labels[0].Key).To(Equal(flatten.BuildpackLayersLabel))
+		Expect(d.Labels[0].Covered).To(BeTrue(), "other layers and versions are described")
+	})
+
 	It("tell the build image from what a tool put on it", func() {
 		old, new := builder("base1 base2 life a@1"), builder("base1 base3 life a@1")
 		Expect(compare(old, new).Layers.Base).To(Equal(diff.BaseLayers{Old: 3, New: 3, Kept: 2}))
 		old.history = []string{"apt", "apt", "laminate: lifecycle 1", "laminate: a@1"}
 		new.history = old.history
+		Expect(compare(old, new).Layers.Base).To(Equal(diff.BaseLayers{Old: 2, New: 2, Kept: 1}))
+	})
+
+	It("tell the build image from the directories and the lifecycle that pack put on it", func() {
+		old, new := builder("base1 base2 dirs life1 a@1 order"), builder("base1 base3 dirs life2 a@1 order")
+		for _, s := range []spec{old, new} {
+			s.labels[flatten.BuilderMetadataLabel] = `{"createdBy":{"name":"Pack CLI"}}`
+		}
+		Expect(compare(old, new).Layers.Base).To(Equal(diff.BaseLayers{Old: 2, New: 2, Kept: 1}))
+		new.history = []string{"apt", "apt", "", "", "laminate: a@1", ""} // laminate changed its layers
 		Expect(compare(old, new).Layers.Base).To(Equal(diff.BaseLayers{Old: 2, New: 2, Kept: 1}))
 	})
 })

@@ -104,8 +104,12 @@ func (t *tally) sum() Pull {
 // madeBy begins the history entries of the layers that laminate puts on a build image.
 const madeBy = "laminate: "
 
+// packs is the name by which pack calls itself in the metadata of a builder, and packsLayers how many
+// layers it puts between the build image and the buildpacks: directories and the lifecycle.
+const packs, packsLayers = "Pack CLI", 2
+
 // base returns the number of layers of a builder's build image: those below the first that laminate
-// put there or, in builders of other tools, below the first that holds a module.
+// or pack put there or, in builders of other tools, below the first that holds a module.
 func (s *side) base() int {
 	if s.Kind() != image.Builder {
 		return 0
@@ -117,7 +121,10 @@ func (s *side) base() int {
 		}
 	}
 	for i, b := range s.layers {
-		if len(b.layer.Refs) > 0 || len(history) == len(s.layers) && strings.HasPrefix(history[i].CreatedBy, madeBy) {
+		switch {
+		case len(b.layer.Refs) > 0 && s.builder.CreatedBy.Name == packs:
+			return max(0, i-packsLayers)
+		case len(b.layer.Refs) > 0, len(history) == len(s.layers) && strings.HasPrefix(history[i].CreatedBy, madeBy):
 			return i
 		}
 	}

@@ -174,8 +174,8 @@ type Layers struct {
 	Recompressed int `json:"recompressed"`
 	New          int `json:"new"`
 	Dropped      int `json:"dropped"`
-	// Base compares the layers of the build image of builders; where only laminate could tell them
-	// from the lifecycle's, all that is below the buildpacks.
+	// Base compares the layers of the build image of builders; in builders of tools other than
+	// laminate and pack, all that is below the buildpacks.
 	Base BaseLayers `json:"base"`
 	// Pull is what clients pull that have OLD and reuse every blob: content stores, registries.
 	Pull Pull `json:"pull"`

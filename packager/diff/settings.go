@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"laminate/flatten"
 )
 
@@ -173,7 +175,8 @@ func union[V any](a, b map[string]V) []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// covered are the labels whose content the rest of a Diff describes.
+// covered are the labels whose content the rest of a Diff describes; of the labels of layers, see
+// [Diff.uncover].
 var covered = []string{
 	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey, flatten.OrderLabel,
 	flatten.OrderExtensionsLabel, flatten.SystemLabel, stackLabel, distroNameLabel, distroVersionLabel,
@@ -203,12 +206,56 @@ func compareLabels(old, new map[string]string) []Label {
 		if l.Change == Changed && key != flatten.RecipesLabelKey { // whose keys are hashes
 			l.Keys = changedKeys(from, to)
 		}
-		if more := len(l.Keys) - keysLimit; more > 0 {
-			l.Keys, l.MoreKeys = l.Keys[:keysLimit], more
-		}
+		l.limitKeys()
 		labels = append(labels, l)
 	}
 	return labels
+}
+
+func (l *Label) limitKeys() {
+	if more := len(l.Keys) - keysLimit; more > 0 {
+		l.Keys, l.MoreKeys = l.Keys[:keysLimit], more
+	}
+}
+
+// uncover finds the modules of which the layers label has another API, name, homepage, order, or
+// other stacks or targets, while nothing else in d says so: a label that is about them counts as not
+// covered, and has their refs as keys.
+func (d *Diff) uncover(o, n *side) {
+	known := map[moduleKey]bool{}
+	for _, m := range d.Modules {
+		if m.Change == Rebuilt {
+			known[moduleKey{flatten.Kind(m.Kind), flatten.Ref{ID: m.ID, Version: m.To}}] = true
+		}
+	}
+	for i := range d.Labels {
+		l := &d.Labels[i]
+		var refs []string
+		for k, m := range n.modules {
+			if old := o.modules[k]; l.Key == k.kind.LayersLabelKey() && old != nil && !known[k] && !sameLabel(old.Module.Module, m.Module.Module) {
+				refs = append(refs, k.String())
+			}
+		}
+		if len(refs) > 0 {
+			slices.Sort(refs)
+			l.Covered, l.Keys, l.MoreKeys = false, refs, 0
+			l.limitKeys()
+		}
+	}
+}
+
+// sameLabel reports whether a layers label says the same of two modules, but for their layers.
+func sameLabel(a, b flatten.Module) bool {
+	encode := func(m flatten.Module) []byte {
+		label := flatten.LayersLabel{}
+		label.Add(m, v1.Hash{})
+		text, err := json.Marshal(label)
+		if err != nil {
+			return nil // cannot be
+		}
+		return text
+	}
+	return bytes.Equal(encode(a), encode(b))
 }
 
 // isJSON reports whether a value looks like a JSON object or array.
