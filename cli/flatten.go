@@ -184,7 +184,7 @@ func printRelayersJSON(ctx context.Context, w io.Writer, dest string, jobs []*re
 // adviseOnRelayer returns the options with which the image has fewer layers.
 func adviseOnRelayer(e *relayer.TooManyLayersError) string {
 	if e.Mode == flatten.All || e.Others >= e.Max {
-		return "Use larger groups, or make the image anew over a build image with fewer layers."
+		return "Use larger groups, or create the image again on a build image with fewer layers."
 	}
 	return fmt.Sprintf("--flatten=%s keeps to %d.", flatten.Auto, e.Max)
 }

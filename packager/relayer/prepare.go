@@ -131,7 +131,7 @@ func compressionOf(images []*image.Image) layer.Compression {
 func (p *preparation) job(ctx context.Context, img *image.Image, target flatten.Target) (*Job, error) {
 	j := &Job{Target: target, image: img, options: p.options}
 	if kind := img.Kind(); kind != image.Buildpackage && kind != image.Builder {
-		return nil, fmt.Errorf("%s: it is an %s; only the layers of buildpackages and builders can be laid out anew", img.Name, kind)
+		return nil, fmt.Errorf("%s: neither a builder nor a buildpackage; only their layers can be changed", img.Name)
 	}
 	if err := j.read(); err != nil {
 		return nil, err
