@@ -128,7 +128,7 @@ func (r *run) app() *cli.App {
 			},
 			{
 				Name: "builder", Aliases: []string{"builders"}, Usage: "commands for builders", UsageText: builderGroupExamples, HideHelpCommand: true,
-				Subcommands: []*cli.Command{r.builderCommand("create"), r.historyCommand(), r.simulateCommand()},
+				Subcommands: []*cli.Command{r.builderCommand("create"), r.smokeCommand(), r.historyCommand(), r.simulateCommand()},
 			},
 			r.cacheCommand(),
 			{

@@ -19,11 +19,16 @@ laminate builder create docker://acme/builder -c builder.toml --flatten=auto
 laminate builder create oci:out -c builder.toml --flatten=all --dry-run`
 
 	builderGroupExamples = `laminate builder create acme/builder --config builder.toml
+laminate builder smoke acme/builder --app samples/java
 laminate builder history acme/builder --file history.json.gz
 laminate builder simulate --history history.json.gz`
 
 	historyExamples = `laminate builder history ghcr.io/acme/builder --last 20
 laminate builder history acme/builder --file history.json.gz`
+
+	smokeExamples = `laminate builder smoke acme/builder --app samples/java
+laminate builder smoke oci:builder --app app --run-image oci:run --output-layout image
+laminate builder smoke acme/builder --app one --app two --output junit > report.xml`
 
 	simulateExamples = `laminate builder simulate --history history.json.gz
 laminate builder simulate --history history.json.gz --plan auto

@@ -1,0 +1,209 @@
+package smoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/builder/smoke/sandbox"
+	"laminate/packager/config"
+	"laminate/packager/image"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+	"laminate/packager/source"
+	"laminate/packager/stream"
+)
+
+// Directories in the sandbox (platform spec, "Operations").
+const (
+	appDir      = "/workspace"
+	layersDir   = "/layers"
+	platformDir = "/platform"
+	cacheDir    = "/cache"
+	layoutDir   = "/layout"
+	homeDir     = "/home/cnb"
+)
+
+// appName is the name of the app image in the sandbox.
+const appName = "index.docker.io/laminate/app:latest"
+
+// epoch is the creation time of app images, which makes them reproducible.
+const epoch = 315532801
+
+// BuildOptions are the options of [Build].
+type BuildOptions struct {
+	// Builder is the builder, and Root the directory with its unpacked root file system, which is
+	// never written to.
+	Builder *image.Image
+	Root    string
+	// RunImage is the run image.
+	RunImage *image.Image
+	// App is the directory of the app, which is copied.
+	App string
+	// Env is set for the buildpacks.
+	Env []config.EnvVar
+	// Network is what the build can reach.
+	Network sandbox.Network
+	Limits  sandbox.Limits
+	// Cache is the directory of the build cache of this app; "" means a new one.
+	Cache string
+	// WorkDir is an empty directory for the build. The caller removes it when the outcome's image is
+	// not in use any more.
+	WorkDir string
+	// Output receives what the lifecycle prints.
+	Output io.Writer
+	Log    progress.Log
+}
+
+// Built is the result of a build.
+type Built struct {
+	// ExitCode is that of the lifecycle (platform spec, "Exit Codes").
+	ExitCode int
+	// App is the app image, or nil if there is none. Its layers are those of the run image, and files in
+	// the work directory.
+	App *image.Image
+	// Took is how long the lifecycle ran.
+	Took time.Duration
+	// Left are processes that outlived the build.
+	Left []sandbox.Process
+}
+
+// Build builds an app. A build that fails has a result; an error means that it could not be tried.
+func Build(ctx context.Context, o BuildOptions) (*Built, error) {
+	p, err := platformOf(o.Builder)
+	if err != nil {
+		return nil, err
+	}
+	runName, err := runImageName(p.runImage())
+	if err != nil {
+		return nil, fmt.Errorf("%s: run image: %w", o.Builder.Name, err)
+	}
+	b := &build{BuildOptions: o, platform: p, runName: runName}
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	result, err := sandbox.Run(ctx, b.spec())
+	if err != nil {
+		return nil, err
+	}
+	built := &Built{ExitCode: result.ExitCode, Took: time.Since(begun), Left: result.Left}
+	if result.ExitCode != 0 {
+		return built, nil
+	}
+	built.App, err = b.exported(ctx)
+	return built, err
+}
+
+// build is the state of a build.
+type build struct {
+	BuildOptions
+	*platform
+	runName name.Reference
+}
+
+// runImageName returns the reference under which the lifecycle finds the run image. The lifecycle
+// takes the colon of a port for that of a tag, so the name has none.
+func runImageName(written string) (name.Reference, error) {
+	ref, err := name.ParseReference(written, name.WeakValidation)
+	if err != nil {
+		return nil, err
+	}
+	plain := "index.docker.io/laminate/run:latest"
+	if host := ref.Context().RegistryStr(); !strings.Contains(host, ":") {
+		plain = ref.Name()
+	}
+	return name.ParseReference(plain, name.WeakValidation)
+}
+
+// in returns a directory of the build, outside of the sandbox.
+func (b *build) in(dir string) string { return filepath.Join(b.WorkDir, filepath.FromSlash(dir)) }
+
+// prepare makes the directories of the build: those of the app, the layers, the platform's
+// environment, the cache, and the run image.
+func (b *build) prepare() error {
+	if b.Cache == "" {
+		b.Cache = b.in(cacheDir)
+	}
+	for _, dir := range []string{b.in(appDir), b.in(layersDir), b.in(platformDir + "/env"), b.in(layoutDir), b.in(homeDir), b.in("scratch"), b.Cache} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, v := range b.Env {
+		if err := os.WriteFile(filepath.Join(b.in(platformDir), "env", v.Name), []byte(v.Value), 0o644); err != nil {
+			return fmt.Errorf("environment variable %s: %w", v.Name, err)
+		}
+	}
+	if err := copyTree(b.in(appDir), b.App); err != nil {
+		return fmt.Errorf("app %s: %w", b.App, err)
+	}
+	// The lifecycle exports the mode of the directory; platforms make it so.
+	if err := os.Chmod(b.in(appDir), 0o777); err != nil {
+		return err
+	}
+	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(b.runName))), b.RunImage)
+}
+
+// pathOf returns the directory of an image in the lifecycle's layout directory (platform spec,
+// "Map an image reference to a path in the layout directory").
+func pathOf(ref name.Reference) string {
+	if d, is := ref.(name.Digest); is {
+		hash, err := v1.NewHash(d.DigestStr())
+		if err == nil {
+			return path.Join(ref.Context().RegistryStr(), ref.Context().RepositoryStr(), hash.Algorithm, hash.Hex)
+		}
+	}
+	return path.Join(ref.Context().RegistryStr(), ref.Context().RepositoryStr(), ref.Identifier())
+}
+
+// spec returns what runs in the sandbox.
+func (b *build) spec() sandbox.Spec {
+	mount := func(dir string) sandbox.Mount { return sandbox.Mount{Source: b.in(dir), Target: dir} }
+	return sandbox.Spec{
+		Root: b.Root, Scratch: b.in("scratch"),
+		Mounts: []sandbox.Mount{
+			mount(appDir), mount(layersDir), mount(layoutDir), mount(homeDir),
+			{Source: b.in(platformDir), Target: platformDir, ReadOnly: true},
+			{Source: b.Cache, Target: cacheDir},
+			{Target: "/tmp"},
+		},
+		Args: []string{
+			"/cnb/lifecycle/creator", "-app", appDir, "-layers", layersDir, "-platform", platformDir,
+			"-cache-dir", cacheDir, "-run-image", b.runName.Name(), "-no-color", appName,
+		},
+		Env: b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
+		Network: b.Network, Limits: b.Limits, Stdout: b.Output, Stderr: b.Output,
+	}
+}
+
+// exported returns the app image.
+func (b *build) exported(ctx context.Context) (*image.Image, error) {
+	ref, err := name.ParseReference(appName, name.WeakValidation)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(ref)))
+	opener := &source.Opener{Log: b.Log}
+	made, err := opener.Image(ctx, location.Location{Kind: location.OCILayout, Path: dir, Written: "app image"}, b.Builder.Target)
+	if err != nil {
+		return nil, fmt.Errorf("the lifecycle exported no usable image: %w", err)
+	}
+	whole, err := b.complete(made)
+	if err != nil {
+		return nil, err
+	}
+	return image.New(ctx, image.Raw{Image: whole, Name: "app image", Stored: true, Limits: stream.Limits{}.OrDefault(), WorkDir: b.WorkDir, Log: b.Log})
+}
+
+// errNoRunImage is the error for an app image that is not over the run image.
+var errNoRunImage = errors.New("the app image does not begin with the layers of the run image")

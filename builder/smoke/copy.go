@@ -1,0 +1,56 @@
+package smoke
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// copyTree copies a directory: files with their permission bits, directories, and symbolic links
+// as they are. It refuses anything else.
+func copyTree(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		dest := filepath.Join(to, rel)
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			return errors.Join(os.Mkdir(dest, 0o700), os.Chmod(dest, mode.Perm()|0o700))
+		case mode&fs.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(target, dest)
+		case mode.IsRegular():
+			return copyFile(dest, path, mode.Perm())
+		}
+		return fmt.Errorf("%s is neither a file, a directory nor a symbolic link", rel)
+	})
+}
+
+func copyFile(to, from string, mode fs.FileMode) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Chmod(mode), w.Close()) // whatever the umask
+}
