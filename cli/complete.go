@@ -176,7 +176,7 @@ func (p *place) argument(word string) completion {
 		return completion{candidates(slices.Sorted(maps.Keys(completionScripts))), nothing}
 	case "help":
 		return completion{commandNames(p.app.Commands), nothing}
-	case "package", "package-buildpack", "create", "create-builder", "inspect", "verify", "diff", "flatten":
+	case "package", "package-buildpack", "create", "create-builder", "inspect", "verify", "diff", "flatten", "smoke":
 		switch scheme, _, found := strings.Cut(word, ":"); {
 		case !found:
 			return completion{destForms, files}
@@ -205,13 +205,14 @@ var flagValues = map[string][]string{
 	"media-types": {string(mediatype.Docker), string(mediatype.OCI)},
 	"on-conflict": {string(engine.UseFirst), string(engine.UseLast)},
 	"output":      {"json", "text"},
+	"network":     {"host", "none"},
 	"plan":        simulate.Names(),
 	"pull-policy": {string(source.Always), string(source.IfNotPresent), string(source.Never)},
 	"target":      targetNames(),
 }
 
 // outputForms are the values of --output of commands that have other ones, by command.
-var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms), "diff": diffForms}
+var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms), "diff": diffForms, "smoke": smokeForms}
 
 func targetNames() (names []string) {
 	for _, a := range architectures {

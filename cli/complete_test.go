@@ -39,7 +39,7 @@ var _ = Describe("completion", func() {
 		Entry("commands", "package buildpack builder cache extension inspect verify flatten diff completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
-		Entry("commands of a command", "create history simulate", ":nothing", "builder", ""),
+		Entry("commands of a command", "create smoke history simulate", ":nothing", "builder", ""),
 		Entry("of a plural", "package", ":nothing", "extensions", ""),
 		Entry("flags", "--flatten-layers --flatten-layers= --flatten --flatten-group --flatten-exclude", ":nothing", "package", "--flat"),
 		Entry("another command's", "--flatten --flatten= --flatten-exclude", ":nothing", "builder", "create", "--flat"),

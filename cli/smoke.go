@@ -45,13 +45,16 @@ func (r *run) smokeCommand() *cli.Command {
 	}
 	flags = append(flags, refFlags()...)
 	return &cli.Command{
-		Name: "smoke", Usage: "build apps with a builder, without Docker, and check them", ArgsUsage: "REF", Description: smokeDescription, UsageText: smokeExamples, HideHelpCommand: true,
-		Flags: slices.Concat(flags, []cli.Flag{&cli.BoolFlag{Name: "no-cache", Usage: "neither read nor fill laminate's cache"}, outputFlag("text, json or junit")}, commonFlags()),
+		Name: "smoke", Usage: "build apps with a builder, without Docker", ArgsUsage: "REF", Description: smokeDescription, UsageText: smokeExamples, HideHelpCommand: true,
+		Flags: slices.Concat(flags, []cli.Flag{&cli.BoolFlag{Name: "no-cache", Usage: "neither read nor fill laminate's cache"}, outputFlag("text, json or junit (JUnit XML, as CI systems read it)")}, commonFlags()),
 		Action: func(c *cli.Context) error {
 			return (&smokeRun{session: session{run: r, c: c}}).do(c.Context)
 		},
 	}
 }
+
+// smokeForms are the values of --output.
+var smokeForms = []string{"json", "junit", "text"}
 
 // smokeRun is one run of "builder smoke".
 type smokeRun struct {
@@ -102,11 +105,6 @@ func (s *smokeRun) read() (errs []error) {
 	if len(apps) == 0 {
 		errs = append(errs, errors.New("--app is missing; name the directory of an app to build"))
 	}
-	for _, dir := range apps {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			errs = append(errs, fmt.Errorf("--app %s: no such directory", dir))
-		}
-	}
 	if len(apps) > 1 && (s.c.String("cache") != "" || s.c.String("output-layout") != "") {
 		errs = append(errs, errors.New("--cache and --output-layout are for one app; test the apps one by one"))
 	}
@@ -131,12 +129,17 @@ func (s *smokeRun) read() (errs []error) {
 		errs = append(errs, fmt.Errorf("invalid --network %q; write none or host", flatten.Clip(s.c.String("network"))))
 	}
 	var err error
-	s.format, err = s.session.format("text", "json", "junit")
+	s.format, err = s.session.format(smokeForms...)
 	return append(errs, err)
 }
 
 // test tests all apps.
 func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
+	for _, dir := range s.c.StringSlice("app") {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("--app %s: no such directory; name the directory of an app", dir)
+		}
+	}
 	builder, err := s.open.Image(ctx, s.ref, s.target)
 	if err != nil {
 		return err
