@@ -27,7 +27,7 @@ laminate builder simulate --history history.json.gz`
 laminate builder history acme/builder --file history.json.gz`
 
 	smokeExamples = `laminate builder smoke acme/builder --app samples/java
-laminate builder smoke oci:builder --app app --run-image oci:run --output-layout image
+laminate builder smoke oci:builder --app app --output-layout image
 laminate builder smoke acme/builder --app one --app two --output junit > report.xml`
 
 	simulateExamples = `laminate builder simulate --history history.json.gz
