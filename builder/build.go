@@ -94,7 +94,7 @@ func (j *Job) assemble(all []engine.NamedLayer, layers map[flatten.Kind][]engine
 	if err != nil {
 		return nil, err
 	}
-	below, err := engine.History(j.base.Image)
+	below, err := engine.History(j.base.Image, "build image")
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func compareValues(o, n *side) []Value {
 // values are names and values, always the same names. An empty value is absent.
 func (s *side) values() [][2]string {
 	c, labels := s.Config.Config, s.Config.Config.Labels
-	distro := strings.Trim(labels[distroNameLabel]+"@"+labels[distroVersionLabel], "@")
+	distro := strings.Trim(labels[flatten.DistroNameLabel]+"@"+labels[flatten.DistroVersionLabel], "@")
 	m := s.metadata
 	description := s.builder.Description
 	if m.ID != "" {
@@ -58,7 +58,7 @@ func (s *side) values() [][2]string {
 	return [][2]string{
 		{"kind", s.about.Kind}, {"platform", s.about.Target}, {"OS version", s.Config.OSVersion},
 		{"buildpackage", s.about.Ref}, {"name", m.Name}, {"description", description}, {"homepage", m.Homepage},
-		{"lifecycle", s.builder.Lifecycle.Version}, {"stack", labels[stackLabel]}, {"distribution", distro},
+		{"lifecycle", s.builder.Lifecycle.Version}, {"stack", labels[flatten.StackIDLabel]}, {"distribution", distro},
 		{"created by", strings.TrimSpace(s.builder.CreatedBy.Name + " " + s.builder.CreatedBy.Version)},
 		{"user", c.User}, {"working directory", c.WorkingDir}, {"entrypoint", command(c.Entrypoint)}, {"command", command(c.Cmd)},
 		{"created", created}, {"media type", mediaType},
@@ -76,12 +76,6 @@ func command(words []string) string {
 	}
 	return string(text)
 }
-
-const (
-	stackLabel         = "io.buildpacks.stack.id"
-	distroNameLabel    = "io.buildpacks.base.distro.name"
-	distroVersionLabel = "io.buildpacks.base.distro.version"
-)
 
 // compareLists compares what an image has several of.
 func compareLists(o, n *side) []List {
@@ -179,7 +173,7 @@ func union[V any](a, b map[string]V) []string {
 // [Diff.uncover].
 var covered = []string{
 	flatten.BuildpackLayersLabel, flatten.ExtensionLayersLabel, flatten.RecipesLabelKey, flatten.OrderLabel,
-	flatten.OrderExtensionsLabel, flatten.SystemLabel, stackLabel, distroNameLabel, distroVersionLabel,
+	flatten.OrderExtensionsLabel, flatten.SystemLabel, flatten.StackIDLabel, flatten.DistroNameLabel, flatten.DistroVersionLabel,
 }
 
 const (

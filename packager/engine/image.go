@@ -91,7 +91,8 @@ func Assemble(c Composition) (v1.Image, error) {
 func CreatedBy(holds string) string { return "laminate: " + holds }
 
 // History returns the layers of an image with its history, including the entries without a layer.
-func History(img *image.Image) ([]mutate.Addendum, error) {
+// Layers for which the history has no entry are said to be created by other.
+func History(img *image.Image, other string) ([]mutate.Addendum, error) {
 	layers, err := img.Layers()
 	if err != nil {
 		return nil, err
@@ -107,8 +108,8 @@ func History(img *image.Image) ([]mutate.Addendum, error) {
 			rest = rest[1:]
 		}
 	}
-	for _, l := range rest { // without a history entry
-		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "build image"}})
+	for _, l := range rest {
+		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: other}})
 	}
 	return adds, nil
 }

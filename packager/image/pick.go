@@ -93,6 +93,9 @@ func All(ctx context.Context, c Catalog, index *v1.IndexManifest, holds Holding)
 		return nil, err
 	}
 	if slices.ContainsFunc(all, func(one candidate) bool { return one.name != all[0].name }) {
+		if len(tagsOf(index)) == 0 {
+			return nil, fmt.Errorf("ambiguous: several images without a tag, for %s; choose one with --target", platforms(all))
+		}
 		return nil, fmt.Errorf("ambiguous: several images (tags %s); append :TAG", strings.Join(tagsOf(index), ", "))
 	}
 	images, errs := make([]v1.Image, len(all)), make([]error, len(all))

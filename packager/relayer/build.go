@@ -65,7 +65,7 @@ func (j *Job) assemble(layers []engine.Layer) (v1.Image, error) {
 // stack returns all layers with their history. The new layers lie where the highest layer with
 // buildpacks was: a layer below may hide a path that it holds too, with a whiteout.
 func (j *Job) stack(layers []engine.Layer) ([]mutate.Addendum, error) {
-	old, err := engine.History(j.image)
+	old, err := engine.History(j.image, "")
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (j *Job) stack(layers []engine.Layer) ([]mutate.Addendum, error) {
 		}
 		l := contents[n]
 		n++
-		if slices.Contains(j.old, l) {
+		if j.isOld(l) {
 			histories[l.Diff] = a.History
 			if l == j.old[len(j.old)-1] {
 				into = &above
@@ -156,7 +156,7 @@ func (j *Job) family(layers []engine.Layer) (mediatype.Family, error) {
 
 // annotations returns those of the image's manifest, if it is stored with one.
 func (j *Job) annotations() (map[string]string, error) {
-	if !j.image.Contents()[0].Stored {
+	if !j.image.Stored() {
 		return nil, nil
 	}
 	m, err := j.image.Manifest()

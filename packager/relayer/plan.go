@@ -14,7 +14,8 @@ import (
 
 // plan plans the layers with buildpacks. A layer that stays as it is is not read.
 func (j *Job) plan(ctx context.Context, hasSystem bool) error {
-	j.Others = len(j.image.Contents()) - len(j.old)
+	below, above := j.kept()
+	j.Others = len(below) + len(above)
 	room := j.budget(hasSystem) - j.Others
 	var have flatten.Existing
 	for _, l := range j.old {
@@ -131,11 +132,17 @@ func (j *Job) kept() (below, above []*image.Layer) {
 		if l == top {
 			into = &above
 		}
-		if !slices.Contains(j.old, l) {
+		if !j.isOld(l) {
 			*into = append(*into, l)
 		}
 	}
 	return below, above
+}
+
+// isOld reports whether a layer holds buildpacks. An image may have such a layer twice; labels mean
+// the upper one, and the lower one goes with it.
+func (j *Job) isOld(l *image.Layer) bool {
+	return slices.ContainsFunc(j.old, func(o *image.Layer) bool { return o.Diff == l.Diff })
 }
 
 func diffIDs(layers []*image.Layer) []v1.Hash {

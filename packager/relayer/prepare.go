@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"laminate/flatten"
 	"laminate/flatten/layer"
@@ -65,6 +66,9 @@ func Prepare(ctx context.Context, open *source.Opener, from location.Location, o
 	for _, img := range images {
 		targets = append(targets, targetOf(img))
 	}
+	if err := checkTargets(targets); err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
 	fitting, err := p.Targets(targets)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
@@ -98,12 +102,34 @@ func openImages(ctx context.Context, open *source.Opener, from location.Location
 	return images, nil
 }
 
+// checkTargets returns an error for images that are not for linux, and for several for one platform.
+func checkTargets(targets []flatten.Target) error {
+	var others, fit []flatten.Target
+	for _, t := range targets {
+		switch {
+		case t.OS != "linux":
+			others = append(others, t)
+		case slices.ContainsFunc(fit, func(o flatten.Target) bool { return o.String() == t.String() }):
+			return fmt.Errorf("the configs of several images say %s; choose one with --target", t)
+		default:
+			fit = append(fit, t)
+		}
+	}
+	switch {
+	case len(others) == 0:
+		return nil
+	case len(fit) == 0:
+		return fmt.Errorf("unsupported platform %s; laminate makes images for linux only", engine.TargetList(others))
+	}
+	return fmt.Errorf("unsupported platform %s; choose the others with --target %s", engine.TargetList(others), strings.ReplaceAll(engine.TargetList(fit), ", ", " --target "))
+}
+
 // targetOf returns the target of an image. Images for several versions of a distribution differ in
 // the os.version of their config.
 func targetOf(img *image.Image) flatten.Target {
 	t := img.Target
 	if version := img.Config.OSVersion; version != "" {
-		t.Distros = []flatten.Distro{{Name: img.Config.Config.Labels["io.buildpacks.base.distro.name"], Version: version}}
+		t.Distros = []flatten.Distro{{Name: img.Config.Config.Labels[flatten.DistroNameLabel], Version: version}}
 	}
 	return t
 }

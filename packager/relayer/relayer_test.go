@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/ginkgo/v2"
@@ -201,6 +202,48 @@ var _ = Describe("an image that is laid out anew", func() {
 		Expect(m.Annotations).To(HaveKeyWithValue("org.opencontainers.image.base.name", "base"))
 	})
 
+	It("has no history of layers for which there was none", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		c := workbench.ConfigOf(img).DeepCopy()
+		c.History = c.History[:1]
+		img, err := mutate.ConfigFile(img, c)
+		Expect(err).NotTo(HaveOccurred())
+		b.Keep(img, "oci:it")
+		var history []string
+		for _, h := range workbench.ConfigOf(b.relayer("oci:it", groups(flatten.AsPackaged, "acme/a", "acme/b@1"))).History {
+			history = append(history, h.CreatedBy)
+		}
+		Expect(history).To(HaveLen(10))
+		Expect(history[0]).To(Equal(c.History[0].CreatedBy))
+		Expect(history[1:]).To(HaveEach(BeElementOf("", "laminate: acme/a@1, acme/b@1")))
+	})
+
+	It("does not keep the lower one of two equal layers with a buildpack", func() {
+		b := newBench()
+		img := b.builder(mode(flatten.None))
+		label := workbench.LayersLabelOf(img, flatten.Buildpack)
+		layers, err := img.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		id, err := v1.NewHash(label["acme/a"]["1"].LayerDiffID)
+		Expect(err).NotTo(HaveOccurred())
+		twice := layers[slices.Index(diffIDs(img), id)]
+		img, err = mutate.Append(img, mutate.Addendum{Layer: twice, History: v1.History{CreatedBy: "again"}})
+		Expect(err).NotTo(HaveOccurred())
+		b.Keep(img, "oci:it")
+		for name, wanted := range layouts {
+			jobs, err := b.prepare("oci:it", wanted)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(jobs[0].Others).To(Equal(4), name)
+			got, err := jobs[0].Build(context.Background())
+			Expect(err).NotTo(HaveOccurred())
+			digests, _ := laidOut(got.Image)
+			wantDigests, _ := laidOut(b.relayer("oci:it", wanted))
+			Expect(digests).To(Equal(wantDigests))
+			Expect(slices.Compact(slices.Clone(digests))).To(Equal(digests), "no layer twice")
+		}
+	})
+
 	It("says what clients of the previous image keep", func() {
 		b := newBench()
 		b.Keep(b.builder(mode(flatten.None)), "oci:it")
@@ -351,6 +394,34 @@ var _ = Describe("what cannot be laid out anew", func() {
 			_, err := b.prepare("oci:it", func(o *engine.Options) { o.MaxLayers = most })
 			Expect(err == nil).To(Equal(fits), "%d: %v", most, err)
 		}
+	})
+
+	It("is an index with an image that is not for linux, or with two for one platform", func() {
+		b := newBench()
+		img := b.buildpackage(mode(flatten.None))
+		var images []mutate.IndexAddendum
+		index := func(name string) error {
+			l, err := ocilayout.Write(b.At(name), empty.Index)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(l.AppendIndex(mutate.AppendManifests(empty.Index, images...))).To(Succeed())
+			_, err = b.prepare("oci:"+name, mode(flatten.All))
+			return err
+		}
+		add := func(os, arch, entry string) {
+			c := workbench.ConfigOf(img).DeepCopy()
+			c.OS, c.Architecture, c.Author = os, arch, entry
+			one, err := mutate.ConfigFile(img, c)
+			Expect(err).NotTo(HaveOccurred())
+			images = append(images, mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: os, Architecture: entry}}})
+		}
+		add("windows", "amd64", "amd64")
+		add("windows", "arm64", "arm64")
+		Expect(index("windows")).To(MatchError("oci:windows: unsupported platform windows/amd64, windows/arm64; laminate makes images for linux only"))
+		add("linux", "amd64", "amd64")
+		add("linux", "arm64", "arm64")
+		Expect(index("both")).To(MatchError("oci:both: unsupported platform windows/amd64, windows/arm64; choose the others with --target linux/amd64 --target linux/arm64"))
+		add("linux", "amd64", "s390x")
+		Expect(index("two")).To(MatchError(ContainSubstring("several images say linux/amd64")))
 	})
 
 	It("is one with a label of the user that is laminate's", func() {
