@@ -29,6 +29,12 @@
 // vsock, none of which a namespace confines. The supervisor is in another user namespace, so that the
 // program can neither trace it nor look into it.
 //
+// # While it runs
+//
+// With [Spec.Started] the caller has an [Inside], with which it connects to what listens on the loopback
+// interface of the sandbox, looks at what the program's process executes, and stops it. The supervisor,
+// which is inside, does that: it gets requests over a socket, and passes connections back.
+//
 // # What it does not confine
 //
 // Memory and CPU time are not limited. The supervisor's limits on processes and bytes are looked at

@@ -20,7 +20,8 @@ import (
 // task is what the caller sends to the supervisor.
 type task struct {
 	Spec
-	Probe bool // make everything, and run no program
+	Probe   bool // make everything, and run no program
+	Visited bool // the caller has requests while the program runs
 }
 
 // report is what the supervisor sends back. A supervisor that was killed sends none.
@@ -101,11 +102,22 @@ func supervised(ctx context.Context, t task) (Result, error) {
 	defer ourReport.Close()
 	defer theirReport.Close()
 	cmd.ExtraFiles = []*os.File{theirTask, theirReport}
+	v, err := newVisit(t.Spec)
+	if err != nil {
+		return Result{}, fmt.Errorf("sandbox: %w", err)
+	}
+	if v != nil {
+		defer v.end()
+		t.Visited, cmd.ExtraFiles = true, append(cmd.ExtraFiles, v.theirs)
+	}
 	if err := cmd.Start(); err != nil {
 		return Result{}, setupError("making namespaces", err)
 	}
 	theirTask.Close()
 	theirReport.Close()
+	if v != nil {
+		v.begin(ctx, t.Started)
+	}
 	t.Stdout, t.Stderr = nil, nil
 	sent := gob.NewEncoder(ourTask).Encode(t)
 	said, _ := io.ReadAll(io.LimitReader(ourReport, 1<<20))

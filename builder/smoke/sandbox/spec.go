@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,9 @@ type Spec struct {
 	Limits   Limits
 	Stdout   io.Writer // nil discards
 	Stderr   io.Writer
+	// Started, if it is set, is called in a goroutine when the program was started. Its context ends with
+	// the program, and Run returns after it has returned.
+	Started func(context.Context, Inside)
 }
 
 // Mount is a directory or file of the caller inside the sandbox.
@@ -68,6 +72,14 @@ type Result struct {
 	// Written is by how many bytes the writable mounts and a writable root have grown. Every file counts
 	// at least 4096, as on a disk.
 	Written int64
+	// Program is what the program's process executed last, if Started is set; see [Inside.Program].
+	Program *Program
+}
+
+// Program is what a process executes. It is not trusted: the strings can hold any bytes.
+type Program struct {
+	Executable string   // its path in the sandbox, without links. A script's is that of its interpreter
+	Env        []string // as it was at the start
 }
 
 // Process is a process inside the sandbox. What the program said about itself is not trusted: both

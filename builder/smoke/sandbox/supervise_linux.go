@@ -101,6 +101,10 @@ func runTask(t task) (report, error) {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return report{}, step("mounting /proc", err)
 	}
+	h, err := newHost(t)
+	if err != nil {
+		return report{}, err
+	}
 	// It is started in the old root, where the libraries are that it may need, and comes along into the
 	// new one: pivot_root moves all processes of the namespace.
 	p, err := startStage(t)
@@ -131,7 +135,12 @@ func runTask(t task) (report, error) {
 	if err := p.goOn(t); err != nil {
 		return report{}, err
 	}
-	return watchProgram(p.pid, watch)
+	if err := h.welcome(p.pid); err != nil {
+		return report{}, err
+	}
+	r, err := watchProgram(p.pid, watch)
+	r.Program = h.last()
+	return r, err
 }
 
 // ending is how the program ended, and that no child is left, in this order.

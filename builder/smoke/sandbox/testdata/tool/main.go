@@ -61,6 +61,8 @@ var commands = map[string]func(args []string){
 		fmt.Println(signal.Ignored(unix.SIGPIPE), signal.Ignored(unix.SIGHUP), signal.Ignored(unix.SIGUSR1))
 	},
 	"attack1": attackSupervisor,
+	"serve":   serve,
+	"exec":    execute,
 }
 
 func number(s string) int { n, _ := strconv.Atoi(s); return n }

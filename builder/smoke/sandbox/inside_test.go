@@ -1,0 +1,197 @@
+//go:build linux
+
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder/smoke/sandbox"
+)
+
+// visit runs the box, and what is done inside meanwhile.
+func (b *box) visit(inside func(ctx context.Context, in sandbox.Inside)) sandbox.Result {
+	GinkgoHelper()
+	visited := false
+	b.Started = func(ctx context.Context, in sandbox.Inside) {
+		defer GinkgoRecover()
+		visited = true
+		inside(ctx, in)
+	}
+	result, err := b.run()
+	Expect(err).NotTo(HaveOccurred(), b.err.String())
+	Expect(visited).To(BeTrue())
+	return result
+}
+
+// get asks until there is an answer.
+func get(ctx context.Context, in sandbox.Inside, address string) string {
+	GinkgoHelper()
+	client := http.Client{Transport: &http.Transport{DialContext: in.Dial, DisableKeepAlives: true}}
+	var text []byte
+	Eventually(ctx, func() error {
+		resp, err := client.Get("http://" + address)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		text, err = io.ReadAll(resp.Body)
+		return err
+	}).WithPolling(time.Millisecond).Should(Succeed())
+	return string(text)
+}
+
+var _ = Describe("Inside", func() {
+	DescribeTable("Dial reaches a server", func(address string, change func(*sandbox.Spec), args ...string) {
+		b := newBox(args...)
+		change(&b.Spec)
+		result := b.visit(func(ctx context.Context, in sandbox.Inside) {
+			Expect(get(ctx, in, address)).To(HavePrefix("hello from "))
+			in.Stop(time.Minute)
+		})
+		Expect(result.Signal).To(Equal("SIGTERM"))
+	},
+		Entry("at once", "127.0.0.1:8080", func(*sandbox.Spec) {}, "serve", "8080", "well"),
+		Entry("that takes its time", "127.0.0.1:8080", func(*sandbox.Spec) {}, "serve", "8080", "late"),
+		Entry("of IPv6", "[::1]:8080", func(*sandbox.Spec) {}, "serve", "8080", "six"),
+		Entry("in the network of the host", "127.0.0.1:41873", func(s *sandbox.Spec) { s.Network = sandbox.Host }, "serve", "41873", "well"),
+	)
+
+	It("Dial reaches the loopback interface of the sandbox only", func() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		defer listener.Close()
+		newBox("sleep").visit(func(ctx context.Context, in sandbox.Inside) {
+			_, err := in.Dial(ctx, "tcp", listener.Addr().String())
+			Expect(err).To(MatchError("dial tcp " + listener.Addr().String() + ": connect: connection refused"))
+			Expect(errors.Is(err, syscall.ECONNREFUSED)).To(BeTrue())
+			for _, to := range [][2]string{
+				{"tcp", "127.0.0.2:80"}, {"tcp", "1.1.1.1:53"}, {"tcp", "localhost:80"}, {"tcp", "127.0.0.1:http"}, {"tcp", "127.0.0.1:0"}, {"tcp", "[::1%lo]:80"},
+			} {
+				_, err = in.Dial(ctx, to[0], to[1])
+				Expect(err).To(MatchError("dial tcp: invalid address " + to[1] + "; only ports of 127.0.0.1 and [::1] can be reached in a sandbox"))
+			}
+			_, err = in.Dial(ctx, "udp", "127.0.0.1:80")
+			Expect(err).To(MatchError("dial udp: unknown network udp"))
+			in.Stop(time.Minute)
+		})
+	})
+
+	It("Dial ends with its context where nobody accepts", func() {
+		newBox("serve", "8080", "full").visit(func(ctx context.Context, in sandbox.Inside) {
+			defer in.Stop(time.Minute)
+			Eventually(func() error {
+				short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+				defer cancel()
+				_, err := in.Dial(short, "tcp", "127.0.0.1:8080") // the first ones are queued
+				return err
+			}, 5*time.Second).Should(MatchError("dial tcp 127.0.0.1:8080: context deadline exceeded"))
+		})
+	})
+
+	It("ends with the program", func() {
+		before := mounts()
+		descriptors := open()
+		var kept sandbox.Inside
+		var text []byte
+		b := newBox("serve", "8080", "crash")
+		result := b.visit(func(ctx context.Context, in sandbox.Inside) {
+			kept = in
+			var conn net.Conn
+			Eventually(func() (err error) {
+				conn, err = in.Dial(ctx, "tcp", "127.0.0.1:8080")
+				return err
+			}).Should(Succeed())
+			defer conn.Close()
+			text, _ = io.ReadAll(conn)
+			<-ctx.Done()
+		})
+		Expect(result.ExitCode).To(Equal(9))
+		Expect(text).To(BeEmpty())
+		_, err := kept.Dial(context.Background(), "tcp", "127.0.0.1:8080")
+		Expect(err).To(MatchError("dial tcp 127.0.0.1:8080: the sandbox has ended"))
+		_, err = kept.Program()
+		Expect(err).To(MatchError("program sandbox: the sandbox has ended"))
+		kept.Stop(0)
+		Expect(mounts()).To(Equal(before))
+		Eventually(open).Should(BeNumerically("<=", descriptors)) // earlier specs may close some
+	})
+
+	It("Stop ends a program that ignores SIGTERM", func() {
+		word := "until-it-is-stopped"
+		result := newBox("serve", "8080", "stubborn", word).visit(func(ctx context.Context, in sandbox.Inside) {
+			get(ctx, in, "127.0.0.1:8080")
+			begun := time.Now()
+			in.Stop(300 * time.Millisecond)
+			<-ctx.Done()
+			Expect(time.Since(begun)).To(BeNumerically("~", 300*time.Millisecond, 250*time.Millisecond))
+		})
+		Expect(result.Signal).To(Equal("SIGKILL"))
+		Expect(processes(word)).To(BeEmpty())
+	})
+
+	It("Program follows what the process executes", func() {
+		b := newBox("exec", "A=1", "/bin/tool", "exec", "B=2", "/bin/other", "sleep")
+		Expect(os.Link(tool, filepath.Join(b.Root, "bin/other"))).To(Succeed())
+		result := b.visit(func(ctx context.Context, in sandbox.Inside) {
+			Eventually(in.Program).Should(Equal(sandbox.Program{Executable: "/bin/other", Env: []string{"PATH=/bin", "A=1", "B=2"}}))
+			in.Stop(time.Minute)
+		})
+		Expect(*result.Program).To(Equal(sandbox.Program{Executable: "/bin/other", Env: []string{"PATH=/bin", "A=1", "B=2"}}))
+	})
+
+	It("remembers what a process executed that has ended", func() {
+		b := newBox("exec", "A=1", "/bin/tool", "env")
+		b.Started = func(context.Context, sandbox.Inside) {}
+		result, err := b.run()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(b.out.String()).To(Equal("PATH=/bin\nA=1\n"))
+		Expect(result.Program.Env).To(Equal([]string{"PATH=/bin", "A=1"}))
+	})
+
+	It("gives the program no descriptor more", func() {
+		b := newBox("facts")
+		b.Started = func(context.Context, sandbox.Inside) {}
+		Expect(b.says()).To(HaveKeyWithValue("fds", "0 1 2"))
+	})
+
+	It("is not begun if the program could not be started", func() {
+		descriptors := open()
+		b := newBox()
+		b.Args = []string{"/no"}
+		b.Started = func(context.Context, sandbox.Inside) { defer GinkgoRecover(); Fail("started") }
+		_, err := b.run()
+		Expect(err).To(MatchError(ContainSubstring("executing /no")))
+		Eventually(open).Should(BeNumerically("<=", descriptors)) // earlier specs may close some
+	})
+
+	It("ends with the caller's context", func() {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		b := newBox("serve", "8080", "well")
+		b.Started = func(inner context.Context, in sandbox.Inside) {
+			defer GinkgoRecover()
+			get(inner, in, "127.0.0.1:8080")
+			cancel(errors.New("enough"))
+			Eventually(inner.Done()).Should(BeClosed())
+		}
+		_, err := sandbox.Run(ctx, b.Spec)
+		Expect(err).To(MatchError("sandbox: interrupted: enough"))
+	})
+})
+
+// open returns the number of descriptors of this process.
+func open() int {
+	all, err := os.ReadDir("/proc/self/fd")
+	Expect(err).NotTo(HaveOccurred())
+	return len(all)
+}
