@@ -68,3 +68,22 @@ func stoppedContext() (context.Context, context.CancelFunc) {
 	stop()
 	return stopped, stop
 }
+
+// seedTar is a tar outside a spec.
+func seedTar(entries []entry) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, e := range entries {
+		e.Size = int64(len(e.Body))
+		if err := w.WriteHeader(&e.Header); err != nil {
+			panic(err)
+		}
+		if _, err := w.Write([]byte(e.Body)); err != nil {
+			panic(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
