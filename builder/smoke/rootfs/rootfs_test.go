@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder/smoke/rootfs"
+	"laminate/flatten"
 	"laminate/packager/stream"
 )
 
@@ -116,6 +117,24 @@ var _ = Describe("a root file system", func() {
 	},
 		Entry("in bytes of all layers", stream.Limits{Bytes: 1000}, "limit of 1000 bytes"),
 		Entry("in entries of all layers", stream.Limits{Entries: 1}, "more than 1 entries"),
+	)
+
+	// The lower layer is large: if both were written at the same time, its last file would be written
+	// after that of the higher one.
+	DescribeTable("has the files of the higher layer if buildpacks write to the same place", func(lower, higher flatten.Ref, entries ...entry) {
+		large := file(flatten.Buildpack.Dir(lower)+"/large", strings.Repeat("large", 4_000_000))
+		name := flatten.Buildpack.Dir(higher) + "/file"
+		root := unpack(labelled(map[int][]flatten.Ref{0: {lower}, 1: {higher}}, append([]entry{large}, entries...), []entry{file(name, "higher")}))
+		Expect(os.ReadFile(filepath.Join(root.Path, name))).To(BeEquivalentTo("higher"))
+	},
+		Entry("since their directories are the same", flatten.Ref{ID: "a/b", Version: "1"}, flatten.Ref{ID: "a_b", Version: "1"},
+			file("/cnb/buildpacks/a_b/1/file", "lower")),
+		Entry("since one has a file of the other", flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"},
+			file("/cnb/buildpacks/b/1/file", "lower")),
+		Entry("since one links to the other", flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"},
+			link("/cnb/buildpacks/a/1/l", "../../b/1"), file("/cnb/buildpacks/a/1/l/file", "lower")),
+		Entry("since one removes what the other has", flatten.Ref{ID: "a", Version: "1"}, flatten.Ref{ID: "b", Version: "1"},
+			file("/cnb/buildpacks/b/.wh.1", "")),
 	)
 
 	It("has holes where a sparse file has them", func() {
