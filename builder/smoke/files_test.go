@@ -94,6 +94,7 @@ var _ = Describe("files of the app image", func() {
 		Entry("a link", "/a", "x", []string{"file 0644 b x", "link a b"}),
 		Entry("a link to a file of a higher layer", "/a", "new", []string{"file 0644 d/b x", "link a d/b"}, []string{"file 0644 d/b new"}),
 		Entry("links of directories", "/a/c", "x", []string{"link a /usr/../usr/b", "link usr/b ./d", "file 0644 usr/d/c x"}),
+		Entry("an absolute link in a directory", "/d/a", "x", []string{"link d/a /b", "file 0644 b x"}),
 		Entry("a link out of the root", "/a/b", "x", []string{"link a/b ../../../../c", "file 0644 c x"}),
 		Entry("a link to nothing", "/a", "", []string{"link a b"}),
 		Entry("a link to itself", "/a", "", []string{"link a a"}),
@@ -104,6 +105,12 @@ var _ = Describe("files of the app image", func() {
 		Entry("a hard link to nothing", "/a", "", []string{"hard a b/c"}),
 		Entry("the root", "/a", "x", []string{"dir 0755 ./", "file 0644 ../a x"}),
 	)
+
+	It("are looked at by their name and by a link", func() {
+		app := imageOf(nil, layers([]string{"file 0644 a x", "link b a"})...)
+		toml := fileTOML("/a", "content = 'x'") + fileTOML("/b", "content = 'x'") + fileTOML("/b", "content = 'y'")
+		Expect(said(toml, smoke.Outcome{App: app})).To(Equal([]string{`9: content of /b is "x"; expected one that matches /y/`}))
+	})
 
 	It("have modes", func() {
 		app := imageOf(nil, layers([]string{"file 0644 a x", "dir 1777 tmp", "file 4755 su x", "link sulink su"}, []string{"file 0600 a x", "dir 0700 tmp"})...)
