@@ -56,7 +56,7 @@ func writeSparse(dir string, img *image.Image) error {
 // not have. All of its media types are OCI's: the lifecycle exports its own layers with Docker's,
 // in an OCI manifest. It puts the reference of the run image right, which the lifecycle makes up.
 func (b *build) complete(made *image.Image) (v1.Image, error) {
-	adds, err := engine.History(made)
+	adds, err := engine.History(made, "the lifecycle")
 	if err != nil {
 		return nil, err
 	}
