@@ -19,7 +19,9 @@ const diffDescription = `It tells what changed between two builders, buildpackag
 
 Only manifests, configs and labels are read. The images of two indexes are compared platform by platform; --target chooses one. Sizes are those of compressed layers; they are unknown in the Docker daemon and its archives.
 
-Markdown is for release notes and the summaries of CI jobs. Whether the images differ does not change the exit code, except with --exit-code.`
+Markdown is for release notes and the summaries of CI jobs. Whether the images differ does not change the exit code, except with --exit-code.
+
+` + refForms
 
 // diffForms are the values of --output.
 var diffForms = []string{"json", "markdown", "text"}

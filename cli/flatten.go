@@ -19,7 +19,7 @@ const flattenDescription = `It changes which buildpacks of the builder or buildp
 
 --flatten says which buildpacks share a layer, as in "laminate builder create": composites (the default), REF,REF,..., all, auto, or none for one buildpack per layer.
 
-REF and DEST are written as for "laminate package"; they may be the same image. An index is changed for all its platforms, or for those of --target. Signatures, attestations and SBOMs that are attached to REF are left out: they are about its digest.
+REF and DEST are written as for "laminate package"; they may be the same image. A DEST without docker:// or --publish is an image in the Docker daemon; a REF without docker:// is then read from the daemon if it is there, and otherwise from the registry. An index is changed for all its platforms, or for those of --target. Signatures, attestations and SBOMs that are attached to REF are left out: they are about its digest.
 
 A builder may have as many layers as platforms can still build with: 125 less those that a build adds, 6, or 7 with system buildpacks.
 

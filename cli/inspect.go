@@ -22,7 +22,9 @@ const inspectDescription = `It describes a buildpackage, an extension package, a
 
 Only manifests, configs and labels are read. With --read-layers, all layers are read and verified as well, which adds uncompressed sizes, the size of each buildpack, and the dependencies and default versions in the [metadata] of each buildpack.toml.
 
---output json and yaml are the same document; markdown is for the notes of a release; html is one page for a browser, which needs no network, with a map of layers and buildpacks by size, the order, and a filter.`
+--output json and yaml are the same document; markdown is for the notes of a release; html is one page for a browser, which needs no network, with a map of layers and buildpacks by size, the order, and a filter.
+
+` + refForms
 
 // inspectForms are the values of --output, with what prints them. Text has no colours.
 var inspectForms = map[string]func(io.Writer, *inspect.Report) error{

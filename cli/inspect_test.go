@@ -41,7 +41,7 @@ var _ = Describe("inspect", func() {
 		Expect(r).To(Equal(result{2, "", "laminate: " + want + "\nSee: laminate inspect --help\n"}))
 	},
 		Entry("no REF", "REF is missing; name an image, as in acme/builder, image.cnb or oci:DIR"),
-		Entry("two", "2 arguments; write REF", "oci:a", "oci:b"),
+		Entry("two", "2 arguments; write REF; laminate diff compares two images", "oci:a", "oci:b"),
 		Entry("a form that is none", `invalid value "xml" for --output; write html, json, markdown, text or yaml`, "oci:a", "--output", "xml"),
 		Entry("two platforms", "--target is one platform, as linux/amd64", "oci:a", "-t", "linux/amd64,linux/arm64"),
 	)

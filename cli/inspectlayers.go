@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"laminate/packager/image"
 	"laminate/packager/inspect"
 )
 
@@ -63,7 +64,11 @@ func headroom(img *inspect.Image) string {
 		rest += fmt.Sprintf(", and a platform may add %d for a build", l.Build)
 	}
 	if l.Headroom < 0 {
-		return fmt.Sprintf("%s, %d too many: %s.", count(l.Layers, "layer"), -l.Headroom, rest)
+		advice := ""
+		if img.Kind == string(image.Builder) || img.Kind == string(image.Buildpackage) {
+			advice = " laminate flatten puts the buildpacks into fewer."
+		}
+		return fmt.Sprintf("%s, %d too many: %s.%s", count(l.Layers, "layer"), -l.Headroom, rest, advice)
 	}
 	return fmt.Sprintf("%s: %s, so that %d more fit.", count(l.Layers, "layer"), rest, l.Headroom)
 }

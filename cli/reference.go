@@ -8,12 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
+
+// refForms says how images that exist are written as arguments.
+const refForms = `An image is FILE.cnb, oci:DIR[:TAG], the directory of an OCI layout, oci-archive:FILE, docker-archive:FILE, docker-daemon:REF, or the REF of an image in a registry, with or without docker://.`
 
 // refFlags are the flags of every command that reads images that exist already.
 func refFlags() []cli.Flag {
@@ -28,14 +32,18 @@ func refFlags() []cli.Flag {
 func (s *session) readRefs(names ...string) (refs []location.Location, target flatten.Target, errs []error) {
 	args := s.c.Args().Slice()
 	if len(args) > len(names) {
-		errs = append(errs, fmt.Errorf("%d arguments; write %s", len(args), strings.Join(names, " ")))
+		compare := ""
+		if len(names) == 1 && len(args) == 2 {
+			compare = "; laminate diff compares two images"
+		}
+		errs = append(errs, fmt.Errorf("%d arguments; write %s%s", len(args), strings.Join(names, " "), compare))
 	}
-	for i, name := range names {
+	for i, n := range names {
 		if i >= len(args) {
-			errs = append(errs, missingRef(name))
+			errs = append(errs, missingRef(n))
 			continue
 		}
-		loc, err := parseRef(name, args[i])
+		loc, err := parseRef(n, args[i])
 		errs = append(errs, err)
 		refs = append(refs, loc)
 	}
@@ -68,7 +76,17 @@ func (s *session) images(ctx context.Context, loc location.Location, target flat
 			return nil, fmt.Errorf("%s: a directory with %s, not an image; package it first, as in laminate %s out.cnb --path %s", loc, kind.Descriptor(), command, loc)
 		}
 	}
-	return s.open.Platforms(ctx, loc, target)
+	found, err := s.open.Platforms(ctx, loc, target)
+	if err != nil && ctx.Err() == nil && loc.Kind == location.Name && hasNoHost(loc.Ref) {
+		return nil, fmt.Errorf("%w; an image in the Docker daemon is written docker-daemon:%s", err, loc)
+	}
+	return found, err
+}
+
+// hasNoHost reports whether a reference names no registry, so that it may well be a local image.
+func hasNoHost(ref string) bool {
+	parsed, err := name.ParseReference(ref)
+	return err == nil && parsed.Context().RegistryStr() == name.DefaultRegistry && !strings.HasPrefix(ref, name.DefaultRegistry) && !strings.HasPrefix(ref, "docker.io/")
 }
 
 // parseRef parses an argument that is an image.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
 	"laminate/packager/verify"
@@ -17,7 +19,9 @@ import (
 
 const verifyDescription = `It reads all layers of a buildpackage, a builder or any other image, made by any tool, and checks that digests and diffIDs match the bytes, that labels and directories agree, that every buildpack.toml says what the label says, that orders name buildpacks of the image, that engines and platforms can use it, and more. It exits with 1 if something is broken. Notes do not count. Of a multi-platform index it checks all images, unless --target names one.
 
-With --against, the image named there is checked as well, and both must hold the same buildpacks with the same files, in whatever layers: flattened against exploded, or made by another tool. Times and owners do not count.`
+With --against, the image named there is checked as well, and both must hold the same buildpacks with the same files, in whatever layers: flattened against exploded, or made by another tool. Times and owners do not count, nor does it that REF2 has too many layers.
+
+` + refForms
 
 // verifyForms are the values of --output, with what prints them.
 var verifyForms = map[string]func(io.Writer, *verify.Result) error{
@@ -100,11 +104,25 @@ func (v *verifyRun) check(ctx context.Context) error {
 	if v.result.AgainstImages, err = verified(ctx, others); err != nil {
 		return err
 	}
+	forgiveLayers(v.result.AgainstImages)
 	if v.against != nil {
 		v.result.Differences, err = verify.Against(ctx, v.result.Images, v.result.AgainstImages)
 	}
 	v.result.OK = isOK(v.result.Images) && isOK(v.result.AgainstImages) && len(v.result.Differences) == 0
 	return err
+}
+
+// forgiveLayers makes notes of findings that an image to compare with has too many layers: to
+// flatten it is what mends that.
+func forgiveLayers(reports []*verify.Report) {
+	for _, r := range reports {
+		for i, f := range r.Findings {
+			if f.What == verify.LayerCount {
+				r.Findings[i].Severity = verify.Note
+			}
+		}
+		r.OK = countBroken([]*verify.Report{r}) == 0
+	}
 }
 
 func isOK(reports []*verify.Report) bool {
@@ -124,20 +142,31 @@ func verified(ctx context.Context, found *source.Platforms) ([]*verify.Report, e
 	return reports, nil
 }
 
-// brokenError says how much is broken. The list is on standard output.
+// brokenError says how much is broken in which image. The list is on standard output.
 func (v *verifyRun) brokenError() error {
-	n := len(v.result.Differences)
-	for _, r := range slices.Concat(v.result.Images, v.result.AgainstImages) {
+	var parts []string
+	if n := countBroken(v.result.Images); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s: %s", v.loc, count(n, "problem")))
+	}
+	if n := countBroken(v.result.AgainstImages); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s: %s", v.against, count(n, "problem")))
+	}
+	if n := len(v.result.Differences); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s: %s from %s", v.loc, count(n, "difference"), v.against))
+	}
+	return errors.New(strings.Join(parts, "; "))
+}
+
+// countBroken counts the findings of what is broken.
+func countBroken(reports []*verify.Report) (n int) {
+	for _, r := range reports {
 		for _, f := range r.Findings {
 			if f.Severity == verify.Broken {
 				n++
 			}
 		}
 	}
-	if n == len(v.result.Differences) {
-		return fmt.Errorf("%s: %s from %s", v.loc, count(n, "difference"), v.against)
-	}
-	return fmt.Errorf("%s: %s", v.loc, count(n, "problem"))
+	return n
 }
 
 // notesShown is how many notes of an image are printed; JSON has all.
@@ -154,7 +183,7 @@ func printVerified(w io.Writer, r *verify.Result) error {
 			p.wrapped("", "   ", fmt.Sprintf("%s holds the same buildpacks with the same files as %s", r.Name, r.Against))
 		default:
 			p.wrapped("", "   ", fmt.Sprintf("%s from %s:", count(n, "difference"), r.Against))
-			p.findings(r.Differences)
+			p.findings(r.Differences, "")
 		}
 	}
 	return p.print(w)
@@ -178,15 +207,15 @@ func (p *page) verified(name string, reports []*verify.Report) {
 			holds += count(r.Extensions, "extension") + ", "
 		}
 		p.wrapped("", "   ", fmt.Sprintf("%s %s: %s, %s, %s%s read", name, r.Target, state, count(r.Layers, "layer"), holds, bytes(read)))
-		p.findings(r.Findings)
+		p.findings(r.Findings, r.Kind)
 		if r.Omitted > 0 {
 			p.wrapped("   ", "      ", fmt.Sprintf("and %d more", r.Omitted))
 		}
 	}
 }
 
-// findings prints what is broken, and then the first notes.
-func (p *page) findings(all []verify.Finding) {
+// findings prints what is broken in an image of a kind, and then the first notes.
+func (p *page) findings(all []verify.Finding, kind string) {
 	notes := 0
 	for _, severity := range []verify.Severity{verify.Broken, verify.Note} {
 		for _, f := range all {
@@ -198,7 +227,11 @@ func (p *page) findings(all []verify.Finding) {
 					continue
 				}
 			}
-			p.wrapped("   ", "      ", fmt.Sprintf("%s: %s%s", f.Severity, subjectOf(f), f.Message))
+			advice := ""
+			if f.What == verify.LayerCount && kind != string(image.App) && kind != string(image.Other) {
+				advice = "; laminate flatten puts the buildpacks into fewer"
+			}
+			p.wrapped("   ", "      ", fmt.Sprintf("%s: %s%s%s", f.Severity, subjectOf(f), f.Message, advice))
 		}
 	}
 	if notes > notesShown {

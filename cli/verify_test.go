@@ -6,6 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -82,6 +87,39 @@ $`))
 		Expect(r.code).To(Equal(1))
 		Expect(r.stdout).To(ContainSubstring("\n5 differences from oci:out:\n   broken: acme/a@1: buildpack is only in the image to compare with\n"))
 		Expect(r.stderr).To(Equal("laminate: oci:one: 5 differences from oci:out\n"))
+	})
+
+	It("compares with a builder of too many layers, and says what makes fewer", func() {
+		host := fixtures.Registry(GinkgoT())
+		at := host + "/acme/builder:"
+		Expect(create(at+"1", "--publish", "-q").code).To(BeZero())
+		good, err := name.ParseReference(at + "1")
+		Expect(err).NotTo(HaveOccurred())
+		img, err := remote.Image(good)
+		Expect(err).NotTo(HaveOccurred())
+		for range 120 {
+			l, err := random.Layer(10, types.DockerLayer)
+			Expect(err).NotTo(HaveOccurred())
+			img, err = mutate.AppendLayers(img, l)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(remote.Write(good.Context().Tag("deep"), img)).To(Succeed())
+		r := laminate("verify", at+"deep")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout).To(ContainSubstring("laminate flatten"))
+		Expect(laminate("inspect", at+"deep").stdout).To(ContainSubstring("laminate flatten"))
+		r = laminate("verify", at+"1", "--against", at+"deep")
+		Expect(r.stdout).To(MatchRegexp(`builder:deep linux/amd64: ok, .*\n   note: \d+ layers; `))
+		Expect(r.stderr).To(BeEmpty())
+		Expect(r.code).To(BeZero())
+		Expect(laminate("verify", at+"deep", "--against", at+"1").code).To(Equal(1))
+	})
+
+	It("counts the problems of each image", func() {
+		Expect(create("oci:out", "-q").code).To(BeZero())
+		Expect(create("oci:good", "-q").code).To(BeZero())
+		damaged("out")
+		Expect(laminate("verify", "oci:good", "--against", "oci:out").stderr).To(HavePrefix("laminate: oci:out: 1 problem"))
 	})
 
 	It("tells a registry that is gone from an image that is broken", func() {

@@ -210,14 +210,16 @@ var _ = Describe("a broken buildpackage", func() {
 		Expect(image).To(HaveExactElements(want...))
 		Expect(r.OK).To(BeFalse())
 	},
-		Entry("layers that are no JSON", func(l map[string]string) { l[layersLabel] = "{" }, HavePrefix("broken label 0 : layers label: unexpected end of JSON input"), HavePrefix("broken root 0 acme/root@1")),
+		Entry("layers that are no JSON", func(l map[string]string) { l[layersLabel] = "{" }, HavePrefix("broken label 0 : label "+layersLabel+": unexpected end of JSON input")),
 		Entry("no layers", func(l map[string]string) { delete(l, layersLabel) }, "broken label 0 : label "+layersLabel+" is missing"),
 		Entry("metadata that are no JSON", func(l map[string]string) { l[flatten.BuildpackageMetadataLabel] = "x" }, HavePrefix("broken label 0 : buildpackage metadata label: ")),
 		Entry("another root", func(l map[string]string) {
 			l[flatten.BuildpackageMetadataLabel] = `{"id":"acme/z","version":"1"}`
 		}, "broken root 0 acme/z@1: label "+flatten.BuildpackageMetadataLabel+" names it as the root, but it is not in the image"),
 		Entry("two invalid refs", func(l map[string]string) { l[layersLabel] = `{"a b":{"1":{"layerDiffID":"x"}}}` },
-			HavePrefix("broken label 0 : layers label: a b@1: invalid id"), HavePrefix("broken label 0 : layers label: a b@1: layerDiffID"), HavePrefix("broken root")),
+			HavePrefix("broken label 0 : label "+layersLabel+": a b@1: invalid id"), HavePrefix("broken label 0 : label "+layersLabel+": a b@1: layerDiffID")),
+		Entry("none that says what the image is", func(l map[string]string) { delete(l, flatten.BuildpackageMetadataLabel) },
+			"broken label 0 : label "+layersLabel+" names buildpacks, but there is neither label "+flatten.BuilderMetadataLabel+" nor "+flatten.BuildpackageMetadataLabel+": the image is no builder and no package"),
 		Entry("no api", func(l map[string]string) {
 			l[layersLabel] = strings.Replace(l[layersLabel], `"api":"0.10",`, "", 1)
 		}, "broken api 0 acme/a@1: label "+layersLabel+" has no Buildpack API for it"),

@@ -29,8 +29,20 @@ func (v *verifier) labels() {
 		v.packageLabel(flatten.Extension)
 	case image.Builder:
 		v.builderLabels()
+	case image.Other:
+		v.kindLabel()
 	}
 	v.ownLabel()
+}
+
+// kindLabel checks that an image with buildpacks says what it is.
+func (v *verifier) kindLabel() {
+	for _, kind := range kinds {
+		if len(v.plain[kind]) > 0 {
+			v.broken(Label, "label %s names %ss, but there is neither label %s nor %s: the image is no builder and no package",
+				kind.LayersLabelKey(), kind, flatten.BuilderMetadataLabel, flatten.BuildpackageMetadataLabel)
+		}
+	}
 }
 
 // layersLabel reads the modules of a kind.
@@ -42,7 +54,10 @@ func (v *verifier) layersLabel(kind flatten.Kind) {
 	}
 	label, err := flatten.ParseLayersLabel(value)
 	if err != nil {
-		v.each(Label, err)
+		for _, e := range parts(err) {
+			v.broken(Label, "label %s: %s", kind.LayersLabelKey(), strings.TrimPrefix(e.Error(), "layers label: "))
+		}
+		v.unknown[kind] = true
 		return
 	}
 	found, _ := v.img.Found(kind) // its errors are those of the refs that it lacks
@@ -116,7 +131,7 @@ func (v *verifier) packageLabel(kind flatten.Kind) {
 		return
 	}
 	root := flatten.Ref{ID: metadata.ID, Version: metadata.Version}
-	if _, is := v.plain[kind][root]; !is {
+	if _, is := v.plain[kind][root]; !is && !v.unknown[kind] {
 		v.add(Finding{Severity: Broken, What: Root, Ref: root.String(),
 			Message: fmt.Sprintf("label %s names it as the root, but it is not in the image", flatten.BuildpackageMetadataLabel)})
 	}
@@ -134,6 +149,13 @@ func (v *verifier) builderLabels() {
 		list := labels.BuilderMetadata.Buildpacks
 		if kind == flatten.Extension {
 			list = labels.BuilderMetadata.Extensions
+		}
+		if key := kind.LayersLabelKey(); len(list) > 0 && v.img.Config.Config.Labels[key] == "" {
+			v.broken(Label, "label %s is missing", key)
+			v.unknown[kind] = true
+		}
+		if v.unknown[kind] {
+			continue
 		}
 		times := map[flatten.Ref]int{}
 		for _, info := range list {

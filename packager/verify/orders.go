@@ -36,6 +36,9 @@ func (v *verifier) orders() {
 
 // entries checks the entries of an order of the builder.
 func (v *verifier) entries(kind flatten.Kind, where string, entries []flatten.Entry) {
+	if v.unknown[kind] {
+		return
+	}
 	finder := v.plain[kind].Finder()
 	for _, e := range entries {
 		switch found := finder.Find(e); {

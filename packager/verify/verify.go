@@ -153,7 +153,7 @@ var kinds = []flatten.Kind{flatten.Buildpack, flatten.Extension}
 // Image verifies an image. The error is one of reading it: a registry that does not answer, or ctx.
 // Whatever is wrong with the image itself is a finding.
 func Image(ctx context.Context, img *image.Image) (*Report, error) {
-	v := &verifier{img: img, dirs: map[string]module{}, Report: &Report{
+	v := &verifier{img: img, dirs: map[string]module{}, unknown: map[flatten.Kind]bool{}, Report: &Report{
 		Kind: string(img.Kind()), Target: img.Target.String(), Layers: len(img.Contents()), Findings: []Finding{},
 		img: img, parts: map[module]part{},
 	}}
@@ -194,6 +194,7 @@ type verifier struct {
 	dirs    map[string]module // directory -> labelled module
 	byLayer []map[flatten.Kind][]flatten.Ref
 	plain   map[flatten.Kind]flatten.Modules
+	unknown map[flatten.Kind]bool // whose layers label is invalid or missing: nothing else is said of them
 	builder *image.BuilderLabels
 	reads   []*read
 }
