@@ -179,7 +179,7 @@ func (b *build) spec() sandbox.Spec {
 		},
 		Args: []string{
 			"/cnb/lifecycle/creator", "-app", appDir, "-layers", layersDir, "-platform", platformDir,
-			"-cache-dir", cacheDir, "-run-image", b.runName.Name(), "-no-color", appName,
+			"-cache-dir", cacheDir, "-run-image", b.runName.Name(), appName,
 		},
 		Env: b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
 		Network: b.Network, Limits: b.Limits, Stdout: b.Output, Stderr: b.Output,

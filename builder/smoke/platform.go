@@ -76,7 +76,7 @@ func (p *platform) environment(epoch int64) []string {
 	}
 	env := []string{
 		"PATH=" + path, "HOME=" + homeDir,
-		"CNB_PLATFORM_API=" + p.api, "CNB_USE_LAYOUT=true", "CNB_LAYOUT_DIR=" + layoutDir, "CNB_EXPERIMENTAL_MODE=warn",
+		"CNB_PLATFORM_API=" + p.api, "CNB_USE_LAYOUT=true", "CNB_LAYOUT_DIR=" + layoutDir, "CNB_EXPERIMENTAL_MODE=warn", "CNB_NO_COLOR=true",
 		fmt.Sprintf("CNB_USER_ID=%d", p.uid), fmt.Sprintf("CNB_GROUP_ID=%d", p.gid),
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch),
 	}

@@ -1,0 +1,186 @@
+package smoke_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder"
+	"laminate/builder/smoke"
+	"laminate/builder/smoke/rootfs"
+	"laminate/builder/smoke/sandbox"
+	"laminate/fixtures"
+	"laminate/fixtures/workbench"
+	"laminate/flatten"
+	"laminate/packager/config"
+	"laminate/packager/engine"
+	"laminate/packager/image"
+	"laminate/packager/location"
+	"laminate/packager/progress"
+	"laminate/packager/source"
+)
+
+// A lab has a builder of the sample buildpacks whose lifecycle is the stand-in, and its run image.
+type lab struct {
+	*workbench.Bench
+	builder, run *image.Image
+	root         string
+}
+
+// newLab makes one, or skips the spec where there is no static busybox or no sandbox.
+func newLab() *lab {
+	GinkgoHelper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		Skip("busybox is not installed")
+	}
+	program, err := elf.Open(busybox)
+	Expect(err).NotTo(HaveOccurred())
+	defer program.Close()
+	if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		Skip(busybox + " is not static (the Debian package busybox-static has one that is)")
+	}
+	l := &lab{Bench: workbench.New()}
+	if err := sandbox.Check(l.Dir); err != nil {
+		Skip(err.Error())
+	}
+	base, err := fixtures.BaseImage(busybox)
+	Expect(err).NotTo(HaveOccurred())
+	l.Keep(base, "oci:base")
+	Expect(fixtures.StandIn(l.Dir)).To(Succeed())
+	archive, err := fixtures.StandInLifecycle(l.At("creator"))
+	Expect(err).NotTo(HaveOccurred())
+	l.Write("lifecycle.tgz", string(archive))
+	toml := fixtures.SmokeOrder() + "[build]\nimage = \"oci:base\"\n[[run.images]]\nimage = \"acme/run:1\"\n[lifecycle]\nuri = \"lifecycle.tgz\"\n"
+	for _, name := range fixtures.SmokeBuildpacks() {
+		Expect(fixtures.CopyDir(l.At(name), "smoke/buildpacks/"+name)).To(Succeed())
+		toml += "[[buildpacks]]\nuri = \"" + name + "\"\n"
+	}
+	l.Write("builder.toml", toml)
+	c, problems, err := config.ReadBuilder(l.At("builder.toml"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(problems.Err()).NotTo(HaveOccurred())
+	o := builder.Options{Config: c, Version: "1", SkipRunImages: true, Options: engine.Options{WorkDir: GinkgoT().TempDir()}}
+	jobs, err := builder.Prepare(context.Background(), &source.Opener{WorkDir: o.WorkDir}, o)
+	Expect(err).NotTo(HaveOccurred())
+	img, err := jobs[0].Build(context.Background())
+	Expect(err).NotTo(HaveOccurred())
+	l.Keep(img.Image, "oci:builder")
+	l.builder, l.run = l.open("builder"), l.open("base")
+	root, err := rootfs.Unpack(context.Background(), l.builder, rootfs.Options{WorkDir: GinkgoT().TempDir()})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(root.Close)
+	l.root = root.Path
+	return l
+}
+
+func (l *lab) open(layout string) *image.Image {
+	GinkgoHelper()
+	opener := &source.Opener{}
+	img, err := opener.Image(context.Background(), location.Location{Kind: location.OCILayout, Path: l.At(layout)}, flatten.Target{})
+	Expect(err).NotTo(HaveOccurred())
+	return img
+}
+
+// test tests a sample app.
+func (l *lab) test(ctx context.Context, app string, env ...config.EnvVar) (smoke.Result, *smoke.Built) {
+	GinkgoHelper()
+	dir := l.At("app-" + app)
+	Expect(os.RemoveAll(dir)).To(Succeed())
+	Expect(fixtures.CopyDir(dir, "smoke/apps/"+app)).To(Succeed())
+	return smoke.Test(ctx, smoke.BuildOptions{
+		Builder: l.builder, Root: l.root, RunImage: l.run, App: dir, Env: env,
+		Cache: l.At("cache-" + app), WorkDir: GinkgoT().TempDir(), Log: progress.Discard,
+	})
+}
+
+// logOfPhase returns the log of a phase.
+func logOfPhase(r smoke.Result, name string) string {
+	for _, p := range r.Phases {
+		if p.Name == name {
+			return p.Log
+		}
+	}
+	return ""
+}
+
+var _ = Describe("a build with the stand-in for the lifecycle, in the sandbox", Ordered, func() {
+	var l *lab
+	BeforeAll(func() { l = newLab() })
+
+	DescribeTable("of a sample app", func(ctx SpecContext, app string, status smoke.Status, message string) {
+		result, _ := l.test(ctx, app)
+		Expect(result.Status).To(Equal(status), "%+v", result)
+		if message == "" {
+			Expect(result.Failures).To(BeEmpty())
+			return
+		}
+		Expect(result.Failures).To(ContainElement(HaveField("Message", ContainSubstring(message))))
+	},
+		Entry("that has a process", "hello", smoke.Passed, ""),
+		Entry("that no group wants, as expected", "refused", smoke.Passed, ""),
+		Entry("whose detection fails, as expected", "broken", smoke.Passed, ""),
+		Entry("whose build fails, as expected", "fails", smoke.Passed, ""),
+		Entry("with other expectations", "wrong", smoke.Failed, "expected"),
+	)
+
+	It("names a process that outlives the build", func(ctx SpecContext) {
+		result, built := l.test(ctx, "stays")
+		Expect(result.Status).To(Equal(smoke.Failed))
+		Expect(result.Failures).To(ContainElement(HaveField("Message", ContainSubstring("outlived the build"))))
+		Expect(built.Left).NotTo(BeEmpty())
+	})
+
+	It("ends with its context", func(ctx SpecContext) {
+		short, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		begun := time.Now()
+		result, built := l.test(short, "endless")
+		Expect(result.Status).To(Equal(smoke.Broken))
+		Expect(built).To(BeNil())
+		Expect(time.Since(begun)).To(BeNumerically("<", 20*time.Second))
+	})
+
+	It("is given the environment, and uses its cache again", func(ctx SpecContext) {
+		first, _ := l.test(ctx, "cached")
+		again, _ := l.test(ctx, "cached")
+		Expect(first.Failures).To(BeEmpty())
+		Expect(logOfPhase(again, "build")).NotTo(Equal(logOfPhase(first, "build")))
+		noisy, _ := l.test(ctx, "noisy", config.EnvVar{Name: "BP_NOISY_KIB", Value: "2048"})
+		Expect(noisy.Status).To(Equal(smoke.Passed), "%+v", noisy)
+		Expect(logOfPhase(noisy, "build")).To(ContainSubstring("bytes left out"))
+	})
+
+	It("leaves the root file system and the app as they are", func(ctx SpecContext) {
+		before, err := fixtures.TreeHash(filepath.Join(l.root, "cnb"))
+		Expect(err).NotTo(HaveOccurred())
+		l.test(ctx, "hello")
+		Expect(fixtures.TreeHash(filepath.Join(l.root, "cnb"))).To(Equal(before))
+		have, err := os.ReadFile(l.At("app-hello/name.txt"))
+		Expect(err).NotTo(HaveOccurred())
+		want, err := os.ReadFile(filepath.Join(fixtures.Root(), "smoke/apps/hello/name.txt"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(bytes.Equal(have, want)).To(BeTrue())
+	})
+
+	It("is the same image twice, over the run image, with OCI media types", func(ctx SpecContext) {
+		_, one := l.test(ctx, "hello")
+		_, two := l.test(ctx, "hello")
+		Expect(workbench.DigestOf(one.App)).To(Equal(workbench.DigestOf(two.App)))
+		Expect(workbench.ReadThrough(one.App)).To(Succeed())
+		m, err := one.App.Manifest()
+		Expect(err).NotTo(HaveOccurred())
+		for _, layer := range m.Layers {
+			Expect(string(layer.MediaType)).To(HavePrefix("application/vnd.oci."))
+		}
+		Expect(one.App.Contents()[0].Diff).To(Equal(l.run.Contents()[0].Diff))
+	})
+})
