@@ -55,6 +55,11 @@ var _ = Describe("Run", func() {
 		Expect(said).To(HaveKeyWithValue("processes", "2"))
 		Expect(said).To(HaveKeyWithValue("core", "1 files: 99"))
 		Expect(said).To(HaveKeyWithValue("interface", "lo true"))
+		for _, kind := range []string{"user", "mnt", "pid", "ipc", "uts", "cgroup", "net"} {
+			ours, err := os.Readlink("/proc/self/ns/" + kind)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(said).To(HaveKeyWithValue("namespace "+kind, And(HavePrefix(kind+":["), Not(Equal(ours)))))
+		}
 	})
 
 	DescribeTable("leaves the program no privileges", func(uid int) {

@@ -114,6 +114,10 @@ func facts([]string) {
 	for _, i := range interfaces {
 		fmt.Println("interface:", i.Name, i.Flags&net.FlagUp != 0)
 	}
+	for _, kind := range []string{"user", "mnt", "pid", "ipc", "uts", "cgroup", "net"} {
+		ns, _ := os.Readlink("/proc/self/ns/" + kind)
+		fmt.Println("namespace "+kind+":", ns)
+	}
 	var core unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
 	var files unix.Rlimit
