@@ -273,7 +273,7 @@ var _ = Describe("Run", func() {
 			Expect(err).NotTo(HaveOccurred())
 			best = min(best, spent()-before)
 		}
-		Expect(best).To(BeNumerically("<", 300*time.Millisecond)) // 40 on an idle machine
+		Expect(best).To(BeNumerically("<", 300*time.Millisecond))
 	})
 })
 
