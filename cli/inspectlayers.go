@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"laminate/packager/image"
 	"laminate/packager/inspect"
 )
 
@@ -65,7 +64,7 @@ func headroom(img *inspect.Image) string {
 	}
 	if l.Headroom < 0 {
 		advice := ""
-		if img.Kind == string(image.Builder) || img.Kind == string(image.Buildpackage) {
+		if img.Builder != nil || img.Buildpackage != nil {
 			advice = " laminate flatten puts the buildpacks into fewer."
 		}
 		return fmt.Sprintf("%s, %d too many: %s.%s", count(l.Layers, "layer"), -l.Headroom, rest, advice)

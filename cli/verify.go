@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/flatten"
-	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
 	"laminate/packager/verify"
@@ -183,7 +182,7 @@ func printVerified(w io.Writer, r *verify.Result) error {
 			p.wrapped("", "   ", fmt.Sprintf("%s holds the same buildpacks with the same files as %s", r.Name, r.Against))
 		default:
 			p.wrapped("", "   ", fmt.Sprintf("%s from %s:", count(n, "difference"), r.Against))
-			p.findings(r.Differences, "")
+			p.findings(r.Differences, false)
 		}
 	}
 	return p.print(w)
@@ -207,15 +206,15 @@ func (p *page) verified(name string, reports []*verify.Report) {
 			holds += count(r.Extensions, "extension") + ", "
 		}
 		p.wrapped("", "   ", fmt.Sprintf("%s %s: %s, %s, %s%s read", name, r.Target, state, count(r.Layers, "layer"), holds, bytes(read)))
-		p.findings(r.Findings, r.Kind)
+		p.findings(r.Findings, r.Buildpacks > 0)
 		if r.Omitted > 0 {
 			p.wrapped("   ", "      ", fmt.Sprintf("and %d more", r.Omitted))
 		}
 	}
 }
 
-// findings prints what is broken in an image of a kind, and then the first notes.
-func (p *page) findings(all []verify.Finding, kind string) {
+// findings prints what is broken in an image, and then the first notes.
+func (p *page) findings(all []verify.Finding, hasBuildpacks bool) {
 	notes := 0
 	for _, severity := range []verify.Severity{verify.Broken, verify.Note} {
 		for _, f := range all {
@@ -228,7 +227,7 @@ func (p *page) findings(all []verify.Finding, kind string) {
 				}
 			}
 			advice := ""
-			if f.What == verify.LayerCount && kind != string(image.App) && kind != string(image.Other) {
+			if f.What == verify.LayerCount && hasBuildpacks {
 				advice = "; laminate flatten puts the buildpacks into fewer"
 			}
 			p.wrapped("   ", "      ", fmt.Sprintf("%s: %s%s%s", f.Severity, subjectOf(f), f.Message, advice))
