@@ -26,8 +26,13 @@ func (ms Modules) TopLevel(entries []Entry) (top []Ref, missing []Entry) {
 func (ms Modules) unreached(finder Finder, top []Ref) []Ref {
 	reached, _ := ms.ExpandAll(top) // the caller expands again, and reports the problems
 	named := map[Ref]bool{}         // by an order of any composite
+	seen := map[Ref]bool{}          // an entry without a version names many modules
 	for _, m := range ms {
 		for _, e := range m.Order.Entries() {
+			if seen[e.Ref()] {
+				continue
+			}
+			seen[e.Ref()] = true
 			for _, r := range finder.Find(e) {
 				named[r] = true
 			}

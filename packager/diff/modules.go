@@ -111,14 +111,21 @@ func (d *Diff) compareModules(o, n *side) (replaced map[moduleKey]moduleKey) {
 	}
 	changes := []Module{}
 	for at, both := range versions {
+		key := func(version string) moduleKey { return moduleKey{at.kind, flatten.Ref{ID: at.id, Version: version}} }
+		owners := 0
+		for i, s := range []*side{o, n} {
+			for _, v := range both[i] {
+				owners = max(owners, len(s.modules[key(v)].in))
+			}
+		}
 		shared := func(from, to string) int {
-			if len(both[0])*len(both[1]) > manyVersions {
+			if len(both[0])*len(both[1])*owners > ownersLimit {
 				return 0
 			}
-			return sharedOwners(o.modules[moduleKey{at.kind, flatten.Ref{ID: at.id, Version: from}}], n.modules[moduleKey{at.kind, flatten.Ref{ID: at.id, Version: to}}])
+			return sharedOwners(o.modules[key(from)], n.modules[key(to)])
 		}
 		for _, p := range pairVersions(both[0], both[1], shared) {
-			from, to := moduleKey{at.kind, flatten.Ref{ID: at.id, Version: p.from}}, moduleKey{at.kind, flatten.Ref{ID: at.id, Version: p.to}}
+			from, to := key(p.from), key(p.to)
 			change := Added
 			switch {
 			case p.to == "":
@@ -175,9 +182,9 @@ func (m Module) compare(o Module) int {
 		compareVersions(cmp.Or(m.From, m.To), cmp.Or(o.From, o.To)), strings.Compare(m.To, o.To))
 }
 
-// manyVersions is the number of pairs of versions of one id from which on composites do not count,
-// which bounds the work on hostile labels.
-const manyVersions = 10_000
+// ownersLimit bounds the work on labels that mean harm: with more pairs of versions of one id, times
+// composites that use one of them, composites do not count.
+const ownersLimit = 100_000
 
 // sharedOwners returns the number of composites, by id, that reach both modules.
 func sharedOwners(o, n *module) (shared int) {

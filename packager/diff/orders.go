@@ -125,6 +125,8 @@ func compareGroups(old, new detection, replaced map[moduleKey]moduleKey) []Group
 	}
 	if len(gone)*len(come) <= matchLimit {
 		pairUp(Moved, func(from, to int) bool { return oldKeys[from] == newKeys[to] })
+	}
+	if len(gone)*entriesIn(new.order, come)+len(come)*entriesIn(old.order, gone) <= matchLimit {
 		pairUp(Changed, func(from, to int) bool { return akin(old.order[from], new.order[to]) })
 	}
 	for _, from := range gone {
@@ -137,6 +139,14 @@ func compareGroups(old, new detection, replaced map[moduleKey]moduleKey) []Group
 		return cmp.Or(cmp.Compare(cmp.Or(a.To, a.From), cmp.Or(b.To, b.From)), cmp.Compare(a.To, b.To))
 	})
 	return changes
+}
+
+// entriesIn returns the number of entries of the groups at these indexes.
+func entriesIn(o flatten.Order, at []int) (n int) {
+	for _, i := range at {
+		n += len(o[i].Entries)
+	}
+	return n
 }
 
 // akin reports whether one group is likely to be a changed form of another: they share at least

@@ -37,6 +37,7 @@ type description struct {
 	of       *image.Image
 	modules  map[flatten.Kind][]*image.Module
 	problems []error
+	more     int // problems that are not kept
 }
 
 func describe(img *image.Image) (*description, error) {
@@ -69,7 +70,7 @@ func describe(img *image.Image) (*description, error) {
 		return nil, err
 	}
 	d.limits()
-	d.Problems = few(d.problems)
+	d.Problems = few(d.problems, d.more)
 	return d, nil
 }
 
@@ -108,23 +109,32 @@ func (d *description) note(err error) {
 		}
 		return
 	}
-	d.problems = append(d.problems, err)
 	if text, named := strings.CutPrefix(err.Error(), d.of.Name+": "); named {
-		d.problems[len(d.problems)-1] = errors.New(text)
+		err = errors.New(text)
 	}
+	d.problem(err)
+}
+
+// problem keeps a problem, or counts it: orders that mean harm have a million.
+func (d *description) problem(err error) {
+	if len(d.problems) == problemLimit {
+		d.more++
+		return
+	}
+	d.problems = append(d.problems, err)
 }
 
 // problemLimit is how many problems of an image are listed.
 const problemLimit = 100
 
-// few returns the text of the first problems, and a count of the rest.
-func few(problems []error) []string {
+// few returns the text of the first problems, and a count of the rest and of more.
+func few(problems []error, more int) []string {
 	texts := []string{}
-	for i, p := range problems {
-		if i == problemLimit {
-			return append(texts, fmt.Sprintf("and %d more", len(problems)-i))
-		}
+	for _, p := range problems[:min(problemLimit, len(problems))] {
 		texts = append(texts, p.Error())
+	}
+	if more += len(problems) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return texts
 }

@@ -130,7 +130,7 @@ func (w *walk) entries(where string, entries []flatten.Entry) []Entry {
 }
 
 func (d *description) problemf(format string, args ...any) {
-	d.problems = append(d.problems, fmt.Errorf(format, args...))
+	d.problem(fmt.Errorf(format, args...))
 }
 
 func stackIDs(stacks []flatten.Stack) []string {

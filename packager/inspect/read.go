@@ -49,7 +49,7 @@ func (r *Report) Read(ctx context.Context, images []*image.Image) error {
 	}
 	for n, img := range images {
 		problems := r.Images[n].add(img, reading)
-		r.Images[n].Problems = append(r.Images[n].Problems, few(problems)...)
+		r.Images[n].Problems = append(r.Images[n].Problems, few(problems, 0)...)
 	}
 	return nil
 }

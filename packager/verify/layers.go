@@ -37,6 +37,8 @@ type read struct {
 	more      int
 	whiteouts []string
 	pieces    map[module]flatten.Facts
+	// again are the kinds of modules for which the layer was read once more.
+	again []flatten.Kind
 	// files are those of a builder, by path; a nil content is one that was not read.
 	files map[string][]byte
 }

@@ -141,7 +141,8 @@ func (v *verifier) twice(ctx context.Context, m module, i int) error {
 	f := Finding{Severity: Broken, What: TwoLayers, Layer: i + 1, Ref: m.ref.String(),
 		Message: fmt.Sprintf("%s is in this layer and in layer %d, which the label names, with different content", m.dir(), p.layer+1)}
 	other, known := v.reads[i].pieces[m]
-	if !known && p.facts.ContentID.Hex != "" {
+	if !known && p.facts.ContentID.Hex != "" && !slices.Contains(v.reads[i].again, m.kind) {
+		v.reads[i].again = append(v.reads[i].again, m.kind)
 		refs := []flatten.Ref{}
 		for _, o := range v.reads[i].holds {
 			if o.kind == m.kind {
