@@ -183,7 +183,10 @@ func printRelayersJSON(ctx context.Context, w io.Writer, dest string, jobs []*re
 
 // adviseOnRelayer returns the options with which the image has fewer layers.
 func adviseOnRelayer(e *relayer.TooManyLayersError) string {
-	if e.Mode == flatten.All || e.Others >= e.Max {
+	if e.Others >= e.Max {
+		return fmt.Sprintf("Raise --max-layers to %d or more, or create the image again on a build image with fewer layers.", e.Others+1)
+	}
+	if e.Mode == flatten.All {
 		return "Use larger groups, or create the image again on a build image with fewer layers."
 	}
 	return fmt.Sprintf("--flatten=%s keeps to %d.", flatten.Auto, e.Max)

@@ -67,7 +67,7 @@ var _ = Describe("flatten", func() {
 		Entry("a directory", 1, "is a directory, not an image", "left", "oci:x"),
 		Entry("a buildpack that is not there", 1, "acme/none", "oci:it", "oci:x", "--flatten=acme/none,acme/a"),
 		Entry("too many layers", 1, "too many layers: 9, the limit is 5; 3 of them hold no buildpacks. --flatten=auto keeps to 5.", "oci:it", "oci:x", "--flatten=none", "--max-layers", "5"),
-		Entry("too many that are no buildpacks", 1, "Use larger groups, or create the image again", "oci:it", "oci:x", "--flatten=all", "--max-layers", "3"),
+		Entry("too many that are no buildpacks", 1, "Raise --max-layers to 4 or more, or create the image again", "oci:it", "oci:x", "--flatten=all", "--max-layers", "3"),
 		Entry("another platform", 1, "no image for linux/arm64; available: linux/amd64", "oci:it", "oci:x", "-t", "linux/arm64"),
 		Entry("a choice between sources", 2, "unknown flag --on-conflict", "oci:it", "oci:x", "--on-conflict", "last"),
 	)
