@@ -2,6 +2,7 @@ package smoke
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -49,7 +50,7 @@ func Ask(ctx context.Context, dial Dial, h config.SmokeHTTP) (*Answer, error) {
 			if a.Status == h.Status && (h.Body == nil || h.Body.MatchString(a.Body)) {
 				return a, nil
 			}
-		} else if ctx.Err() == nil || lastErr == nil {
+		} else if ctx.Err() == nil || lastErr == nil || errors.Is(err, errAnswering) {
 			lastErr = err
 		}
 		select {
@@ -62,6 +63,9 @@ func Ask(ctx context.Context, dial Dial, h config.SmokeHTTP) (*Answer, error) {
 		}
 	}
 }
+
+// errAnswering is the error of an answer that began, and did not end in time.
+var errAnswering = errors.New("reading the answer")
 
 func ask(ctx context.Context, client *http.Client, url string) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -76,7 +80,7 @@ func ask(ctx context.Context, client *http.Client, url string) (*Answer, error) 
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit))
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: reading the answer: %w", req.URL.Path, err)
+		return nil, fmt.Errorf("GET %s: %w: %w", req.URL.Path, errAnswering, err)
 	}
 	return &Answer{Status: resp.StatusCode, Body: string(body)}, nil
 }

@@ -34,8 +34,9 @@ type Launched struct {
 	// Ended reports whether the process ended by itself, with ExitCode.
 	Ended    bool
 	ExitCode int
-	// Env is its environment, NAME=VALUE each.
-	Env []string
+	// Env is its environment as it was executed, NAME=VALUE each, and NoEnv why there is none.
+	Env   []string
+	NoEnv error
 	// Log opens what it printed; nil if that was not kept.
 	Log OpenLog
 	// Answer is its last answer (see [Ask]), and NoAnswer why there is none.

@@ -173,7 +173,11 @@ func (c *checker) launch(l *Launched) {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
-	c.values("environment variable", want.Env, env, "launch", "env")
+	if l.NoEnv == nil {
+		c.values("environment variable", want.Env, env, "launch", "env")
+	} else {
+		c.fail(fmt.Sprintf("environment of %s is not known: %v", what, l.NoEnv), "launch", "env")
+	}
 	c.lines("process", want.Logs, l.Log, "launch", "logs")
 }
 

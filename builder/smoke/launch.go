@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"laminate/builder/smoke/rootfs"
 	"laminate/builder/smoke/sandbox"
@@ -26,15 +27,24 @@ const launcher = "/cnb/lifecycle/launcher"
 
 // launchOptions are the options of launch.
 type launchOptions struct {
-	app     *image.Image
-	want    config.SmokeLaunch
+	app *image.Image
+	// want is nil if the launcher only has to start the default process.
+	want    *config.SmokeLaunch
 	limits  sandbox.Limits
 	workDir string // an empty directory
 	log     progress.Log
 }
 
-// launch starts a process of an app image in a sandbox of its own, without a network, and waits for
-// its end.
+const (
+	// stopGrace is how long a process that is stopped may take to end.
+	stopGrace = 5 * time.Second
+	// tries is how often a process is launched whose environment is expected, and that ends before it can
+	// be read.
+	tries = 3
+)
+
+// launch starts a process of an app image in a sandbox of its own, without a network, until it has ended,
+// has answered, or its time is over.
 func launch(ctx context.Context, o launchOptions) (*Launched, error) {
 	root, err := rootfs.Unpack(ctx, o.app, rootfs.Options{WorkDir: o.workDir, Log: o.log})
 	if err != nil {
@@ -42,56 +52,119 @@ func launch(ctx context.Context, o launchOptions) (*Launched, error) {
 	}
 	defer root.Close()
 	file := filepath.Join(o.workDir, "launch.log")
-	started := &Launched{Log: func() (io.ReadCloser, error) { return os.Open(file) }}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.want.Timeout, errTimeout)
-	defer cancel()
-	result, err := o.run(ctx, root.Path, file, o.command())
-	switch setup := new(sandbox.SetupError); {
-	case errors.Is(err, errTimeout):
-		return started, nil
-	case errors.As(err, &setup):
-		started.Err = err
-		return started, nil
-	case err != nil:
-		return nil, err
+	for try := 1; ; try++ {
+		l := &Launched{Log: func() (io.ReadCloser, error) { return os.Open(file) }}
+		v := &visit{launchOptions: o, Launched: l}
+		result, err := o.run(ctx, root.Path, file, v.meet)
+		if setup := new(sandbox.SetupError); errors.As(err, &setup) {
+			l.Err = err
+			return l, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if v.complete(result) || try == tries {
+			return l, nil
+		}
 	}
-	started.Ended, started.ExitCode = true, result.ExitCode
-	if len(o.want.Env) > 0 {
-		started.Env, err = o.environment(ctx, root.Path)
-	}
-	return started, err
 }
 
-// errTimeout is the cause of a process that took too long.
-var errTimeout = errors.New("the process did not end in time")
+// visit is what is done with a running process.
+type visit struct {
+	launchOptions
+	*Launched
+	stopped bool
+}
+
+// meet waits for what is expected of a process, and stops it. The context is the process's.
+func (v *visit) meet(ctx context.Context, in sandbox.Inside) {
+	timeout := config.LaunchTimeout
+	if v.want != nil {
+		timeout = v.want.Timeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	switch {
+	case v.want == nil:
+		awaitProcess(limited, in)
+	case v.want.HTTP != nil:
+		v.Answer, v.NoAnswer = Ask(limited, in.Dial, *v.want.HTTP)
+	default:
+		<-limited.Done()
+	}
+	if ctx.Err() == nil {
+		v.stopped = true
+		in.Stop(stopGrace)
+	}
+}
+
+// awaitProcess waits until the launcher has become another program.
+func awaitProcess(ctx context.Context, in sandbox.Inside) {
+	for ctx.Err() == nil {
+		if p, err := in.Program(); err == nil && p.Executable != launcher {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// complete takes over how the process ended. It reports whether all that is expected is known: the
+// environment is not if the process ended right after the launcher had become it.
+func (v *visit) complete(r sandbox.Result) bool {
+	v.Ended, v.ExitCode = !v.stopped, r.ExitCode
+	if r.Program != nil && r.Program.Executable != launcher {
+		v.Env = r.Program.Env
+		return true
+	}
+	switch {
+	case v.stopped && v.want == nil:
+		v.Err = fmt.Errorf("the launcher did not start it within %s", config.LaunchTimeout)
+	case v.Ended && ofLauncher(r.ExitCode) && !v.mayEnd(r.ExitCode):
+		v.Err = fmt.Errorf("the launcher ended with exit code %d", r.ExitCode)
+	case v.want != nil && len(v.want.Env) > 0:
+		v.NoEnv = errors.New("the process ended too soon")
+		if v.stopped {
+			v.NoEnv = errors.New("the launcher had not started the process yet")
+		}
+		return v.stopped
+	}
+	return true
+}
+
+// mayEnd reports whether the launcher may end with an exit code. Without a default process it does, unless
+// it gets a command.
+func (o launchOptions) mayEnd(code int) bool {
+	if o.want == nil {
+		command := o.command()
+		return len(command) == 1 && command[0] == launcher
+	}
+	return o.want.HTTP == nil && o.want.ExitCode == code
+}
+
+// ofLauncher reports whether an exit code is one of the launcher's own (platform spec, "Launch").
+func ofLauncher(code int) bool { return code == 11 || code == 12 || code >= 80 && code <= 99 }
 
 // command returns the command line of the process.
 func (o launchOptions) command() []string {
-	if o.want.Type != "" {
-		return append([]string{processDir + "/" + o.want.Type}, o.want.Args...)
+	var args []string
+	if o.want != nil {
+		args = o.want.Args
+		if o.want.Type != "" {
+			return append([]string{processDir + "/" + o.want.Type}, args...)
+		}
 	}
 	entrypoint := o.app.Config.Config.Entrypoint
 	if len(entrypoint) == 0 {
 		entrypoint = []string{launcher}
 	}
-	return slices.Concat(entrypoint, o.want.Args)
+	return slices.Concat(entrypoint, args)
 }
 
-// environment returns the environment of what the launcher starts.
-func (o launchOptions) environment(ctx context.Context, root string) ([]string, error) {
-	file := filepath.Join(o.workDir, "env.log")
-	if _, err := o.run(ctx, root, file, []string{launcher, "--", "env"}); err != nil {
-		return nil, fmt.Errorf("environment of the process: %w", err)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
-}
-
-// run runs a command in the app image, and writes what it prints to a file.
-func (o launchOptions) run(ctx context.Context, root, file string, args []string) (sandbox.Result, error) {
+// run runs the process, and writes what it prints to a file.
+func (o launchOptions) run(ctx context.Context, root, file string, meet func(context.Context, sandbox.Inside)) (sandbox.Result, error) {
 	uid, gid, err := userOf(o.app)
 	if err != nil {
 		return sandbox.Result{}, err
@@ -107,7 +180,7 @@ func (o launchOptions) run(ctx context.Context, root, file string, args []string
 	c := o.app.Config.Config
 	result, err := sandbox.Run(ctx, sandbox.Spec{
 		Root: root, Writable: true, Scratch: scratch, Mounts: []sandbox.Mount{{Target: "/tmp"}},
-		Args: args, Env: c.Env, Dir: c.WorkingDir, UID: uid, GID: gid, Limits: o.limits, Stdout: f, Stderr: f,
+		Args: o.command(), Env: c.Env, Dir: c.WorkingDir, UID: uid, GID: gid, Limits: o.limits, Stdout: f, Stderr: f, Started: meet,
 	})
 	return result, errors.Join(err, f.Close())
 }

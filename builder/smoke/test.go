@@ -13,8 +13,8 @@ import (
 	"laminate/packager/config"
 )
 
-// Test builds an app, launches a process of the app image if its smoke.toml asks for it, and checks
-// both. It returns the app image too, or nil. The image uses files in the work directory.
+// Test builds an app, launches a process of the app image if its smoke.toml asks for it or there is none,
+// and checks both. It returns the app image too, or nil. The image uses files in the work directory.
 func Test(ctx context.Context, o BuildOptions) (Result, *Built) {
 	begun := time.Now()
 	result := Result{App: o.App}
@@ -25,7 +25,7 @@ func Test(ctx context.Context, o BuildOptions) (Result, *Built) {
 }
 
 func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failure, error) {
-	want, err := Expected(o.App)
+	want, found, err := Expected(o.App)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,13 +52,17 @@ func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failur
 			return nil, nil, err
 		}
 		result.Image = digest.String()
-		if want.Launch != nil {
-			if came.Launch, err = o.launch(ctx, built, *want.Launch, result); err != nil {
+		// Without any expectation, the launcher has to start the default process.
+		if want.Launch != nil || !found {
+			if came.Launch, err = o.launch(ctx, built, want.Launch, result); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
 	failures := Check(ctx, want, came)
+	if !found && came.Launch != nil && came.Launch.Err != nil {
+		failures = append(failures, Failure{Message: fmt.Sprintf("default process did not start: %v", came.Launch.Err)})
+	}
 	for _, p := range built.Left {
 		failures = append(failures, Failure{Message: fmt.Sprintf("process %q outlived the build; it was ended", p.Name)})
 	}
@@ -66,7 +70,7 @@ func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failur
 }
 
 // launch launches the process that is wanted.
-func (o BuildOptions) launch(ctx context.Context, built *Built, want config.SmokeLaunch, result *Result) (*Launched, error) {
+func (o BuildOptions) launch(ctx context.Context, built *Built, want *config.SmokeLaunch, result *Result) (*Launched, error) {
 	begun := time.Now()
 	dir := filepath.Join(o.WorkDir, "launch")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -101,11 +105,12 @@ func phase(name, log string, built *Built) Phase {
 	return p
 }
 
-// Expected reads the smoke.toml beside an app. Without one, the app must build.
-func Expected(app string) (config.Smoke, error) {
-	want, err := config.ReadSmoke(filepath.Join(app, config.SmokeFile))
+// Expected reads the smoke.toml beside an app, if there is one. Without one, the app must build, and the
+// launcher must start the default process.
+func Expected(app string) (want config.Smoke, found bool, err error) {
+	want, err = config.ReadSmoke(filepath.Join(app, config.SmokeFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return config.Smoke{}, nil
+		return config.Smoke{}, false, nil
 	}
-	return want, err
+	return want, true, err
 }
