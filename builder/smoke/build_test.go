@@ -126,6 +126,8 @@ var _ = Describe("a build with the stand-in for the lifecycle, in the sandbox", 
 		Expect(result.Failures).To(ContainElement(HaveField("Message", ContainSubstring(message))))
 	},
 		Entry("that has a process", "hello", smoke.Passed, ""),
+		Entry("that serves", "good", smoke.Passed, ""),
+		Entry("without a smoke.toml", "noisy", smoke.Passed, ""),
 		Entry("that no group wants, as expected", "refused", smoke.Passed, ""),
 		Entry("whose detection fails, as expected", "broken", smoke.Passed, ""),
 		Entry("whose build fails, as expected", "fails", smoke.Passed, ""),
