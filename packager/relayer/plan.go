@@ -29,7 +29,9 @@ func (j *Job) plan(ctx context.Context, hasSystem bool) error {
 	at := make([]int, len(plan))
 	for i, l := range plan {
 		at[i] = j.stays(l)
-		plan[i].AsIs = at[i] >= 0
+		// A layer with several versions of a buildpack is read unless a label describes it: early versions
+		// of laminate wrote paths twice there, and such a layer is built again.
+		plan[i].AsIs = at[i] >= 0 && !flatten.ShareIDDir(l.Refs)
 	}
 	j.Plan = plan
 	if mode != flatten.Auto { // which has an order of its own

@@ -1,6 +1,7 @@
 package relayer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -339,6 +341,44 @@ var _ = Describe("an image that is laid out anew", func() {
 	})
 })
 
+var _ = It("a layer with a path twice, as early versions wrote them, is built again although it keeps its buildpacks", func() {
+	b := newBench()
+	both := groups(flatten.None, "acme/b@1", "acme/b@2")
+	made := b.buildpackage(both)
+	label := workbench.LayersLabelOf(made, flatten.Buildpack)
+	c := workbench.ConfigOf(made).DeepCopy()
+	was := label["acme/b"]["1"].LayerDiffID
+	layers, err := made.Layers()
+	Expect(err).NotTo(HaveOccurred())
+	c.RootFS.DiffIDs, c.History = nil, nil
+	img, err := mutate.ConfigFile(mutate.MediaType(empty.Image, types.OCIManifestSchema1), &v1.ConfigFile{OS: "linux", Architecture: "amd64", RootFS: v1.RootFS{Type: "layers"}})
+	Expect(err).NotTo(HaveOccurred())
+	for _, l := range layers {
+		if diffID, err := l.DiffID(); err != nil || diffID.String() != was {
+			Expect(err).NotTo(HaveOccurred())
+			img, err = mutate.AppendLayers(img, l)
+			Expect(err).NotTo(HaveOccurred())
+			continue
+		}
+		entries := workbench.EntriesOf(l)
+		second := slices.IndexFunc(entries, func(e workbench.TarEntry) bool { return e.Name == "/cnb/buildpacks/acme_b/2" })
+		twice, err := tarball.LayerFromReader(bytes.NewReader(workbench.TarOf(slices.Insert(entries, second, entries[0])...)))
+		Expect(err).NotTo(HaveOccurred())
+		img, err = mutate.AppendLayers(img, twice)
+		Expect(err).NotTo(HaveOccurred())
+		diffID, err := twice.DiffID()
+		Expect(err).NotTo(HaveOccurred())
+		c.Config.Labels[flatten.BuildpackLayersLabel], err = flatten.MoveLayers(c.Config.Labels[flatten.BuildpackLayersLabel], map[flatten.Ref]v1.Hash{{ID: "acme/b", Version: "1"}: diffID, {ID: "acme/b", Version: "2"}: diffID})
+		Expect(err).NotTo(HaveOccurred())
+	}
+	delete(c.Config.Labels, flatten.RecipesLabelKey)
+	c.RootFS.DiffIDs, c.History = diffIDs(img), workbench.ConfigOf(img).History
+	img, err = mutate.ConfigFile(img, c)
+	Expect(err).NotTo(HaveOccurred())
+	b.Keep(img, "oci:early")
+	Expect(workbench.LayersLabelOf(b.relayer("oci:early", both), flatten.Buildpack)).To(Equal(label))
+})
+
 var _ = Describe("what cannot be laid out anew", func() {
 	refused := func(img v1.Image, l layout) error {
 		GinkgoHelper()
@@ -360,7 +400,7 @@ var _ = Describe("what cannot be laid out anew", func() {
 	It("is an image without buildpacks", func() {
 		base, err := fixtures.BaseImage("")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(refused(base, mode(flatten.All))).To(MatchError(ContainSubstring("only the layers of buildpackages and builders")))
+		Expect(refused(base, mode(flatten.All))).To(MatchError(ContainSubstring("neither a builder nor a buildpackage")))
 		Expect(refused(labelled(base, flatten.BuilderMetadataLabel, "{}"), mode(flatten.All))).To(MatchError(ContainSubstring("no buildpacks")))
 	})
 
