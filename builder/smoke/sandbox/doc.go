@@ -35,6 +35,12 @@
 // interface of the sandbox, looks at what the program's process executes, and stops it. The supervisor,
 // which is inside, does that: it gets requests over a socket, and passes connections back.
 //
+// # What the caller can observe
+//
+// With a [Watch] the program gets a second seccomp filter, whose listener the supervisor holds: a call
+// that executes a program waits until the supervisor has read its path from the process's memory and,
+// where it is one to tell about, the caller has answered. All calls go on then.
+//
 // # What it does not confine
 //
 // Memory and CPU time are not limited. The supervisor's limits on processes and bytes are looked at

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -250,9 +251,12 @@ func countTasks() int {
 }
 
 // running returns the processes that have not ended, by what they call themselves.
-func running() []Process {
+func running(except ...int) []Process {
 	var out []Process
 	for _, pid := range pids() {
+		if slices.Contains(except, pid) {
+			continue
+		}
 		if len(out) == maxReported {
 			break
 		}

@@ -34,6 +34,11 @@ func execute(t task) error {
 	if err := filterCalls(); err != nil {
 		return step("installing the seccomp filter", err)
 	}
+	if t.Watch != nil {
+		if err := listen(watchFD); err != nil {
+			return step("installing the listener of a seccomp filter", err)
+		}
+	}
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return step("closing descriptors", err)
 	}

@@ -22,6 +22,8 @@ type task struct {
 	Spec
 	Probe   bool // make everything, and run no program
 	Visited bool // the caller has requests while the program runs
+	// WatchFD is the supervisor's descriptor for telling the caller what is watched.
+	WatchFD int
 }
 
 // report is what the supervisor sends back. A supervisor that was killed sends none.
@@ -110,6 +112,12 @@ func supervised(ctx context.Context, t task) (Result, error) {
 		defer v.end()
 		t.Visited, cmd.ExtraFiles = true, append(cmd.ExtraFiles, v.theirs)
 	}
+	watching, err := t.Watch.attach(cmd)
+	if err != nil {
+		return Result{}, err
+	}
+	defer watching.end()
+	t.WatchFD = watching.fd
 	if err := cmd.Start(); err != nil {
 		return Result{}, setupError("making namespaces", err)
 	}

@@ -36,6 +36,7 @@ type Spec struct {
 	// Started, if it is set, is called in a goroutine when the program was started. Its context ends with
 	// the program, and Run returns after it has returned.
 	Started func(context.Context, Inside)
+	Watch   *Watch // nil watches nothing
 }
 
 // Mount is a directory or file of the caller inside the sandbox.
@@ -181,7 +182,7 @@ func (s Spec) complete() (Spec, error) {
 		s.Dir = "/"
 	}
 	s.Limits = s.Limits.complete()
-	return s, nil
+	return s, s.Watch.check()
 }
 
 // maxID is the largest id that a user namespace maps: the one above means "no id".

@@ -17,6 +17,8 @@ type stage struct {
 	pid  int
 	task *os.File
 	says *gob.Decoder
+	// watch is the socket through which the listener of a watch comes, or nil.
+	watch *os.File
 }
 
 // ready is what a stage says first, when nothing more is loaded from the old root.
@@ -39,9 +41,20 @@ func startStage(t task) (*stage, error) {
 		return nil, err
 	}
 	defer theirReport.Close()
+	files := []uintptr{null.Fd(), 1, 2, theirTask.Fd(), theirReport.Fd()}
+	var watch *os.File
+	if t.Watch != nil {
+		ours, theirs, err := socketPair(unix.SOCK_STREAM)
+		if err != nil {
+			return nil, err
+		}
+		defer theirs.Close()
+		watch, files = ours, append(files, theirs.Fd())
+		unix.CloseOnExec(t.WatchFD)
+	}
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{"sandbox", Argument, "program"}, &syscall.ProcAttr{
 		Env:   []string{},
-		Files: []uintptr{null.Fd(), 1, 2, theirTask.Fd(), theirReport.Fd()},
+		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Cloneflags:  unix.CLONE_NEWUSER,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: t.UID, HostID: 0, Size: 1}},
@@ -53,7 +66,7 @@ func startStage(t task) (*stage, error) {
 	if err != nil {
 		return nil, step("making the program's user namespace", err)
 	}
-	s := &stage{pid: pid, task: ourTask, says: gob.NewDecoder(ourReport)}
+	s := &stage{pid: pid, task: ourTask, says: gob.NewDecoder(ourReport), watch: watch}
 	var first failure
 	if err := s.says.Decode(&first); err != nil || first.Step != ready {
 		return nil, step("starting the program's stage", fmt.Errorf("unexpected end: %v", err))

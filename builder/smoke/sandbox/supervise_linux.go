@@ -17,6 +17,7 @@ import (
 const (
 	taskFD   = 3
 	reportFD = 4
+	watchFD  = 5 // of the program's stage, only with a watch
 )
 
 // Main is the other side of Run: a stage of the sandbox. args are those behind [Argument]. It returns
@@ -132,6 +133,10 @@ func runTask(t task) (report, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return report{}, step("protecting the supervisor", err)
 	}
+	var execs *listener
+	if t.Watch != nil {
+		execs = startListener(t.Watch, p.pid, p.watch, os.NewFile(uintptr(t.WatchFD), "caller"))
+	}
 	if err := p.goOn(t); err != nil {
 		return report{}, err
 	}
@@ -140,6 +145,7 @@ func runTask(t task) (report, error) {
 	}
 	r, err := watchProgram(p.pid, watch)
 	r.Program = h.last()
+	execs.end(r)
 	return r, err
 }
 

@@ -60,9 +60,13 @@ var commands = map[string]func(args []string){
 	"sigpipe": func([]string) {
 		fmt.Println(signal.Ignored(unix.SIGPIPE), signal.Ignored(unix.SIGHUP), signal.Ignored(unix.SIGUSR1))
 	},
-	"attack1": attackSupervisor,
-	"serve":   serve,
-	"exec":    execute,
+	"attack1":     attackSupervisor,
+	"serve":       serve,
+	"exec":        execute,
+	"execs":       execs,
+	"exec-fd":     func(args []string) { execAt(args, false) },
+	"exec-empty":  func(args []string) { execAt(args, true) },
+	"exec-nested": execNested,
 }
 
 func number(s string) int { n, _ := strconv.Atoi(s); return n }

@@ -1,0 +1,105 @@
+//go:build linux
+
+package sandbox_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder/smoke/sandbox"
+)
+
+// watched returns a box with buildpacks a and b, and what is told about it: "+a" when a's bin/build
+// begins, "-a" when it has ended.
+func watched(args ...string) (b *box, told *[]string) {
+	b = newBox(append([]string{"execs"}, args...)...)
+	for _, name := range []string{"a", "b"} {
+		bin := filepath.Join(b.Root, "cnb/buildpacks", name, "1/bin")
+		Expect(os.MkdirAll(bin, 0o755)).To(Succeed())
+		Expect(os.Link(tool, filepath.Join(bin, "build"))).To(Succeed())
+		Expect(os.Link(tool, filepath.Join(bin, "detect"))).To(Succeed())
+	}
+	told = &[]string{}
+	tell := func(sign string) func(sandbox.Exec) {
+		return func(e sandbox.Exec) {
+			*told = append(*told, sign+strings.TrimSuffix(strings.TrimPrefix(e.Path, "/cnb/buildpacks/"), "/1/bin/build"))
+		}
+	}
+	b.Watch = &sandbox.Watch{Programs: []string{"/cnb/buildpacks/*/*/bin/build"}, Began: tell("+"), Ended: tell("-")}
+	return b, told
+}
+
+var _ = DescribeTable("A watch tells when programs begin and end", func(args string, want ...string) {
+	b, told := watched(strings.Fields(args)...)
+	result, err := b.run()
+	Expect(err).NotTo(HaveOccurred(), b.err.String())
+	Expect(result.ExitCode).To(BeZero(), b.out.String()+b.err.String())
+	Expect(*told).To(HaveExactElements(want), b.out.String())
+},
+	Entry("one after the other", ":/cnb/buildpacks/a/1/bin/build print x , :/cnb/buildpacks/b/1/bin/build exit 3", "+a", "-a", "+b", "-b"),
+	Entry("others", ":/cnb/buildpacks/a/1/bin/detect print x , :/bin/tool print /cnb/buildpacks/a/1/bin/build"),
+	Entry("a relative path", "relative:/cnb/buildpacks/a/1/bin/build print x", "+a", "-a"),
+	Entry("execveat from a directory", "fd:/cnb/buildpacks/a/1/bin/build print x", "+a", "-a"),
+	Entry("execveat of a descriptor", "empty:/cnb/buildpacks/a/1/bin/build print x", "+a", "-a"),
+	Entry("one that executes itself again", ":/cnb/buildpacks/a/1/bin/build exec-fd /cnb/buildpacks/a/1/bin/build print x", "+a", "-a"),
+	Entry("one that starts another", ":/cnb/buildpacks/a/1/bin/build exec-nested /cnb/buildpacks/b/1/bin/build print x", "+a", "+b", "-b", "-a"),
+	Entry("one that cannot be executed", ":/cnb/buildpacks/none/1/bin/build print x", "+none", "-none"),
+	Entry("the program itself again", ":/cnb/buildpacks/a/1/bin/build print x , :/cnb/buildpacks/a/1/bin/build print x", "+a", "-a", "+a", "-a"),
+)
+
+var _ = Describe("A watch", func() {
+	It("lets a program wait until the caller is ready, and tells who runs beside it", func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , nested:/cnb/buildpacks/b/1/bin/build write /work/b")...)
+		work := filepath.Join(GinkgoT().TempDir(), "work")
+		Expect(os.Mkdir(work, 0o755)).To(Succeed())
+		b.Mounts = []sandbox.Mount{{Source: work, Target: "/work"}}
+		var seen []string
+		b.Watch.Began = func(e sandbox.Exec) {
+			time.Sleep(100 * time.Millisecond)
+			_, err := os.Stat(filepath.Join(work, "b"))
+			beside := slices.ContainsFunc(e.Others, func(p sandbox.Process) bool { return strings.Contains(p.Command, "in-the-background") })
+			seen = append(seen, fmt.Sprint(e.Path, " direct=", e.Direct, " written=", err == nil, " beside=", beside))
+		}
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(filepath.Join(work, "b")).To(BeAnExistingFile())
+		Expect(seen).To(HaveExactElements(
+			"/cnb/buildpacks/a/1/bin/build direct=true written=false beside=false",
+			"/cnb/buildpacks/b/1/bin/build direct=false written=false beside=true",
+		))
+	})
+
+	It("needs no function", func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print x")...)
+		b.Watch.Began, b.Watch.Ended = nil, nil
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(b.out.String()).To(HavePrefix("x\n"))
+	})
+
+	It("ends with its context while the caller is not ready", func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print x")...)
+		ctx, cancel := context.WithCancel(context.Background())
+		b.Watch.Began = func(sandbox.Exec) { cancel(); time.Sleep(50 * time.Millisecond) }
+		_, err := sandbox.Run(ctx, b.Spec)
+		Expect(err).To(MatchError(context.Canceled))
+		Expect(b.out.String()).To(BeEmpty())
+	})
+
+	It("refuses what it cannot watch", func() {
+		b, _ := watched("x")
+		for _, wrong := range [][]string{nil, {"bin/build"}, {"/cnb/["}} {
+			b.Watch.Programs = wrong
+			_, err := b.run()
+			Expect(err).To(MatchError(ContainSubstring("sandbox: ")))
+		}
+	})
+})
