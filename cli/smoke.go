@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `KEY=VALUE` for the build; may be repeated"},
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
+		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
 		&cli.StringFlag{Name: "output-layout", Usage: "write the app image to the OCI layout `DIR`"},
 	}
@@ -128,6 +130,11 @@ func (s *smokeRun) read() (errs []error) {
 	default:
 		errs = append(errs, fmt.Errorf("invalid --network %q; write none or host", flatten.Clip(s.c.String("network"))))
 	}
+	switch mode := s.c.String("layer-writes"); mode {
+	case "ignore", "warn":
+	default:
+		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore or warn", flatten.Clip(mode)))
+	}
 	var err error
 	s.format, err = s.session.format(smokeForms...)
 	return append(errs, err)
@@ -173,6 +180,7 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 		result, err := s.app(ctx, smoke.BuildOptions{
 			Builder: builder, Root: root.Path, RunImage: run, App: app, Env: s.env, Network: s.network,
 			Cache: s.c.String("cache"), WorkDir: work, Output: s.progress(), Log: s.ui,
+			LayerWrites: s.c.String("layer-writes") == "warn",
 		})
 		if err != nil {
 			return err
@@ -229,6 +237,32 @@ func (s *smokeRun) print(r smoke.Report) error {
 		for _, f := range a.Failures {
 			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
 		}
+		if err := s.printWrites(a); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// writesShown is how many writes into others' layers are printed for an app.
+const writesShown = 20
+
+// printWrites prints what buildpacks wrote into the layers of others.
+func (s *smokeRun) printWrites(a smoke.Result) error {
+	for i, w := range a.LayerWrites {
+		if i == writesShown {
+			fmt.Fprintf(s.stdout, "   warning: %d more changes in layers of other buildpacks; --output json lists all\n", len(a.LayerWrites)-i)
+			break
+		}
+		what := "layer " + strconv.Quote(w.Layer)
+		if w.Layer == "" {
+			what = "the directory"
+		}
+		fmt.Fprintf(s.stdout, "   warning: %s %s %s, in %s of %s\n", printable(w.Buildpack), w.Change, printable(w.Path), what, printable(w.Owner))
+	}
+	if a.LayerWritesError == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(s.stdout, "   warning: not all changes in layers of other buildpacks were found: %s\n", printable(a.LayerWritesError))
+	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"laminate/builder/smoke/ownership"
 	"laminate/builder/smoke/sandbox"
 	"laminate/packager/config"
 	"laminate/packager/image"
@@ -54,6 +55,8 @@ type BuildOptions struct {
 	// Network is what the build can reach.
 	Network sandbox.Network
 	Limits  sandbox.Limits
+	// LayerWrites finds writes of buildpacks into the layers of others.
+	LayerWrites bool
 	// Cache is the directory of the build cache of this app; "" means a new one.
 	Cache string
 	// WorkDir is an empty directory for the build. The caller removes it when the outcome's image is
@@ -75,6 +78,10 @@ type Built struct {
 	Took time.Duration
 	// Left are processes that outlived the build.
 	Left []sandbox.Process
+	// LayerWrites are what buildpacks wrote into the layers of others, and LayerWritesErr is why these are
+	// not all, or nil.
+	LayerWrites    []ownership.Write
+	LayerWritesErr error
 }
 
 // Build builds an app. A build that fails has a result; an error means that it could not be tried.
@@ -91,12 +98,19 @@ func Build(ctx context.Context, o BuildOptions) (*Built, error) {
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
-	begun := time.Now()
-	result, err := sandbox.Run(ctx, b.spec())
+	spec := b.spec()
+	end, err := b.watch(&spec)
 	if err != nil {
 		return nil, err
 	}
-	built := &Built{ExitCode: result.ExitCode, Took: time.Since(begun), Left: result.Left}
+	begun := time.Now()
+	result, err := sandbox.Run(ctx, spec)
+	took := time.Since(begun)
+	writes, writesErr := end()
+	if err != nil {
+		return nil, err
+	}
+	built := &Built{ExitCode: result.ExitCode, Took: took, Left: result.Left, LayerWrites: writes, LayerWritesErr: writesErr}
 	if result.ExitCode != 0 {
 		return built, nil
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"laminate/builder/smoke/ownership"
 )
 
 // ReportSchema is the version of the JSON form of a Report. A change that removes a key or changes
@@ -39,6 +41,10 @@ type Result struct {
 	Phases []Phase `json:"phases"`
 	// Failures are all expectations that are not met.
 	Failures []Failure `json:"failures"`
+	// LayerWrites are what buildpacks wrote into the layers of others. It is no failure.
+	LayerWrites []ownership.Write `json:"layer_writes,omitempty"`
+	// LayerWritesError is why LayerWrites are not all; "" if they are, or were not looked for.
+	LayerWritesError string `json:"layer_writes_error,omitempty"`
 	// Image is the digest of the app image; "" if there is none.
 	Image string `json:"image,omitempty"`
 }

@@ -45,6 +45,10 @@ func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failur
 	if err != nil {
 		return nil, nil, err
 	}
+	result.LayerWrites = built.LayerWrites
+	if built.LayerWritesErr != nil {
+		result.LayerWritesError = built.LayerWritesErr.Error()
+	}
 	came := Outcome{ExitCode: built.ExitCode, App: built.App, Log: func() (io.ReadCloser, error) { return os.Open(log) }}
 	if built.App != nil {
 		digest, err := built.App.Digest()
