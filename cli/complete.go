@@ -201,14 +201,15 @@ var destForms = []candidate{
 var flagValues = map[string][]string{
 	"compression": {string(layer.Gzip), string(layer.Zstd)},
 	"flatten":     modes, "flatten-layers": modes,
-	"format":      {"file", "image"},
-	"media-types": {string(mediatype.Docker), string(mediatype.OCI)},
-	"on-conflict": {string(engine.UseFirst), string(engine.UseLast)},
-	"output":      {"json", "text"},
-	"network":     {"host", "none"},
-	"plan":        simulate.Names(),
-	"pull-policy": {string(source.Always), string(source.IfNotPresent), string(source.Never)},
-	"target":      targetNames(),
+	"format":       {"file", "image"},
+	"media-types":  {string(mediatype.Docker), string(mediatype.OCI)},
+	"on-conflict":  {string(engine.UseFirst), string(engine.UseLast)},
+	"output":       {"json", "text"},
+	"layer-writes": {"ignore", "warn"},
+	"network":      {"host", "none"},
+	"plan":         simulate.Names(),
+	"pull-policy":  {string(source.Always), string(source.IfNotPresent), string(source.Never)},
+	"target":       targetNames(),
 }
 
 // outputForms are the values of --output of commands that have other ones, by command.

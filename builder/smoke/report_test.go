@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder/smoke"
+	"laminate/builder/smoke/ownership"
 	"laminate/fixtures/workbench"
 )
 
@@ -29,6 +30,11 @@ func report() smoke.Report {
 		{Name: "launch"},
 	}
 	failed.Set(nil, []smoke.Failure{{File: "apps/bad/smoke.toml", Line: 7, Message: `content is "\x00"`}, {Message: "two\x07"}})
+	failed.LayerWrites = []ownership.Write{
+		{Buildpack: "acme/maven", Owner: "acme/jre", Layer: "jre", Path: "/layers/acme_jre/jre/lib", Change: ownership.Removed},
+		{Buildpack: "acme/maven", Owner: "acme/jre", Path: "/layers/acme_jre/launch.toml", Change: ownership.Touched},
+	}
+	failed.LayerWritesError = "layers: too many open files"
 	broken.Set(errors.New("no user namespace\x01"), nil)
 	passed.Set(nil, nil)
 	return smoke.Report{

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 // root is the directory of layers in a build.
 const root = "/layers"
 
+// maxWrites is how many writes are kept.
+const maxWrites = 10_000
+
 // Turns are the turns of the buildpacks in one build. It is not for concurrent use.
 type Turns struct {
 	reading *reading
@@ -17,6 +21,7 @@ type Turns struct {
 	last    *node             // the look before the current turn
 	current string            // the directory of the current turn's buildpack, or ""
 	writes  []Write
+	more    int // writes above maxWrites
 	err     error
 }
 
@@ -65,6 +70,9 @@ func (t *Turns) End() ([]Write, error) {
 	if t.err == nil && t.current != "" {
 		t.look("")
 	}
+	if t.err == nil && t.more > 0 {
+		t.err = fmt.Errorf("layers: %d changes more than %d, the limit", t.more, maxWrites)
+	}
 	slices.SortStableFunc(t.writes, func(a, b Write) int {
 		return cmp.Or(cmp.Compare(a.Buildpack, b.Buildpack), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Change, b.Change))
 	})
@@ -96,6 +104,10 @@ func (t *Turns) compare(name, id string, was, is *node, made bool) {
 		was = &node{facts: is.facts}
 	}
 	by := compare{t.reading, func(at string, c Change) {
+		if len(t.writes) == maxWrites {
+			t.more++
+			return
+		}
 		_, below, _ := strings.Cut(at, "/")
 		t.writes = append(t.writes, Write{
 			Buildpack: t.owners[t.current], Owner: id, Layer: layerOf(below), Path: path.Join(root, at), Change: c,

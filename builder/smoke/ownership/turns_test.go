@@ -200,6 +200,20 @@ var _ = Describe("Turns", func() {
 		Expect(turns.End()).To(BeEmpty())
 	})
 
+	It("keeps ten thousand", func() {
+		l := layers(GinkgoT().TempDir())
+		turns, err := ownership.New(string(l), []string{"a", "b"})
+		must(err)
+		must(os.MkdirAll(l.at("a/layer"), 0o755))
+		turns.Begin("b")
+		for i := range 10_002 {
+			must(os.Symlink("x", l.at(fmt.Sprint("a/layer/", i))))
+		}
+		all, err := turns.End()
+		Expect(err).To(MatchError("layers: 2 changes more than 10000, the limit"))
+		Expect(all).To(HaveLen(10_000))
+	})
+
 	It("finds no end of it that is too deep", func() {
 		l := layers(GinkgoT().TempDir())
 		turns, err := ownership.New(string(l), []string{"a", "b"})
