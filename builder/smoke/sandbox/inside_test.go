@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -157,6 +158,16 @@ var _ = Describe("Inside", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.out.String()).To(Equal("PATH=/bin\nA=1\n"))
 		Expect(result.Program.Env).To(Equal([]string{"PATH=/bin", "A=1"}))
+	})
+
+	It("reads no more than half a MiB of an environment", func() {
+		b := newBox("exit", "3")
+		for i := range 12 {
+			b.Env = append(b.Env, string(rune('A'+i))+"="+strings.Repeat("x", 100<<10))
+		}
+		result := b.visit(func(_ context.Context, in sandbox.Inside) { _, _ = in.Program() })
+		Expect(result.ExitCode).To(Equal(3))
+		Expect(len(strings.Join(result.Program.Env, "\x00"))).To(And(BeNumerically(">", 500<<10), BeNumerically("<=", 512<<10)))
 	})
 
 	It("gives the program no descriptor more", func() {

@@ -20,8 +20,8 @@ import (
 const visitFD = 5
 
 const (
-	// maxEnv is how much of an environment is read: more than the kernel's default for all arguments.
-	maxEnv = 4 << 20
+	// maxEnv is how much of an environment is read: it is part of the report, of which the caller reads 1 MiB.
+	maxEnv = 512 << 10
 	// followOften is how often a new program is looked at, for followFor, and followRarely how often later.
 	followOften, followRarely = 200 * time.Microsecond, 10 * time.Millisecond
 	followFor                 = 5 * time.Second
