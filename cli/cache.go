@@ -118,41 +118,41 @@ func (r *run) cleanTemp() error {
 
 // openCache opens the cache for a run that builds images. The run continues without a cache if
 // there is none or it cannot be used.
-func (o *session) openCache() *cache.Cache {
-	dir := o.cacheDir()
-	if dir == "" || o.c.Bool("no-cache") {
+func (s *session) openCache() *cache.Cache {
+	dir := s.cacheDir()
+	if dir == "" || s.c.Bool("no-cache") {
 		return nil
 	}
 	c, err := cache.Open(dir, 0)
 	if err != nil {
-		o.warnOfCache(err)
+		s.warnOfCache(err)
 	}
 	return c
 }
 
 // finish ends the output, after the warnings of the cache. It may be called more than once.
-func (o *session) finish(ctx context.Context) {
-	if err := o.cache.Close(ctx); err != nil {
-		o.warnOfCache(err)
+func (s *session) finish(ctx context.Context) {
+	if err := s.cache.Close(ctx); err != nil {
+		s.warnOfCache(err)
 	}
-	o.cache = nil
-	o.ui.end()
+	s.cache = nil
+	s.ui.end()
 }
 
 // dry prints a plan after the progress of planning has ended. The cache stays open until then,
 // since a plan shows which layers come from it.
-func (o *session) dry(ctx context.Context, plan func(io.Writer) error) error {
+func (s *session) dry(ctx context.Context, plan func(io.Writer) error) error {
 	var text strings.Builder
 	if err := plan(&text); err != nil {
 		return err
 	}
-	o.finish(ctx)
-	_, err := io.WriteString(o.stdout, text.String())
+	s.finish(ctx)
+	_, err := io.WriteString(s.stdout, text.String())
 	return err
 }
 
-func (o *session) warnOfCache(err error) {
-	o.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
+func (s *session) warnOfCache(err error) {
+	s.ui.Warn(fmt.Sprintf("the cache cannot be used, so what was made or fetched is not kept: %v", adviseOnCache(err)))
 }
 
 // adviseOnCache adds to an error what to do about a directory that the cache refuses.

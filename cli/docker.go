@@ -81,13 +81,13 @@ func (r *run) missingHelpers(err error) string {
 }
 
 // readPolicy reads --pull-policy. Without it, the policy is the zero value.
-func (o *session) readPolicy() (err error) {
-	given := o.c.String("pull-policy")
+func (s *session) readPolicy() (err error) {
+	given := s.c.String("pull-policy")
 	if given == "" {
 		return nil
 	}
-	o.policy, err = source.ParsePullPolicy(given)
-	if o.policy == source.Never && o.c.Bool("publish") {
+	s.policy, err = source.ParsePullPolicy(given)
+	if s.policy == source.Never && s.c.Bool("publish") {
 		err = errors.New("--publish and --pull-policy never contradict each other: what is published is made of the registry's images; leave out --pull-policy")
 	}
 	return err

@@ -50,19 +50,19 @@ func anywhere(c *cli.Context, flag string) bool {
 }
 
 // empty returns an error for flags with an empty value, which mostly comes from an unset variable.
-func (o *session) empty() (errs []error) {
-	for _, f := range o.c.Command.Flags {
+func (s *session) empty() (errs []error) {
+	for _, f := range s.c.Command.Flags {
 		name := f.Names()[0]
-		if !o.c.IsSet(name) {
+		if !s.c.IsSet(name) {
 			continue
 		}
 		switch f.(type) {
 		case *cli.StringFlag:
-			if o.c.String(name) == "" {
+			if s.c.String(name) == "" {
 				errs = append(errs, fmt.Errorf("--%s has an empty value", name))
 			}
 		case *cli.StringSliceFlag:
-			for _, v := range o.c.StringSlice(name) {
+			for _, v := range s.c.StringSlice(name) {
 				if len(split(v)) == 0 {
 					errs = append(errs, fmt.Errorf("--%s has an empty value", name))
 				}
@@ -74,9 +74,9 @@ func (o *session) empty() (errs []error) {
 
 // list returns the values of a flag that may be repeated, or hold several values separated by
 // commas.
-func (o *session) list(flag string) []string {
+func (s *session) list(flag string) []string {
 	var all []string
-	for _, v := range o.c.StringSlice(flag) {
+	for _, v := range s.c.StringSlice(flag) {
 		all = append(all, split(v)...)
 	}
 	return all

@@ -39,7 +39,7 @@ var _ = Describe("flatten", func() {
 		var report struct {
 			Images []struct {
 				Kind        string
-				Total       struct{ Layers, New_Layers int }
+				Total       struct{ Layers int }
 				Previous    struct{ Image string }
 				OtherLayers []struct{ Layers int } `json:"other_layers"`
 			}

@@ -12,14 +12,14 @@ import (
 )
 
 // makeWorkDir removes what killed runs left beside it, and then creates the work directory.
-func (o *session) makeWorkDir() (*scratch.Dir, error) {
-	temp := o.tempDir()
+func (s *session) makeWorkDir() (*scratch.Dir, error) {
+	temp := s.tempDir()
 	scratch.Sweep(temp)
 	work, err := scratch.Make(scratch.At(temp))
 	if err != nil {
 		return nil, inTempDir(temp, err)
 	}
-	o.workDir = work.Path()
+	s.workDir = work.Path()
 	return work, nil
 }
 

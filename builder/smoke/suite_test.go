@@ -47,7 +47,7 @@ func expected(toml string) config.Smoke {
 // imageOf returns an image of layers, the tar of each, the lowest first.
 func imageOf(change func(*v1.Config), tars ...[]byte) *image.Image {
 	GinkgoHelper()
-	var raw v1.Image = empty.Image
+	raw := empty.Image
 	for _, t := range tars {
 		var err error
 		raw, err = mutate.AppendLayers(raw, static.NewLayer(t, types.DockerUncompressedLayer))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -362,7 +363,8 @@ var _ = It("a layer with a path twice, as early versions wrote them, is built ag
 		}
 		entries := workbench.EntriesOf(l)
 		second := slices.IndexFunc(entries, func(e workbench.TarEntry) bool { return e.Name == "/cnb/buildpacks/acme_b/2" })
-		twice, err := tarball.LayerFromReader(bytes.NewReader(workbench.TarOf(slices.Insert(entries, second, entries[0])...)))
+		data := workbench.TarOf(slices.Insert(entries, second, entries[0])...)
+		twice, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 		Expect(err).NotTo(HaveOccurred())
 		img, err = mutate.AppendLayers(img, twice)
 		Expect(err).NotTo(HaveOccurred())

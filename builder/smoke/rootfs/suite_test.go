@@ -3,7 +3,6 @@ package rootfs_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -186,13 +185,4 @@ func describe(path string, info fs.FileInfo, first map[uint64]string, name strin
 		return fmt.Sprintf("file %o %d %q %s %v", info.Mode().Perm(), at, content, first[ino], err)
 	}
 	return info.Mode().String()
-}
-
-// gzipped compresses.
-func gzipped(data []byte) []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := z.Write(data)
-	Expect(errors.Join(err, z.Close())).To(Succeed())
-	return b.Bytes()
 }
