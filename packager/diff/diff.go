@@ -15,35 +15,46 @@ import (
 // one image, those are a pair.
 func Platforms(old, new []*image.Image) (*Report, error) {
 	r := &Report{Schema: Schema, AddedTargets: []string{}, RemovedTargets: []string{}, Images: []Diff{}}
-	waiting := map[string][]*image.Image{}
-	for _, o := range old {
-		waiting[platform(o)] = append(waiting[platform(o)], o)
-	}
-	alone := len(old) == 1 && len(new) == 1
+	pairs := pairImages(old, new)
 	for _, n := range new {
-		name := platform(n)
-		if alone {
-			name = platform(old[0])
-		}
-		if len(waiting[name]) == 0 {
-			r.AddedTargets = append(r.AddedTargets, name)
+		o := pairs[n]
+		if o == nil {
+			r.AddedTargets = append(r.AddedTargets, platform(n))
 			continue
 		}
-		d, err := Images(waiting[name][0], n)
+		d, err := Images(o, n)
 		if err != nil {
 			return nil, err
 		}
-		waiting[name] = waiting[name][1:]
 		r.Images = append(r.Images, *d)
+		old = slices.DeleteFunc(slices.Clone(old), func(other *image.Image) bool { return other == o })
 	}
 	for _, o := range old {
-		if left := waiting[platform(o)]; len(left) > 0 && left[0] == o {
-			waiting[platform(o)] = left[1:]
-			r.RemovedTargets = append(r.RemovedTargets, platform(o))
-		}
+		r.RemovedTargets = append(r.RemovedTargets, platform(o))
 	}
 	r.Identical = len(r.AddedTargets)+len(r.RemovedTargets) == 0 && !slices.ContainsFunc(r.Images, func(d Diff) bool { return !d.Identical })
 	return r, nil
+}
+
+// pairImages returns the old image for each new one that has one: of the same platform, and of the same
+// version of its distribution as far as possible. Single images are a pair whatever their platforms.
+func pairImages(old, new []*image.Image) map[*image.Image]*image.Image {
+	if len(old) == 1 && len(new) == 1 {
+		return map[*image.Image]*image.Image{new[0]: old[0]}
+	}
+	pairs, rest := map[*image.Image]*image.Image{}, slices.Clone(old)
+	for _, sameVersion := range []bool{true, false} {
+		for _, n := range new {
+			i := slices.IndexFunc(rest, func(o *image.Image) bool {
+				return platform(o) == platform(n) && (!sameVersion || o.Config.OSVersion == n.Config.OSVersion)
+			})
+			if pairs[n] == nil && i >= 0 {
+				pairs[n] = rest[i]
+				rest = slices.Delete(rest, i, i+1)
+			}
+		}
+	}
+	return pairs
 }
 
 // platform names the platform of an image; v8 is the default variant of arm64.

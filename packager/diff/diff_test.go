@@ -205,3 +205,34 @@ var _ = Describe("platforms", func() {
 		Expect(string(text)).NotTo(ContainSubstring("null"))
 	})
 })
+
+var _ = DescribeTable("images of an index are paired by platform, and then by the version of the distribution",
+	func(old, new, pairs, added, removed string) {
+		of := func(names string) (all []*image.Image) {
+			for name := range strings.FieldsSeq(names) {
+				arch, version, _ := strings.Cut(name, ":")
+				all = append(all, spec{layers: layersOf("a"), labels: map[string]any{"name": name}, config: func(c *v1.ConfigFile) { c.OS, c.Architecture, c.OSVersion = "linux", arch, version }}.image())
+			}
+			return all
+		}
+		r, err := diff.Platforms(of(old), of(new))
+		Expect(err).NotTo(HaveOccurred())
+		var got []string
+		for _, d := range r.Images {
+			was, is := "same", "same"
+			for _, l := range d.Labels {
+				if l.Key == "name" {
+					was, is = l.From, l.To
+				}
+			}
+			got = append(got, was+">"+is)
+		}
+		Expect(strings.Join(got, " ")).To(Equal(pairs))
+		Expect(strings.Join(r.AddedTargets, " ")).To(Equal(added))
+		Expect(strings.Join(r.RemovedTargets, " ")).To(Equal(removed))
+	},
+	Entry("in another order", "amd64:22.04 amd64:24.04", "amd64:24.04 amd64:22.04", "same>same same>same", "", ""),
+	Entry("with a newer one", "amd64:22.04 arm64:22.04", "amd64:24.04 arm64:22.04", "amd64:22.04>amd64:24.04 same>same", "", ""),
+	Entry("with one more", "amd64:22.04", "amd64:24.04 amd64:22.04", "same>same", "linux/amd64", ""),
+	Entry("with one less", "amd64:22.04 arm64:1", "amd64:22.04 s390x:1", "same>same", "linux/s390x", "linux/arm64"),
+)
