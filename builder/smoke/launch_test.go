@@ -74,11 +74,11 @@ var _ = Describe("a launch", Ordered, func() {
 		Entry("answers otherwise", "serve 8080 well", "timeout = '2s'\n[launch.http]\nport = 8080\nbody = 'bye'", `^6: GET / answered "hello from \d+"; expected a body that matches /bye/$`),
 		Entry("redirects", "serve 8080 moved", "timeout = '2s'\n[launch.http]\nport = 8080", `^4: GET / answered 302 with ".*"; expected 200$`),
 		Entry("answers without end", "serve 8080 endless", "timeout = '2s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 2s: .*reading the answer: `),
-		Entry("never listens", "sleep", "timeout = '1s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 1s: .*connection refused$`),
+		Entry("never listens", "sleep", "timeout = '6s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 6s: .*connection refused$`),
 		Entry("ends before it answers", "serve 8080 crash", "[launch.http]\nport = 8080", `^3: default process ended with exit code 9 before it answered on port 8080$`),
 		Entry("ends", "env", "[[launch.env]]\nname = 'LAUNCHED'\n[[launch.env]]\nname = 'HOME'\n[[launch.logs]]\nline = '^LAUNCHED=yes$'", `^5: there is no environment variable HOME`),
 		Entry("ends otherwise", "exit 3", "exit-code = 4", `^3: default process ended with exit code 3; expected 4$`),
-		Entry("does not end", "sleep", "timeout = '1s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 1s; `),
+		Entry("does not end", "sleep", "timeout = '6s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 6s; `),
 	)
 
 	It("of a process that the launcher cannot start", func() {
