@@ -19,7 +19,7 @@ var _ = DescribeTable("images that mean harm are compared in little time",
 		began := time.Now()
 		_, err := diff.Images(old, new)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(time.Since(began)).To(BeNumerically("<", 8*time.Second))
+		Expect(time.Since(began)).To(BeNumerically("<", time.Minute))
 	},
 	Entry("hundreds of versions of a few ids, each in hundreds of composites", func(side string) spec {
 		s := builder("")

@@ -135,7 +135,7 @@ var _ = Describe("Inside", func() {
 			begun := time.Now()
 			in.Stop(300 * time.Millisecond)
 			<-ctx.Done()
-			Expect(time.Since(begun)).To(BeNumerically("~", 300*time.Millisecond, 250*time.Millisecond))
+			Expect(time.Since(begun)).To(And(BeNumerically(">=", 300*time.Millisecond), BeNumerically("<", 20*time.Second)))
 		})
 		Expect(result.Signal).To(Equal("SIGKILL"))
 		Expect(processes(word)).To(BeEmpty())
@@ -161,12 +161,14 @@ var _ = Describe("Inside", func() {
 	})
 
 	It("reads no more than half a MiB of an environment", func() {
-		b := newBox("exit", "3")
+		b := newBox("sleep")
 		for i := range 12 {
 			b.Env = append(b.Env, string(rune('A'+i))+"="+strings.Repeat("x", 100<<10))
 		}
-		result := b.visit(func(_ context.Context, in sandbox.Inside) { _, _ = in.Program() })
-		Expect(result.ExitCode).To(Equal(3))
+		result := b.visit(func(_ context.Context, in sandbox.Inside) {
+			Eventually(func() []string { p, _ := in.Program(); return p.Env }, 20*time.Second).ShouldNot(BeEmpty())
+			in.Stop(0)
+		})
 		Expect(len(strings.Join(result.Program.Env, "\x00"))).To(And(BeNumerically(">", 500<<10), BeNumerically("<=", 512<<10)))
 	})
 

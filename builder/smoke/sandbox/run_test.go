@@ -273,7 +273,7 @@ var _ = Describe("Run", func() {
 			Expect(err).NotTo(HaveOccurred())
 			best = min(best, spent()-before)
 		}
-		Expect(best).To(BeNumerically("<", 300*time.Millisecond))
+		Expect(best).To(BeNumerically("<", 600*time.Millisecond))
 	})
 })
 
