@@ -72,7 +72,8 @@ func (s *smokeRun) do(ctx context.Context) error {
 	if err := errors.Join(s.read()...); err != nil {
 		return wrongUse(s.c, "%w", err)
 	}
-	report := smoke.Report{Schema: smoke.ReportSchema, Builder: s.ref.String(), Started: time.Now().UTC().Truncate(time.Second)}
+	begun := time.Now()
+	report := smoke.Report{Schema: smoke.ReportSchema, Builder: s.ref.String(), Started: begun.UTC().Truncate(time.Second)}
 	err := s.within(ctx, func(ctx context.Context) error {
 		s.openSources()
 		return s.test(ctx, &report)
@@ -80,7 +81,7 @@ func (s *smokeRun) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report.Seconds = time.Since(report.Started).Seconds()
+	report.Seconds = time.Since(begun).Seconds()
 	if err := standardOutput(s.print(report)); err != nil {
 		return err
 	}
