@@ -26,7 +26,7 @@ import (
 
 const smokeDescription = `It builds each app with the lifecycle in the builder REF, in a sandbox, and checks what came of it. It needs Linux, and neither Docker nor root.
 
-The app image is the one that a platform gets from the same builder and app. What is expected of the build and of the image is in the file smoke.toml in the app's directory: exit code, detected group, processes, files, labels, lines of the log, and what a launched process does. Without that file, the app must build.
+The app image is the one that a platform gets from the same builder and app. What is expected of the build and of the image is in the file smoke.toml in the app's directory: exit code, detected group, processes, files, labels, lines of the log, and what a launched process does. Without that file, the app must build, and the launcher must start its default process.
 
 The run image is the one that the builder names, from its registry, or that of --run-image. Of its layers only those that are needed are read.
 
@@ -152,7 +152,7 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 	if err != nil {
 		return err
 	}
-	if digest, err := builder.Digest(); err == nil && builder.Contents()[0].Stored {
+	if digest, err := builder.Digest(); err == nil && builder.Stored() {
 		report.Digest = digest.String()
 	}
 	runAt := s.runImage

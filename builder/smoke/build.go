@@ -148,6 +148,10 @@ func (b *build) prepare() error {
 	if b.Cache == "" {
 		b.Cache = b.in(cacheDir)
 	}
+	var err error
+	if b.Cache, err = filepath.Abs(b.Cache); err != nil { // the sandbox needs it
+		return err
+	}
 	for _, dir := range []string{b.in(appDir), b.in(layersDir), b.in(platformDir + "/env"), b.in(layoutDir), b.in(homeDir), b.in("scratch"), b.Cache} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err

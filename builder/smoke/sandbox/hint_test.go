@@ -31,7 +31,7 @@ var _ = DescribeTable("A step that fails says what to change", Label("once"), fu
 	Entry("seccomp", "making namespaces", unix.EPERM, 0, "/proc/self/status", "NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t1", "--security-opt seccomp=unconfined"),
 	Entry("masked /proc", "mounting /proc", unix.EPERM, 0, "/proc/self/status", "NoNewPrivs:\t0\nSeccomp:\t0", "systempaths=unconfined"),
 	Entry("no namespaces in the kernel", "making namespaces", unix.EINVAL, 0, "", "", "CONFIG_USER_NS"),
-	Entry("an old kernel", "mounting /work", unix.ENOSYS, 0, "", "", "Linux 5.12 or later"),
+	Entry("an old kernel", "mounting /data", unix.ENOSYS, 0, "", "", "Linux 5.12 or later"),
 	Entry("no overlay", "mounting the overlay", unix.ENODEV, 0, "", "", "modprobe overlay"),
 	Entry("a file system", "mounting the overlay", unix.EINVAL, 0, "", "", "local disk"),
 	Entry("an initial RAM file system", "changing the root", unix.EINVAL, 0, "", "", "initial RAM file system"),

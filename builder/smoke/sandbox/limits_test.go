@@ -28,11 +28,11 @@ var _ = Describe("Limits", func() {
 	},
 		Entry("a fork bomb", sandbox.LimitProcesses, int64(60), "more than 60 processes", sandbox.Limits{Processes: 60}, "bomb"),
 		Entry("threads", sandbox.LimitProcesses, int64(60), "more than 60 processes", sandbox.Limits{Processes: 60}, "threads", "90"),
-		Entry("a disk filler", sandbox.LimitBytes, int64(64<<20), "more than 67108864 bytes", sandbox.Limits{Bytes: 64 << 20}, "fill", "/work"),
-		Entry("removed files", sandbox.LimitBytes, int64(8<<20), "more than 8388608 bytes", sandbox.Limits{Bytes: 8 << 20, FileSize: 1 << 40}, "removed", "/work", "32"),
-		Entry("empty files", sandbox.LimitBytes, int64(1<<20), "more than 1048576 bytes", sandbox.Limits{Bytes: 1 << 20}, "tiny", "/work", "300"),
-		Entry("one large file", sandbox.LimitFileSize, int64(1<<20), "a file of more than 1048576 bytes", sandbox.Limits{FileSize: 1 << 20}, "large", "/work"),
-		Entry("deep directories", sandbox.LimitDepth, int64(500), "more than 500 deep", sandbox.Limits{}, "deep", "/work", "600"),
+		Entry("a disk filler", sandbox.LimitBytes, int64(64<<20), "more than 67108864 bytes", sandbox.Limits{Bytes: 64 << 20}, "fill", "/data"),
+		Entry("removed files", sandbox.LimitBytes, int64(8<<20), "more than 8388608 bytes", sandbox.Limits{Bytes: 8 << 20, FileSize: 1 << 40}, "removed", "/data", "32"),
+		Entry("empty files", sandbox.LimitBytes, int64(1<<20), "more than 1048576 bytes", sandbox.Limits{Bytes: 1 << 20}, "tiny", "/data", "300"),
+		Entry("one large file", sandbox.LimitFileSize, int64(1<<20), "a file of more than 1048576 bytes", sandbox.Limits{FileSize: 1 << 20}, "large", "/data"),
+		Entry("deep directories", sandbox.LimitDepth, int64(500), "more than 500 deep", sandbox.Limits{}, "deep", "/data", "600"),
 	)
 
 	It("count what is removed from a writable root too", func() {
@@ -51,13 +51,13 @@ var _ = Describe("Limits", func() {
 	})
 
 	It("leave the rest alone", func() {
-		b := newBox("tiny-exit", "/work", "200")
+		b := newBox("tiny-exit", "/data", "200")
 		b.Limits = sandbox.Limits{Bytes: 1 << 20, Processes: 60}
 		for _, name := range []string{"a", "b", "c"} { // what was there before does not count
 			Expect(os.WriteFile(filepath.Join(b.Scratch, name), []byte(strings.Repeat("x", 1<<20)), 0o644)).To(Succeed())
 		}
 		Expect(os.Link(filepath.Join(b.Scratch, "a"), filepath.Join(b.Scratch, "d"))).To(Succeed())
-		b.Mounts = []sandbox.Mount{{Source: b.Scratch, Target: "/work"}, {Source: b.Scratch, Target: "/again", ReadOnly: true}}
+		b.Mounts = []sandbox.Mount{{Source: b.Scratch, Target: "/data"}, {Source: b.Scratch, Target: "/again", ReadOnly: true}}
 		result, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result.Written).To(BeNumerically("~", 201*4096, 8*4096)) // and the directory

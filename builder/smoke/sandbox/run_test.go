@@ -126,7 +126,7 @@ var _ = Describe("Run", func() {
 		}),
 		Entry("a link as /proc", "mounting /proc", "the root has something else than a directory there", func(s *sandbox.Spec) {
 			Expect(os.Remove(filepath.Join(s.Root, "proc"))).To(Succeed())
-			Expect(os.Symlink("/work", filepath.Join(s.Root, "proc"))).To(Succeed())
+			Expect(os.Symlink("/data", filepath.Join(s.Root, "proc"))).To(Succeed())
 		}),
 	)
 
@@ -172,7 +172,7 @@ var _ = Describe("Run", func() {
 	})
 
 	It("counts what was written", func() {
-		b := newBox("write", "/work/file")
+		b := newBox("write", "/data/file")
 		result, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.out.String()).To(Equal("write: <nil>\n"))

@@ -59,7 +59,7 @@ func target(b *box) {
 var _ = Describe("A sandbox", func() {
 	var b *box
 	BeforeEach(func() {
-		b = newBox("try", "/work")
+		b = newBox("try", "/data")
 		content, err := os.ReadFile(tool)
 		Expect(err).NotTo(HaveOccurred())
 		setuid := filepath.Join(b.Root, "bin/setuid")
@@ -116,9 +116,9 @@ var _ = Describe("A sandbox", func() {
 		_, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
 		for line := range strings.Lines(b.out.String()) {
-			Expect(line).To(Or(ContainSubstring(": /work"), ContainSubstring(": /dev/shm")))
+			Expect(line).To(Or(ContainSubstring(": /data"), ContainSubstring(": /dev/shm")))
 		}
-		Expect(b.out.String()).To(ContainSubstring("made: /work/sprayed"))
+		Expect(b.out.String()).To(ContainSubstring("made: /data/sprayed"))
 		Expect(snapshot(b.Root)).To(Equal(before))
 		b.Writable, b.Mounts = true, nil
 		_, err = b.run()

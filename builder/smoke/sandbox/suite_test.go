@@ -98,7 +98,7 @@ func newBox(args ...string) *box {
 	b := &box{}
 	b.Spec = sandbox.Spec{
 		Root: newRoot(dir), Scratch: scratch, Args: append([]string{"tool"}, args...), Env: []string{"PATH=/bin"},
-		UID: 1001, GID: 1000, Mounts: []sandbox.Mount{{Target: "/work"}}, Stdout: &b.out, Stderr: &b.err,
+		UID: 1001, GID: 1000, Mounts: []sandbox.Mount{{Target: "/data"}}, Stdout: &b.out, Stderr: &b.err,
 	}
 	return b
 }

@@ -57,10 +57,10 @@ var _ = DescribeTable("A watch tells when programs begin and end", func(args str
 
 var _ = Describe("A watch", func() {
 	It("lets a program wait until the caller is ready, and tells who runs beside it", func() {
-		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , nested:/cnb/buildpacks/b/1/bin/build write /work/b")...)
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , nested:/cnb/buildpacks/b/1/bin/build write /data/b")...)
 		work := filepath.Join(GinkgoT().TempDir(), "work")
 		Expect(os.Mkdir(work, 0o755)).To(Succeed())
-		b.Mounts = []sandbox.Mount{{Source: work, Target: "/work"}}
+		b.Mounts = []sandbox.Mount{{Source: work, Target: "/data"}}
 		var seen []string
 		b.Watch.Began = func(e sandbox.Exec) {
 			time.Sleep(100 * time.Millisecond)
