@@ -199,14 +199,14 @@ func mountRoot(s Spec) (int, error) {
 		}
 	}
 	// Through descriptors, so that no character of a path means something to overlay.
-	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/data", proc(lower), scratch)
+	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", proc(lower), scratch)
 	if !s.Writable {
 		staging, err := unix.Open(s.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return -1, step("preparing the root", err)
 		}
 		defer unix.Close(staging)
-		options = fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/data", proc(lower), proc(staging))
+		options = fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", proc(lower), proc(staging))
 	}
 	if err := unix.Mount("overlay", path.Join(s.Root, "root"), "overlay", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return -1, step("mounting the overlay", err)
