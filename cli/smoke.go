@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"laminate/builder/smoke"
-	"laminate/builder/smoke/rootfs"
 	"laminate/builder/smoke/sandbox"
 	"laminate/flatten"
 	"laminate/packager/config"
@@ -148,41 +145,26 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 			return fmt.Errorf("--app %s: no such directory; name the directory of an app", dir)
 		}
 	}
-	builder, err := s.open.Image(ctx, s.ref, s.target)
-	if err != nil {
+	o := smoke.Options{Opener: s.open, Cache: s.cache, WorkDir: s.workDir, Log: s.ui}
+	var err error
+	if o.Builder, err = s.open.Image(ctx, s.ref, s.target); err != nil {
 		return err
 	}
-	if digest, err := builder.Digest(); err == nil && builder.Stored() {
+	if digest, err := o.Builder.Digest(); err == nil && o.Builder.Stored() {
 		report.Digest = digest.String()
 	}
-	runAt := s.runImage
-	if runAt.Written == "" {
-		if runAt, err = smoke.RunImage(builder); err != nil {
-			return err
+	if s.runImage.Written != "" {
+		if o.RunImage, err = s.open.Image(ctx, s.runImage, o.Builder.Target); err != nil {
+			return adviseOnRunImage(&smoke.RunImageError{Err: err})
 		}
 	}
-	run, err := s.open.Image(ctx, runAt, builder.Target)
+	tests, err := smoke.Open(ctx, o)
 	if err != nil {
-		return fmt.Errorf("run image %w; name another one with --run-image", err)
+		return adviseOnRunImage(err)
 	}
-	root, err := rootfs.Unpack(ctx, builder, rootfs.Options{Cache: s.cache, WorkDir: s.workDir, Log: s.ui})
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := sandbox.Check(root.Path); err != nil {
-		return err
-	}
-	for i, app := range s.c.StringSlice("app") {
-		work := filepath.Join(s.workDir, fmt.Sprintf("app-%d", i+1))
-		if err := os.Mkdir(work, 0o700); err != nil {
-			return err
-		}
-		result, err := s.app(ctx, smoke.BuildOptions{
-			Builder: builder, Root: root.Path, RunImage: run, App: app, Env: s.env, Network: s.network,
-			Cache: s.c.String("cache"), WorkDir: work, Output: s.progress(), Log: s.ui,
-			LayerWrites: s.c.String("layer-writes") == "warn",
-		})
+	defer tests.Close()
+	for _, dir := range s.c.StringSlice("app") {
+		result, err := s.app(ctx, tests, dir)
 		if err != nil {
 			return err
 		}
@@ -191,17 +173,29 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 	return nil
 }
 
+// adviseOnRunImage adds to an error what to do about a run image that cannot be used.
+func adviseOnRunImage(err error) error {
+	if of := new(smoke.RunImageError); errors.As(err, &of) {
+		return fmt.Errorf("%w; name another one with --run-image", err)
+	}
+	return err
+}
+
 // app tests one app, and writes its image if the user asks for it.
-func (s *smokeRun) app(ctx context.Context, o smoke.BuildOptions) (smoke.Result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.c.Duration("timeout"), fmt.Errorf("app %s took longer than --timeout %s", o.App, s.c.Duration("timeout")))
+func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir string) (_ smoke.Result, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.c.Duration("timeout"), fmt.Errorf("app %s took longer than --timeout %s", dir, s.c.Duration("timeout")))
 	defer cancel()
-	result, built := smoke.Test(ctx, o)
+	result, built := tests.Test(ctx, smoke.App{
+		Dir: dir, Env: s.env, Network: s.network, CacheDir: s.c.String("cache"),
+		LayerWrites: s.c.String("layer-writes") == "warn", Output: s.progress(),
+	})
+	defer func() { err = errors.Join(err, built.Close()) }()
 	dest := s.c.String("output-layout")
 	if dest == "" || built == nil || built.App == nil {
 		return result, nil
 	}
 	to := location.Location{Kind: location.OCILayout, Path: dest, Written: "oci:" + dest}
-	_, err := sink.Write(ctx, to, []sink.Image{{Image: built.App, Target: built.App.Target}}, sink.Options{Log: s.ui})
+	_, err = sink.Write(ctx, to, []sink.Image{{Image: built.App, Target: built.App.Target}}, sink.Options{Log: s.ui})
 	return result, err
 }
 
@@ -211,59 +205,4 @@ func (s *smokeRun) progress() io.Writer {
 		return s.ui.lines
 	}
 	return nil
-}
-
-// print prints the report.
-func (s *smokeRun) print(r smoke.Report) error {
-	switch s.format {
-	case "json":
-		return writeJSON(s.stdout, r)
-	case "junit":
-		return r.WriteJUnit(s.stdout)
-	}
-	for _, a := range r.Apps {
-		if _, err := fmt.Fprintf(s.stdout, "%s: %s in %.1f s\n", printable(a.App), a.Status, a.Seconds); err != nil {
-			return err
-		}
-		if a.Status != smoke.Passed {
-			for _, p := range a.Phases {
-				for line := range strings.Lines(p.Log) {
-					fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, printable(strings.TrimSuffix(line, "\n"))) // the next write fails too
-				}
-			}
-		}
-		if a.Error != "" {
-			fmt.Fprintf(s.stdout, "   error: %s\n", printable(a.Error))
-		}
-		for _, f := range a.Failures {
-			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
-		}
-		if err := s.printWrites(a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writesShown is how many writes into others' layers are printed for an app.
-const writesShown = 20
-
-// printWrites prints what buildpacks wrote into the layers of others.
-func (s *smokeRun) printWrites(a smoke.Result) error {
-	for i, w := range a.LayerWrites {
-		if i == writesShown {
-			fmt.Fprintf(s.stdout, "   warning: %d more changes in layers of other buildpacks; --output json lists all\n", len(a.LayerWrites)-i)
-			break
-		}
-		what := "layer " + strconv.Quote(w.Layer)
-		if w.Layer == "" {
-			what = "the directory"
-		}
-		fmt.Fprintf(s.stdout, "   warning: %s %s %s, in %s of %s\n", printable(w.Buildpack), w.Change, printable(w.Path), what, printable(w.Owner))
-	}
-	if a.LayerWritesError == "" {
-		return nil
-	}
-	_, err := fmt.Fprintf(s.stdout, "   warning: not all changes in layers of other buildpacks were found: %s\n", printable(a.LayerWritesError))
-	return err
 }

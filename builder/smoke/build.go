@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,10 +15,8 @@ import (
 
 	"laminate/builder/smoke/ownership"
 	"laminate/builder/smoke/sandbox"
-	"laminate/packager/config"
 	"laminate/packager/image"
 	"laminate/packager/location"
-	"laminate/packager/progress"
 	"laminate/packager/source"
 	"laminate/packager/stream"
 )
@@ -40,39 +37,12 @@ const appName = "index.docker.io/laminate/app:latest"
 // epoch is the creation time of app images, which makes them reproducible.
 const epoch = 315532801
 
-// BuildOptions are the options of [Build].
-type BuildOptions struct {
-	// Builder is the builder, and Root the directory with its unpacked root file system, which is
-	// never written to.
-	Builder *image.Image
-	Root    string
-	// RunImage is the run image.
-	RunImage *image.Image
-	// App is the directory of the app, which is copied.
-	App string
-	// Env is set for the buildpacks.
-	Env []config.EnvVar
-	// Network is what the build can reach.
-	Network sandbox.Network
-	Limits  sandbox.Limits
-	// LayerWrites finds writes of buildpacks into the layers of others.
-	LayerWrites bool
-	// Cache is the directory of the build cache of this app; "" means a new one.
-	Cache string
-	// WorkDir is an empty directory for the build. The caller removes it when the outcome's image is
-	// not in use any more.
-	WorkDir string
-	// Output receives what the lifecycle prints.
-	Output io.Writer
-	Log    progress.Log
-}
-
 // Built is the result of a build.
 type Built struct {
 	// ExitCode is that of the lifecycle (platform spec, "Exit Codes").
 	ExitCode int
-	// App is the app image, or nil if there is none. Its layers are those of the run image, and files in
-	// the work directory.
+	// App is the app image, or nil if there is none. Its layers are those of the run image, and files
+	// that exist until the result is closed.
 	App *image.Image
 	// Took is how long the lifecycle ran.
 	Took time.Duration
@@ -82,19 +52,35 @@ type Built struct {
 	// not all, or nil.
 	LayerWrites    []ownership.Write
 	LayerWritesErr error
+
+	dir string // has the files of the image
 }
 
-// Build builds an app. A build that fails has a result; an error means that it could not be tried.
-func Build(ctx context.Context, o BuildOptions) (*Built, error) {
-	p, err := platformOf(o.Builder)
+// Close removes the files of the app image. It does nothing on a nil *Built.
+func (b *Built) Close() error {
+	if b == nil {
+		return nil
+	}
+	return os.RemoveAll(b.dir)
+}
+
+// Build builds an app. A build that fails has a result, which the caller must close; an error means
+// that it could not be tried.
+func (s *Session) Build(ctx context.Context, a App) (*Built, error) {
+	dir, err := s.workDir()
 	if err != nil {
 		return nil, err
 	}
-	runName, err := runImageName(p.runImage())
+	built, err := s.build(ctx, a, dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: run image: %w", o.Builder.Name, err)
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	b := &build{BuildOptions: o, platform: p, runName: runName}
+	return built, nil
+}
+
+// build builds an app in an empty directory.
+func (s *Session) build(ctx context.Context, a App, dir string) (*Built, error) {
+	b := &build{Session: s, App: a, dir: dir}
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
@@ -110,19 +96,21 @@ func Build(ctx context.Context, o BuildOptions) (*Built, error) {
 	if err != nil {
 		return nil, err
 	}
-	built := &Built{ExitCode: result.ExitCode, Took: took, Left: result.Left, LayerWrites: writes, LayerWritesErr: writesErr}
+	built := &Built{ExitCode: result.ExitCode, Took: took, Left: result.Left, LayerWrites: writes, LayerWritesErr: writesErr, dir: dir}
 	if result.ExitCode != 0 {
 		return built, nil
 	}
-	built.App, err = b.exported(ctx)
-	return built, err
+	if built.App, err = b.exported(ctx); err != nil {
+		return nil, err
+	}
+	return built, nil
 }
 
 // build is the state of a build.
 type build struct {
-	BuildOptions
-	*platform
-	runName name.Reference
+	*Session
+	App
+	dir string // is the build's own
 }
 
 // runImageName returns the reference under which the lifecycle finds the run image. The lifecycle
@@ -140,19 +128,19 @@ func runImageName(written string) (name.Reference, error) {
 }
 
 // in returns a directory of the build, outside of the sandbox.
-func (b *build) in(dir string) string { return filepath.Join(b.WorkDir, filepath.FromSlash(dir)) }
+func (b *build) in(dir string) string { return filepath.Join(b.dir, filepath.FromSlash(dir)) }
 
 // prepare makes the directories of the build: those of the app, the layers, the platform's
 // environment, the cache, and the run image.
 func (b *build) prepare() error {
-	if b.Cache == "" {
-		b.Cache = b.in(cacheDir)
+	if b.CacheDir == "" {
+		b.CacheDir = b.in(cacheDir)
 	}
 	var err error
-	if b.Cache, err = filepath.Abs(b.Cache); err != nil { // the sandbox needs it
+	if b.CacheDir, err = filepath.Abs(b.CacheDir); err != nil { // the sandbox needs it
 		return err
 	}
-	for _, dir := range []string{b.in(appDir), b.in(layersDir), b.in(platformDir + "/env"), b.in(layoutDir), b.in(homeDir), b.in("scratch"), b.Cache} {
+	for _, dir := range []string{b.in(appDir), b.in(layersDir), b.in(platformDir + "/env"), b.in(layoutDir), b.in(homeDir), b.in("scratch"), b.CacheDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -162,8 +150,8 @@ func (b *build) prepare() error {
 			return fmt.Errorf("environment variable %s: %w", v.Name, err)
 		}
 	}
-	if err := copyTree(b.in(appDir), b.App); err != nil {
-		return fmt.Errorf("app %s: %w", b.App, err)
+	if err := copyTree(b.in(appDir), b.App.Dir); err != nil {
+		return fmt.Errorf("app %s: %w", b.App.Dir, err)
 	}
 	// The lifecycle exports the mode of the directory; platforms make it so.
 	if err := os.Chmod(b.in(appDir), 0o777); err != nil {
@@ -188,11 +176,11 @@ func pathOf(ref name.Reference) string {
 func (b *build) spec() sandbox.Spec {
 	mount := func(dir string) sandbox.Mount { return sandbox.Mount{Source: b.in(dir), Target: dir} }
 	return sandbox.Spec{
-		Root: b.Root, Scratch: b.in("scratch"),
+		Root: b.root.Path, Scratch: b.in("scratch"),
 		Mounts: []sandbox.Mount{
 			mount(appDir), mount(layersDir), mount(layoutDir), mount(homeDir),
 			{Source: b.in(platformDir), Target: platformDir, ReadOnly: true},
-			{Source: b.Cache, Target: cacheDir},
+			{Source: b.CacheDir, Target: cacheDir},
 			{Target: "/tmp"},
 		},
 		Args: []string{
@@ -220,7 +208,7 @@ func (b *build) exported(ctx context.Context) (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.New(ctx, image.Raw{Image: whole, Name: "app image", Stored: true, Limits: stream.Limits{}.OrDefault(), WorkDir: b.WorkDir, Log: b.Log})
+	return image.New(ctx, image.Raw{Image: whole, Name: "app image", Stored: true, Limits: stream.Limits{}.OrDefault(), WorkDir: b.dir, Log: b.Log})
 }
 
 // errNoRunImage is the error for an app image that is not over the run image.

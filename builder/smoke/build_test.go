@@ -15,7 +15,6 @@ import (
 
 	"laminate/builder"
 	"laminate/builder/smoke"
-	"laminate/builder/smoke/rootfs"
 	"laminate/builder/smoke/sandbox"
 	"laminate/fixtures"
 	"laminate/fixtures/workbench"
@@ -24,7 +23,6 @@ import (
 	"laminate/packager/engine"
 	"laminate/packager/image"
 	"laminate/packager/location"
-	"laminate/packager/progress"
 	"laminate/packager/source"
 )
 
@@ -32,7 +30,8 @@ import (
 type lab struct {
 	*workbench.Bench
 	builder, run *image.Image
-	root         string
+	*smoke.Session
+	root string
 }
 
 // newLab makes one, or skips the spec where there is no static busybox or no sandbox.
@@ -75,10 +74,10 @@ func newLab() *lab {
 	Expect(err).NotTo(HaveOccurred())
 	l.Keep(img.Image, "oci:builder")
 	l.builder, l.run = l.open("builder"), l.open("base")
-	root, err := rootfs.Unpack(context.Background(), l.builder, rootfs.Options{WorkDir: GinkgoT().TempDir()})
+	l.Session, err = smoke.Open(context.Background(), smoke.Options{Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir()})
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(root.Close)
-	l.root = root.Path
+	DeferCleanup(l.Session.Close)
+	l.root = smoke.Root(l.Session)
 	return l
 }
 
@@ -96,10 +95,9 @@ func (l *lab) test(ctx context.Context, app string, env ...config.EnvVar) (smoke
 	dir := l.At("app-" + app)
 	Expect(os.RemoveAll(dir)).To(Succeed())
 	Expect(fixtures.CopyDir(dir, "smoke/apps/"+app)).To(Succeed())
-	return smoke.Test(ctx, smoke.BuildOptions{
-		Builder: l.builder, Root: l.root, RunImage: l.run, App: dir, Env: env,
-		Cache: l.At("cache-" + app), WorkDir: GinkgoT().TempDir(), Log: progress.Discard,
-	})
+	result, built := l.Test(ctx, smoke.App{Dir: dir, Env: env, CacheDir: l.At("cache-" + app)})
+	DeferCleanup(built.Close)
+	return result, built
 }
 
 // logOfPhase returns the log of a phase.

@@ -14,32 +14,40 @@ import (
 )
 
 // Test builds an app, launches a process of the app image if its smoke.toml asks for it or there is none,
-// and checks both. It returns the app image too, or nil. The image uses files in the work directory.
-func Test(ctx context.Context, o BuildOptions) (Result, *Built) {
+// and checks both. It returns what was built too, or nil. The caller must close that.
+func (s *Session) Test(ctx context.Context, a App) (Result, *Built) {
 	begun := time.Now()
-	result := Result{App: o.App}
-	built, failures, err := test(ctx, o, &result)
+	result := Result{App: a.Dir}
+	dir, err := s.workDir()
+	var built *Built
+	var failures []Failure
+	if err == nil {
+		if built, failures, err = s.test(ctx, a, dir, &result); built == nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
 	result.Seconds = time.Since(begun).Seconds()
 	result.Set(err, failures)
 	return result, built
 }
 
-func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failure, error) {
-	want, found, err := Expected(o.App)
+// test is Test in an empty directory.
+func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (*Built, []Failure, error) {
+	want, found, err := Expected(a.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Env = append(append([]config.EnvVar{}, o.Env...), want.BuildEnv...)
-	log := filepath.Join(o.WorkDir, "build.log")
+	a.Env = append(append([]config.EnvVar{}, a.Env...), want.BuildEnv...)
+	log := filepath.Join(dir, "build.log")
 	f, err := os.Create(log)
 	if err != nil {
 		return nil, nil, err
 	}
-	printed := o.Output
-	if o.Output = io.Writer(f); printed != nil {
-		o.Output = io.MultiWriter(f, printed)
+	printed := a.Output
+	if a.Output = io.Writer(f); printed != nil {
+		a.Output = io.MultiWriter(f, printed)
 	}
-	built, err := Build(ctx, o)
+	built, err := s.build(ctx, a, dir)
 	err = errors.Join(err, f.Close())
 	result.Phases = append(result.Phases, phase("build", log, built))
 	if err != nil {
@@ -58,7 +66,7 @@ func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failur
 		result.Image = digest.String()
 		// Without any expectation, the launcher has to start the default process.
 		if want.Launch != nil || !found {
-			if came.Launch, err = o.launch(ctx, built, want.Launch, result); err != nil {
+			if came.Launch, err = s.launch(ctx, built, want.Launch, result); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -74,13 +82,13 @@ func test(ctx context.Context, o BuildOptions, result *Result) (*Built, []Failur
 }
 
 // launch launches the process that is wanted.
-func (o BuildOptions) launch(ctx context.Context, built *Built, want *config.SmokeLaunch, result *Result) (*Launched, error) {
+func (s *Session) launch(ctx context.Context, built *Built, want *config.SmokeLaunch, result *Result) (*Launched, error) {
 	begun := time.Now()
-	dir := filepath.Join(o.WorkDir, "launch")
+	dir := filepath.Join(built.dir, "launch")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	launched, err := launch(ctx, launchOptions{app: built.App, want: want, limits: o.Limits, workDir: dir, log: o.Log})
+	launched, err := launch(ctx, launchOptions{app: built.App, want: want, limits: s.Limits, workDir: dir, log: s.Log})
 	if err != nil {
 		return nil, fmt.Errorf("launch: %w", err)
 	}

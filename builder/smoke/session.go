@@ -1,0 +1,105 @@
+package smoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"laminate/builder/smoke/rootfs"
+	"laminate/builder/smoke/sandbox"
+	"laminate/packager/cache"
+	"laminate/packager/config"
+	"laminate/packager/image"
+	"laminate/packager/progress"
+	"laminate/packager/source"
+)
+
+// Options are the options of [Open].
+type Options struct {
+	// Builder is the builder, from anywhere.
+	Builder *image.Image
+	// RunImage is the run image. If it is nil, Opener opens the one that the builder names.
+	RunImage *image.Image
+	Opener   *source.Opener
+	// Cache keeps the root file system of the builder; nil keeps it until the session is closed.
+	Cache *cache.Cache
+	// WorkDir is for everything else. The session makes directories of its own in it.
+	WorkDir string
+	Limits  sandbox.Limits
+	// Log is [progress.Discard] by default.
+	Log progress.Log
+}
+
+// A Session is a builder whose root file system is unpacked, and a run image: what is needed to build
+// apps. Its methods may be called at the same time.
+type Session struct {
+	Options
+	*platform
+	root    *rootfs.Root
+	runName name.Reference
+}
+
+// App says which app to build, and how.
+type App struct {
+	// Dir is the directory of the app, which is copied.
+	Dir string
+	// Env is set for the buildpacks.
+	Env []config.EnvVar
+	// Network is what the build can reach.
+	Network sandbox.Network
+	// LayerWrites finds writes of buildpacks into the layers of others.
+	LayerWrites bool
+	// CacheDir is the directory of the build cache of this app; "" means a new one.
+	CacheDir string
+	// Output receives what the lifecycle prints.
+	Output io.Writer
+}
+
+// RunImageError is the error of a run image that cannot be used: another one may be.
+type RunImageError struct{ Err error }
+
+func (e *RunImageError) Error() string { return "run image " + e.Err.Error() }
+
+func (e *RunImageError) Unwrap() error { return e.Err }
+
+// Open prepares a builder for building apps: it finds the run image, unpacks the root file system of
+// the builder, and checks that there is a sandbox. The caller must close the session.
+func Open(ctx context.Context, o Options) (*Session, error) {
+	if o.Log == nil {
+		o.Log = progress.Discard
+	}
+	s := &Session{Options: o}
+	var err error
+	if s.platform, err = platformOf(o.Builder); err != nil {
+		return nil, err
+	}
+	if s.runName, err = runImageName(s.platform.runImage()); err != nil {
+		return nil, fmt.Errorf("%s: run image: %w", o.Builder.Name, err)
+	}
+	if s.RunImage == nil {
+		at, err := RunImage(o.Builder)
+		if err != nil {
+			return nil, err
+		}
+		if s.RunImage, err = o.Opener.Image(ctx, at, o.Builder.Target); err != nil {
+			return nil, &RunImageError{err}
+		}
+	}
+	if s.root, err = rootfs.Unpack(ctx, o.Builder, rootfs.Options{Cache: o.Cache, WorkDir: o.WorkDir, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	if err := sandbox.Check(s.root.Path); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close releases the root file system. Images that were built stay until they are closed themselves.
+func (s *Session) Close() error { return s.root.Close() }
+
+// workDir makes the directory of a build.
+func (s *Session) workDir() (string, error) { return os.MkdirTemp(s.WorkDir, "app-") }
