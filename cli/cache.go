@@ -99,7 +99,7 @@ func (r *run) printCache(ctx context.Context, c *cache.Cache, dir string) error 
 // cleanCache empties the cache.
 func (r *run) cleanCache(ctx context.Context, c *cache.Cache, dir string) error {
 	before, err := c.Info(ctx)
-	if err = errors.Join(err, c.Clean()); err != nil {
+	if err = errors.Join(err, c.Clean(), os.RemoveAll(r.smokeLogs())); err != nil {
 		return fmt.Errorf("cache %s: %w", dir, err)
 	}
 	_, err = fmt.Fprintf(r.stdout, "%s: removed %s\n", printable(dir), bytes(before.Bytes))

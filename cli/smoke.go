@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/location"
-	"laminate/packager/sink"
 )
 
 const smokeDescription = `It builds each app with the lifecycle in the builder REF, in a sandbox, and checks what came of it. It needs Linux, and neither Docker nor root.
@@ -40,6 +38,9 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
 		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
+		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
+		&cli.StringFlag{Name: "logs", DefaultText: "the last runs in laminate's cache", Usage: "keep the whole logs of apps that do not pass in `DIR`, each in a directory of its own"},
+		&cli.BoolFlag{Name: "keep", Usage: "leave the directories of each build for a look, and print where they are"},
 		&cli.StringFlag{Name: "output-layout", Usage: "write the app image to the OCI layout `DIR`"},
 	}
 	flags = append(flags, refFlags()...)
@@ -121,6 +122,9 @@ func (s *smokeRun) read() (errs []error) {
 		}
 		s.env = append(s.env, config.EnvVar{Name: name, Value: value})
 	}
+	if s.c.Int("jobs") < 1 {
+		errs = append(errs, errors.New("--jobs is the number of apps at the same time, at least 1"))
+	}
 	switch s.c.String("network") {
 	case "none":
 	case "host":
@@ -163,14 +167,8 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 		return adviseOnRunImage(err)
 	}
 	defer tests.Close()
-	for _, dir := range s.c.StringSlice("app") {
-		result, err := s.app(ctx, tests, dir)
-		if err != nil {
-			return err
-		}
-		report.Apps = append(report.Apps, result)
-	}
-	return nil
+	report.Apps, err = s.apps(ctx, tests)
+	return err
 }
 
 // adviseOnRunImage adds to an error what to do about a run image that cannot be used.
@@ -179,30 +177,4 @@ func adviseOnRunImage(err error) error {
 		return fmt.Errorf("%w; name another one with --run-image", err)
 	}
 	return err
-}
-
-// app tests one app, and writes its image if the user asks for it.
-func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir string) (_ smoke.Result, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.c.Duration("timeout"), fmt.Errorf("app %s took longer than --timeout %s", dir, s.c.Duration("timeout")))
-	defer cancel()
-	result, built := tests.Test(ctx, smoke.App{
-		Dir: dir, Env: s.env, Network: s.network, CacheDir: s.c.String("cache"),
-		LayerWrites: s.c.String("layer-writes") == "warn", Output: s.progress(),
-	})
-	defer func() { err = errors.Join(err, built.Close()) }()
-	dest := s.c.String("output-layout")
-	if dest == "" || built == nil || built.App == nil {
-		return result, nil
-	}
-	to := location.Location{Kind: location.OCILayout, Path: dest, Written: "oci:" + dest}
-	_, err = sink.Write(ctx, to, []sink.Image{{Image: built.App, Target: built.App.Target}}, sink.Options{Log: s.ui})
-	return result, err
-}
-
-// progress returns where the lifecycle's output goes: to standard error, if the user asks for it.
-func (s *smokeRun) progress() io.Writer {
-	if anywhere(s.c, "verbose") {
-		return s.ui.lines
-	}
-	return nil
 }

@@ -22,6 +22,9 @@ func (s *smokeRun) print(r smoke.Report) error {
 		}
 		if a.Status != smoke.Passed {
 			for _, p := range a.Phases {
+				if p.LogFile != "" {
+					fmt.Fprintf(s.stdout, "   %s: the whole log is in %s\n", p.Name, printable(p.LogFile))
+				}
 				for line := range strings.Lines(p.Log) {
 					fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, printable(strings.TrimSuffix(line, "\n"))) // the next write fails too
 				}
@@ -35,6 +38,9 @@ func (s *smokeRun) print(r smoke.Report) error {
 		}
 		if err := s.printWrites(a); err != nil {
 			return err
+		}
+		if a.Kept != "" {
+			fmt.Fprintf(s.stdout, "   kept in %s\n", printable(a.Kept))
 		}
 	}
 	return nil

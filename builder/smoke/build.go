@@ -53,7 +53,8 @@ type Built struct {
 	LayerWrites    []ownership.Write
 	LayerWritesErr error
 
-	dir string // has the files of the image
+	dir    string // has the files of the image
+	remove func() error
 }
 
 // Close removes the files of the app image. It does nothing on a nil *Built.
@@ -61,20 +62,21 @@ func (b *Built) Close() error {
 	if b == nil {
 		return nil
 	}
-	return os.RemoveAll(b.dir)
+	return b.remove()
 }
 
 // Build builds an app. A build that fails has a result, which the caller must close; an error means
 // that it could not be tried.
 func (s *Session) Build(ctx context.Context, a App) (*Built, error) {
-	dir, err := s.workDir()
+	dir, remove, err := s.workDir(a)
 	if err != nil {
 		return nil, err
 	}
 	built, err := s.build(ctx, a, dir)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, remove())
 	}
+	built.remove = remove
 	return built, nil
 }
 

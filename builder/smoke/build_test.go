@@ -51,19 +51,7 @@ func newLab() *lab {
 	if err := sandbox.Check(l.Dir); err != nil {
 		Skip(err.Error())
 	}
-	base, err := fixtures.BaseImage(busybox)
-	Expect(err).NotTo(HaveOccurred())
-	l.Keep(base, "oci:base")
-	Expect(fixtures.StandIn(l.Dir)).To(Succeed())
-	archive, err := fixtures.StandInLifecycle(l.At("creator"))
-	Expect(err).NotTo(HaveOccurred())
-	l.Write("lifecycle.tgz", string(archive))
-	toml := fixtures.SmokeOrder() + "[build]\nimage = \"oci:base\"\n[[run.images]]\nimage = \"acme/run:1\"\n[lifecycle]\nuri = \"lifecycle.tgz\"\n"
-	for _, name := range fixtures.SmokeBuildpacks() {
-		Expect(fixtures.CopyDir(l.At(name), "smoke/buildpacks/"+name)).To(Succeed())
-		toml += "[[buildpacks]]\nuri = \"" + name + "\"\n"
-	}
-	l.Write("builder.toml", toml)
+	Expect(fixtures.SmokeFiles(l.Dir, busybox)).To(Succeed())
 	c, problems, err := config.ReadBuilder(l.At("builder.toml"))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(problems.Err()).NotTo(HaveOccurred())

@@ -25,6 +25,9 @@ const processDir = "/cnb/process"
 // launcher is the program that starts processes.
 const launcher = "/cnb/lifecycle/launcher"
 
+// launchLog is the name of the file with what a process prints.
+const launchLog = "launch.log"
+
 // launchOptions are the options of launch.
 type launchOptions struct {
 	app *image.Image
@@ -51,7 +54,7 @@ func launch(ctx context.Context, o launchOptions) (*Launched, error) {
 		return nil, err
 	}
 	defer root.Close()
-	file := filepath.Join(o.workDir, "launch.log")
+	file := filepath.Join(o.workDir, launchLog)
 	for try := 1; ; try++ {
 		l := &Launched{Log: func() (io.ReadCloser, error) { return os.Open(file) }}
 		v := &visit{launchOptions: o, Launched: l}

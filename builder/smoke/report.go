@@ -47,6 +47,8 @@ type Result struct {
 	LayerWritesError string `json:"layer_writes_error,omitempty"`
 	// Image is the digest of the app image; "" if there is none.
 	Image string `json:"image,omitempty"`
+	// Kept is the directory with everything that the build had; "" if it is not kept.
+	Kept string `json:"kept,omitempty"`
 }
 
 // Status says how a test ended.
@@ -70,6 +72,8 @@ type Phase struct {
 	Log string `json:"log,omitempty"`
 	// LogFile is the path of the whole log; "" if it was not kept.
 	LogFile string `json:"log_file,omitempty"`
+
+	file string // the whole log, as long as the work directory exists
 }
 
 // Set sets the status from the error and the failures, and makes the lists not nil.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -57,6 +58,12 @@ type App struct {
 	CacheDir string
 	// Output receives what the lifecycle prints.
 	Output io.Writer
+	// KeepIn is an empty directory for everything that the build has, which the caller keeps for a look;
+	// "" means one in the session's work directory, which is removed.
+	KeepIn string
+	// Logs returns the directory for the whole logs of an app that does not pass, which is made if it is
+	// missing. It is called only then. If it is nil or returns "", none are kept.
+	Logs func() (string, error)
 }
 
 // RunImageError is the error of a run image that cannot be used: another one may be.
@@ -101,5 +108,15 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 // Close releases the root file system. Images that were built stay until they are closed themselves.
 func (s *Session) Close() error { return s.root.Close() }
 
-// workDir makes the directory of a build.
-func (s *Session) workDir() (string, error) { return os.MkdirTemp(s.WorkDir, "app-") }
+// Root is the directory with the root file system of the builder. It must not be changed.
+func (s *Session) Root() string { return s.root.Path }
+
+// workDir returns the directory of a build, and a function that removes it unless it is to be kept.
+func (s *Session) workDir(a App) (dir string, remove func() error, err error) {
+	if a.KeepIn != "" {
+		dir, err = filepath.Abs(a.KeepIn)
+		return dir, func() error { return nil }, err
+	}
+	dir, err = os.MkdirTemp(s.WorkDir, "app-")
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}

@@ -18,12 +18,24 @@ import (
 func (s *Session) Test(ctx context.Context, a App) (Result, *Built) {
 	begun := time.Now()
 	result := Result{App: a.Dir}
-	dir, err := s.workDir()
+	dir, remove, err := s.workDir(a)
 	var built *Built
 	var failures []Failure
 	if err == nil {
-		if built, failures, err = s.test(ctx, a, dir, &result); built == nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+		if a.KeepIn != "" {
+			result.Kept = dir
+		}
+		built, failures, err = s.test(ctx, a, dir, &result)
+		result.Set(err, failures)
+		if result.Status != Passed {
+			if kept := result.keepLogs(a.Logs); kept != nil {
+				s.Log.Warn(fmt.Sprintf("logs of %s are not kept: %v", a.Dir, kept))
+			}
+		}
+		if built == nil {
+			err = errors.Join(err, remove())
+		} else {
+			built.remove = remove
 		}
 	}
 	result.Seconds = time.Since(begun).Seconds()
@@ -89,10 +101,11 @@ func (s *Session) launch(ctx context.Context, built *Built, want *config.SmokeLa
 		return nil, err
 	}
 	launched, err := launch(ctx, launchOptions{app: built.App, want: want, limits: s.Limits, workDir: dir, log: s.Log})
+	p := Phase{Name: "launch", Seconds: time.Since(begun).Seconds(), file: filepath.Join(dir, launchLog)}
 	if err != nil {
+		result.Phases = append(result.Phases, p)
 		return nil, fmt.Errorf("launch: %w", err)
 	}
-	p := Phase{Name: "launch", Seconds: time.Since(begun).Seconds()}
 	if launched.Ended {
 		p.ExitCode = &launched.ExitCode
 	}
@@ -106,7 +119,7 @@ func (s *Session) launch(ctx context.Context, built *Built, want *config.SmokeLa
 
 // phase describes the build.
 func phase(name, log string, built *Built) Phase {
-	p := Phase{Name: name}
+	p := Phase{Name: name, file: log}
 	if built != nil {
 		p.Seconds, p.ExitCode = built.Took.Seconds(), &built.ExitCode
 	}

@@ -1,0 +1,153 @@
+package cli_test
+
+import (
+	"debug/elf"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"laminate/builder/smoke/sandbox"
+	"laminate/fixtures"
+)
+
+// smokeLab is a directory with the layouts builder, whose lifecycle is the stand-in, and base, its run
+// image; the sample apps; and the cache of laminate.
+type smokeLab struct{ dir string }
+
+// newSmokeLab makes one, or skips the spec where there is no static busybox or no sandbox.
+func newSmokeLab() smokeLab {
+	GinkgoHelper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		Skip("busybox is not installed")
+	}
+	program, err := elf.Open(busybox)
+	Expect(err).NotTo(HaveOccurred())
+	defer program.Close()
+	if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		Skip(busybox + " is not static (the Debian package busybox-static has one that is)")
+	}
+	l := smokeLab{GinkgoT().TempDir()}
+	if err := sandbox.Check(l.dir); err != nil {
+		Skip(err.Error())
+	}
+	Expect(fixtures.SmokeFiles(l.dir, busybox)).To(Succeed())
+	Expect(fixtures.CopyDir(l.at("apps"), "smoke/apps")).To(Succeed())
+	r := laminateWith(l.vars(), "builder", "create", "oci:"+l.at("builder"), "--config", l.at("builder.toml"), "--skip-run-image-check", "--quiet")
+	Expect(r.code).To(BeZero(), r.stderr)
+	return l
+}
+
+func (l smokeLab) at(name string) string { return filepath.Join(l.dir, name) }
+
+func (l smokeLab) vars() map[string]string {
+	return map[string]string{"LAMINATE_CACHE_DIR": l.at("cache")}
+}
+
+// args are the arguments of a run with apps.
+func (l smokeLab) args(apps []string, more ...string) []string {
+	args := []string{"builder", "smoke", "oci:" + l.at("builder"), "--run-image", "oci:" + l.at("base"), "--quiet"}
+	for _, app := range apps {
+		args = append(args, "--app", l.at("apps/"+app))
+	}
+	return append(args, more...)
+}
+
+// smokeReport is what --output json prints.
+type smokeReport struct {
+	Apps []struct {
+		App, Status, Error, Kept string
+		Phases                   []struct {
+			Name, Log string
+			LogFile   string `json:"log_file"`
+		}
+		Failures []struct{ Message string }
+	}
+}
+
+// report runs with --output json.
+func (l smokeLab) report(apps []string, more ...string) (smokeReport, result) {
+	GinkgoHelper()
+	r := laminateWith(l.vars(), append(l.args(apps, more...), "--output", "json")...)
+	var report smokeReport
+	if r.stdout != "" {
+		Expect(json.Unmarshal([]byte(r.stdout), &report)).To(Succeed(), r.stdout)
+	}
+	return report, r
+}
+
+var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, func() {
+	var l smokeLab
+	BeforeAll(func() { l = newSmokeLab() })
+
+	It("tests several apps at the same time, and reports them in their order", func() {
+		apps := []string{"noisy", "fails", "hello", "wrong", "hello"}
+		report, r := l.report(apps, "--jobs", "3")
+		Expect(r.code).To(Equal(1))
+		var have []string
+		for _, a := range report.Apps {
+			have = append(have, filepath.Base(a.App)+" "+a.Status)
+		}
+		Expect(have).To(Equal([]string{"noisy passed", "fails passed", "hello passed", "wrong failed", "hello passed"}))
+	})
+
+	It("keeps the whole logs of apps that do not pass, and names them", func() {
+		Expect(os.WriteFile(l.at("apps/noisy/smoke.toml"), []byte("[[logs]]\nline = 'no such line'\n"), 0o600)).To(Succeed())
+		DeferCleanup(os.Remove, l.at("apps/noisy/smoke.toml"))
+		logs := GinkgoT().TempDir()
+		report, _ := l.report([]string{"noisy", "hello"}, "--logs", logs)
+		build := report.Apps[0].Phases[0]
+		Expect(build.LogFile).To(Equal(filepath.Join(logs, "noisy", "build.log")))
+		whole, err := os.ReadFile(build.LogFile)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(whole)).To(BeNumerically(">", len(build.Log)))
+		Expect(whole).To(HaveSuffix(build.Log[len(build.Log)-1000:]))
+		Expect(report.Apps[1].Phases[0].LogFile).To(BeEmpty())
+		Expect(filepath.Join(logs, "hello")).NotTo(BeAnExistingFile())
+		text := laminateWith(l.vars(), l.args([]string{"noisy"}, "--logs", logs)...)
+		Expect(text.stdout).To(ContainSubstring("build: the whole log is in " + build.LogFile + "\n"))
+	})
+
+	It("keeps the logs of the last runs in the cache, by default, until that is cleaned", func() {
+		all := l.at("cache/smoke-logs")
+		Expect(os.RemoveAll(all)).To(Succeed())
+		for i := range 22 {
+			Expect(os.MkdirAll(filepath.Join(all, "20200101T0000"+string(rune('a'+i))), 0o700)).To(Succeed())
+		}
+		report, _ := l.report([]string{"wrong"})
+		log := report.Apps[0].Phases[0].LogFile
+		Expect(log).To(HavePrefix(all + "/"))
+		Expect(log).To(BeARegularFile())
+		left, err := os.ReadDir(all)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left).To(HaveLen(20))
+		Expect(left[0].Name()).To(HaveSuffix("0000d"), "the oldest are removed")
+		Expect(laminateWith(l.vars(), "cache", "clean").code).To(BeZero())
+		Expect(all).NotTo(BeAnExistingFile())
+	})
+
+	It("leaves what a build had, if asked to, and the next run does not remove that", func() {
+		temp := GinkgoT().TempDir()
+		vars := map[string]string{"LAMINATE_CACHE_DIR": l.at("cache"), "TMPDIR": temp}
+		r := laminateIn(vars, l.args([]string{"hello"}, "--keep")...)
+		Expect(r.code).To(BeZero(), r.stderr+r.stdout)
+		_, kept, found := strings.Cut(r.stdout, "kept in ")
+		Expect(found).To(BeTrue(), r.stdout)
+		kept = strings.SplitN(kept, "\n", 2)[0]
+		for _, name := range []string{"workspace/name.txt", "layers/group.toml", "layers/smoke_good/hello/bin/hello", "layout/index.docker.io/laminate/app/latest/index.json", "platform/env", "cache", "build.log", "launch/launch.log"} {
+			Expect(filepath.Join(kept, name)).To(BeAnExistingFile())
+		}
+		Expect(laminateIn(vars, l.args([]string{"hello"})...).code).To(BeZero())
+		Expect(laminateIn(vars, "cache", "clean").code).To(BeZero())
+		Expect(filepath.Join(kept, "build.log")).To(BeARegularFile())
+		left, err := os.ReadDir(temp)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left).To(HaveLen(1), "%v", left)
+	})
+})
