@@ -139,6 +139,7 @@ func (r *run) app() *cli.App {
 			r.verifyCommand(),
 			r.flattenCommand(),
 			r.diffCommand(),
+			r.releaseCommand(),
 			r.completionCommand(),
 			r.configCommand(),
 			r.docsCommand(),

@@ -47,6 +47,10 @@ laminate verify oci:flattened --against oci:exploded`
 laminate flatten docker://acme/builder oci:out --flatten=auto --max-layers 40
 laminate flatten docker://ghcr.io/acme/java:1.2.3 java.cnb --flatten=none`
 
+	releaseExamples = `laminate release --release-version 1.2.3
+laminate release --config release.toml --notes notes.md
+laminate release --dry-run`
+
 	cacheExamples = `laminate cache info
 laminate cache clean`
 

@@ -23,12 +23,9 @@ import (
 // by digest, then the index by digest. Only when all repositories are complete are the tags moved,
 // so that no tag refers to an incomplete image. It skips what exists already.
 func writeRegistry(ctx context.Context, dest location.Location, contents []content, o Options) ([]Written, error) {
-	top := contents[0].manifest
-	if len(contents) > 1 {
-		var err error
-		if top, err = indexOf(contents); err != nil {
-			return nil, err
-		}
+	top, err := topOf(contents)
+	if err != nil {
+		return nil, err
 	}
 	refs, err := pushRefs(dest, top, o)
 	if err != nil {

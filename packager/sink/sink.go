@@ -62,12 +62,7 @@ type Image struct {
 // On any error, including cancellation, there is no output, and an existing output is unchanged; a
 // registry may keep untagged blobs and manifests.
 func Write(ctx context.Context, dest location.Location, images []Image, o Options) ([]Written, error) {
-	if o.Log == nil {
-		o.Log = progress.Discard
-	}
-	if o.Jobs <= 0 {
-		o.Jobs = defaultJobs
-	}
+	o = o.orDefaults()
 	contents, err := readAll(images)
 	if err != nil {
 		return nil, err
@@ -90,6 +85,16 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 		return writeDaemon(ctx, dest, contents, o)
 	}
 	return nil, fmt.Errorf("output %s: unsupported destination", dest)
+}
+
+func (o Options) orDefaults() Options {
+	if o.Log == nil {
+		o.Log = progress.Discard
+	}
+	if o.Jobs <= 0 {
+		o.Jobs = defaultJobs
+	}
+	return o
 }
 
 func (o Options) registry() registry.Options {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten"
@@ -88,4 +89,26 @@ func (r *Repository) wrong(err error) error {
 		return registry.Explain(err, r.written)
 	}
 	return fmt.Errorf("%s: tags: %w", r.written, err)
+}
+
+// Digest returns the digest to which a tag points, or the zero hash if there is no such tag, or the
+// registry does not show it. It is one request, which does not count as a pull.
+func (r *Repository) Digest(ctx context.Context, tag string) (v1.Hash, error) {
+	ref := r.name.Tag(tag)
+	d, err := r.puller.Head(ctx, ref)
+	if err != nil && !registry.IsAbsent(err) && ctx.Err() == nil { // some registries answer GET only
+		var got *remote.Descriptor
+		if got, err = r.puller.Get(ctx, ref); err == nil {
+			return got.Digest, nil
+		}
+	}
+	switch {
+	case err == nil:
+		return d.Digest, nil
+	case ctx.Err() != nil:
+		return v1.Hash{}, context.Cause(ctx)
+	case registry.IsAbsent(err):
+		return v1.Hash{}, nil
+	}
+	return v1.Hash{}, registry.Explain(err, r.written+":"+tag)
 }

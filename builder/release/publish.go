@@ -1,0 +1,157 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"laminate/flatten"
+	"laminate/packager/source"
+	"laminate/packager/verify"
+)
+
+// Publish publishes the release, if there is something to do, and returns what was done. Tags are
+// moved only if everything before has succeeded, for all items. The report is complete up to an
+// error.
+func (r *Release) Publish(ctx context.Context) (*Report, error) {
+	report := r.Report()
+	if r.State != Pending {
+		return report, nil
+	}
+	for i, item := range r.Items {
+		if err := r.Registry.Push(ctx, item.Repositories[0], item.Images); err != nil {
+			return report, &ItemError{item.Title(), err}
+		}
+		if err := r.test(ctx, item, &report.Items[i]); err != nil {
+			return report, &ItemError{item.Title(), err}
+		}
+	}
+	if err := r.failed(report); err != nil {
+		return report, err
+	}
+	for _, item := range r.Items {
+		if err := r.promote(ctx, item); err != nil {
+			return report, &ItemError{item.Title(), err}
+		}
+	}
+	if err := r.lookAgain(ctx); err != nil {
+		return report, err
+	}
+	if err := r.tag(ctx); err != nil {
+		return report, err
+	}
+	report.Published = true
+	return report, nil
+}
+
+// test verifies what arrived in the first repository, and builds the apps with it.
+func (r *Release) test(ctx context.Context, item *Item, result *ItemReport) error {
+	found, err := r.Open.Platforms(ctx, item.at(item.Repositories[0]), flatten.Target{})
+	if err != nil {
+		return err
+	}
+	for _, img := range found.Images {
+		checked, err := verify.Image(ctx, img)
+		if err != nil {
+			return err
+		}
+		result.Verified = append(result.Verified, checked)
+	}
+	if len(item.ReleaseImage.Smoke) > 0 {
+		result.Smoke, err = r.smoke(ctx, item, found)
+	}
+	return err
+}
+
+// failed returns an error if a test has failed.
+func (r *Release) failed(report *Report) error {
+	var titles []string
+	for _, i := range report.Items {
+		if !i.Passed() {
+			titles = append(titles, i.Title)
+		}
+	}
+	if len(titles) == 0 {
+		return nil
+	}
+	return &FailedError{titles}
+}
+
+// FailedError is the error of a release with items that failed a test. Nothing was tagged.
+type FailedError struct{ Titles []string }
+
+func (e *FailedError) Error() string {
+	return strings.Join(e.Titles, ", ") + " failed; no tag was moved"
+}
+
+// promote signs the item in its first repository, and copies it to the others.
+func (r *Release) promote(ctx context.Context, item *Item) error {
+	for i, repository := range item.Repositories {
+		if i > 0 {
+			if err := r.copy(ctx, item, repository); err != nil {
+				return err
+			}
+		}
+		if r.Sign != nil {
+			if err := r.Sign(ctx, repository, item.Digest); err != nil {
+				return fmt.Errorf("signing %s@%s: %w", repository, item.Digest, err)
+			}
+		}
+	}
+	return nil
+}
+
+// copy copies the item from its first repository to another. Within a registry, layers are mounted.
+func (r *Release) copy(ctx context.Context, item *Item, to string) error {
+	found, err := r.Open.Platforms(ctx, item.at(item.Repositories[0]), flatten.Target{})
+	if err != nil {
+		return err
+	}
+	images, err := item.again(found)
+	if err != nil {
+		return err
+	}
+	return r.Registry.Push(ctx, to, images)
+}
+
+// again returns the images that were pushed, with the targets that they were made for: so their
+// index is the same.
+func (i *Item) again(found *source.Platforms) ([]Image, error) {
+	if len(found.Images) != len(i.Images) {
+		return nil, fmt.Errorf("%s has %d images, expected %d", i.Digest, len(found.Images), len(i.Images))
+	}
+	var images []Image
+	for n, img := range found.Images {
+		images = append(images, Image{img, i.Images[n].Target})
+	}
+	return images, nil
+}
+
+// tag moves the tags: those with a version first, everywhere; then the others, those of first
+// repositories last. So a run that ends in between finds by the version tags what it has to finish.
+func (r *Release) tag(ctx context.Context) error {
+	for _, step := range []func(*Item, *Tag) bool{
+		func(_ *Item, t *Tag) bool { return t.Versioned },
+		func(i *Item, t *Tag) bool { return !t.Versioned && t.Repository != i.Repositories[0] },
+		func(i *Item, t *Tag) bool { return !t.Versioned && t.Repository == i.Repositories[0] },
+	} {
+		for _, item := range r.Items {
+			for _, repository := range item.Repositories {
+				var names []string
+				for _, t := range item.Tags {
+					if t.Repository == repository && step(item, t) && !slices.Contains(names, t.Name) {
+						names = append(names, t.Name)
+					}
+				}
+				if len(names) == 0 {
+					continue
+				}
+				if err := r.Registry.Tag(ctx, repository, item.Digest, names); err != nil {
+					return &ItemError{item.Title(), err}
+				}
+			}
+		}
+	}
+	return nil
+}

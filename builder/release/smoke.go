@@ -1,0 +1,91 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"laminate/builder/smoke"
+	"laminate/builder/smoke/sandbox"
+	"laminate/packager/config"
+	"laminate/packager/image"
+	"laminate/packager/location"
+	"laminate/packager/source"
+)
+
+// smokeTimeout is how long a build of an app may take, unless the config says otherwise.
+const smokeTimeout = 30 * time.Minute
+
+// smoke builds the apps with what was pushed, for the platform of this machine.
+func (r *Release) smoke(ctx context.Context, item *Item, found *source.Platforms) ([]smoke.Result, error) {
+	builder := forThis(found)
+	if builder == nil {
+		return nil, fmt.Errorf("no image for linux/%s, on which the apps could be built; release on another machine, or without smoke", runtime.GOARCH)
+	}
+	sessions := map[string]*smoke.Session{}
+	defer func() {
+		for _, s := range sessions {
+			_ = s.Close() // it was only read
+		}
+	}()
+	var results []smoke.Result
+	for _, a := range item.ReleaseImage.Smoke {
+		s := sessions[a.RunImage]
+		if s == nil {
+			var err error
+			if s, err = r.session(ctx, builder, a.RunImage); err != nil {
+				return results, err
+			}
+			sessions[a.RunImage] = s
+		}
+		result, err := r.app(ctx, s, a)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+// forThis returns the image for this machine, or nil.
+func forThis(found *source.Platforms) *image.Image {
+	for _, img := range found.Images {
+		if img.Target.OS == "linux" && img.Target.Arch == runtime.GOARCH {
+			return img
+		}
+	}
+	return nil
+}
+
+// session opens a builder with a run image; "" is the one that the builder names.
+func (r *Release) session(ctx context.Context, builder *image.Image, runImage string) (*smoke.Session, error) {
+	o := smoke.Options{Builder: builder, Opener: r.Open, Cache: r.Engine.Cache, WorkDir: r.Engine.WorkDir, Log: r.Engine.Log}
+	if runImage != "" {
+		at, err := location.ListedImage(runImage, r.Config.Dir)
+		if err == nil {
+			o.RunImage, err = r.Open.Image(ctx, at, builder.Target)
+		}
+		if err != nil {
+			return nil, &smoke.RunImageError{Err: err}
+		}
+	}
+	return smoke.Open(ctx, o)
+}
+
+// app builds one app.
+func (r *Release) app(ctx context.Context, s *smoke.Session, app config.ReleaseSmoke) (smoke.Result, error) {
+	timeout := smokeTimeout
+	if d, err := time.ParseDuration(app.Timeout); err == nil && d > 0 {
+		timeout = d
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("app %s took longer than %s", app.App, timeout))
+	defer cancel()
+	a := smoke.App{Dir: r.path(app.App), Env: app.Env, LayerWrites: true}
+	if app.Network {
+		a.Network = sandbox.Host
+	}
+	result, built := s.Test(ctx, a)
+	result.App = app.App
+	return result, built.Close()
+}

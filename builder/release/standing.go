@@ -1,0 +1,133 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Tag is a tag in a repository.
+type Tag struct {
+	Repository, Name string
+	// Versioned tags have the version of the release in them.
+	Versioned bool
+	// Now is what it pointed to when the release was prepared; zero if nothing.
+	Now v1.Hash
+}
+
+// Ref returns the reference.
+func (t *Tag) Ref() string { return t.Repository + ":" + t.Name }
+
+// State is what there is to do.
+type State string
+
+// The states.
+const (
+	// Unchanged means that what was created is released already, under another version.
+	Unchanged State = "unchanged"
+	// Released means that all tags point to what was created.
+	Released State = "released"
+	// Pending means that something is to be published.
+	Pending State = "pending"
+)
+
+// lookJobs is how many tags are asked for at one time.
+const lookJobs = 8
+
+// look reads what the tags of all items point to. Without a version there are no versioned tags.
+func (r *Release) look(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookJobs)
+	for _, item := range r.Items {
+		for _, name := range item.Repositories {
+			repository, err := r.Open.Repository(ctx, name)
+			if err != nil {
+				return err
+			}
+			for _, t := range item.ReleaseImage.Tags {
+				if t.Versioned() && r.Version == "" {
+					continue
+				}
+				tag := &Tag{Repository: name, Name: t.For(r.Version, item.ReleaseImage), Versioned: t.Versioned()}
+				item.Tags = append(item.Tags, tag)
+				group.Go(func() (err error) {
+					tag.Now, err = repository.Digest(ctx, tag.Name)
+					return err
+				})
+			}
+		}
+	}
+	return group.Wait()
+}
+
+// lookAgain reads the version tags once more, right before they are written: the tests took their
+// time, and another run may have released the version.
+func (r *Release) lookAgain(ctx context.Context) error {
+	return r.each(func(item *Item) error {
+		var conflicts []error
+		for _, t := range item.Tags {
+			if !t.Versioned {
+				continue
+			}
+			repository, err := r.Open.Repository(ctx, t.Repository)
+			if err != nil {
+				return err
+			}
+			if t.Now, err = repository.Digest(ctx, t.Name); err != nil {
+				return err
+			}
+			conflicts = append(conflicts, r.conflict(item, t))
+		}
+		return errors.Join(conflicts...)
+	})
+}
+
+// conflict returns an error for a version tag that points to something else.
+func (r *Release) conflict(item *Item, t *Tag) error {
+	if !t.Versioned || t.Now.Hex == "" || t.Now == item.Digest || r.Force {
+		return nil
+	}
+	return fmt.Errorf("%s: tag %s points to %s, not to %s; release another version, or use --force", item.Title(), t.Ref(), t.Now, item.Digest)
+}
+
+// decide returns the state of the release.
+func (r *Release) decide() (State, error) {
+	var conflicts []error
+	released, unchanged, begun := true, true, false
+	for _, item := range r.Items {
+		moving := false
+		for _, t := range item.Tags {
+			is := t.Now == item.Digest
+			released = released && is
+			switch {
+			case !t.Versioned:
+				moving, unchanged = true, unchanged && is
+			case is:
+				begun = true
+			default:
+				conflicts = append(conflicts, r.conflict(item, t))
+			}
+		}
+		if !moving {
+			unchanged = unchanged && item.Last != nil && item.Last.Digest == item.Digest
+		}
+	}
+	conflict := errors.Join(conflicts...)
+	switch {
+	case released && r.Version != "":
+		return Released, nil
+	case unchanged && !begun && !(r.Force && r.Version != ""):
+		return Unchanged, nil
+	case conflict != nil:
+		return "", conflict
+	case r.Version == "":
+		return "", ErrNoVersion
+	}
+	return Pending, nil
+}
+
+// ErrNoVersion is the error of something to release without a version.
+var ErrNoVersion = errors.New("there is something to release, but no version for it")

@@ -1,0 +1,268 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"laminate/flatten"
+)
+
+// releaseFile is the form of release.toml.
+type releaseFile struct {
+	VersionFile   string         `toml:"version-file"`
+	Builders      []releaseImage `toml:"builders"`
+	Buildpackages []releaseImage `toml:"buildpackages"`
+	Sign          releaseSign    `toml:"sign"`
+}
+
+// releaseImage is an entry of [[builders]] or [[buildpackages]]; the latter has neither variants nor
+// smoke.
+type releaseImage struct {
+	Name           string           `toml:"name"`
+	Config         string           `toml:"config"`
+	Repositories   []string         `toml:"repositories"`
+	Tags           []string         `toml:"tags"`
+	Targets        []string         `toml:"targets"`
+	Flatten        string           `toml:"flatten"`
+	FlattenGroups  [][]string       `toml:"flatten-groups"`
+	FlattenExclude []string         `toml:"flatten-exclude"`
+	MaxLayers      int              `toml:"max-layers"`
+	Variants       []releaseVariant `toml:"variants"`
+	Smoke          []releaseSmoke   `toml:"smoke"`
+}
+
+type releaseVariant struct {
+	Name        string   `toml:"name"`
+	Config      string   `toml:"config"`
+	Description string   `toml:"description"`
+	Tags        []string `toml:"tags"`
+}
+
+type releaseSmoke struct {
+	App        string        `toml:"app"`
+	Variants   []string      `toml:"variants"`
+	Buildpacks []string      `toml:"buildpacks"`
+	RunImage   string        `toml:"run-image"`
+	Env        []smokeEnvVar `toml:"env"`
+	Network    string        `toml:"network"`
+	Timeout    string        `toml:"timeout"`
+}
+
+type releaseSign struct {
+	Command []string `toml:"command"`
+	Key     string   `toml:"key"`
+}
+
+// releaseReader checks and converts the values of a release.toml. It does not report values of the
+// wrong type, which Decode has reported.
+type releaseReader struct {
+	Doc
+	problems Problems
+}
+
+func (r *releaseReader) add(message string, at ...any) {
+	r.problems = append(r.problems, r.Problem(message, at...))
+}
+
+// required reports a string that is missing or empty.
+func (r *releaseReader) required(value string, path ...any) {
+	switch kind := r.kind(path...); {
+	case kind == unstable.Invalid && r.kind(path[:len(path)-1]...) == unstable.Table:
+		r.add(dotted(path)+" is missing", path...)
+	case kind == unstable.String && value == "":
+		r.add(dotted(path)+" is empty", path...)
+	}
+}
+
+// builder returns the variants of a builder.
+func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
+	base := r.image(b, path...)
+	base.Builder = true
+	variants, named := b.Variants, r.Has(at(path, "variants")...)
+	if !named {
+		variants = []releaseVariant{{Name: StandardVariant}}
+	}
+	if named && r.Has(at(path, "tags")...) {
+		r.add("tags and variants cannot both be given; write the tags of each variant below [[builders.variants]]", at(path, "tags")...)
+	}
+	var images []ReleaseImage
+	for i, v := range variants {
+		img, here := base, path
+		if named {
+			here = at(path, "variants", i)
+			r.required(v.Name, at(here, "name")...)
+		}
+		img.Path, img.Variant, img.Description = here, v.Name, v.Description
+		img.Buildpackless = v.Name == BuildpacklessVariant
+		if v.Config != "" {
+			img.Config = v.Config
+		}
+		tags, tagged := b.Tags, path
+		if named {
+			tags, tagged = v.Tags, here
+		}
+		switch {
+		case r.Has(at(tagged, "tags")...):
+			img.Tags = r.tags(tags, img, at(tagged, "tags")...)
+		case v.Name == StandardVariant:
+			img.Tags = []ReleaseTag{"{version}-{name}", "{name}"}
+		default:
+			img.Tags = []ReleaseTag{"{version}-{variant}-{name}", "{variant}-{name}"}
+		}
+		images = append(images, img)
+	}
+	for i, s := range b.Smoke {
+		r.smoke(images, s, at(path, "smoke", i)...)
+	}
+	return images
+}
+
+// buildpackage returns a buildpackage.
+func (r *releaseReader) buildpackage(p releaseImage, path ...any) ReleaseImage {
+	for _, key := range []string{"variants", "smoke"} {
+		if r.Has(at(path, key)...) {
+			r.add("a buildpackage has no "+key+"; remove it", at(path, key)...)
+		}
+	}
+	img := r.image(p, path...)
+	img.Tags = []ReleaseTag{"{version}", "latest"}
+	if r.Has(at(path, "tags")...) {
+		img.Tags = r.tags(p.Tags, img, at(path, "tags")...)
+	}
+	return img
+}
+
+// image returns what builders and buildpackages have in common.
+func (r *releaseReader) image(f releaseImage, path ...any) ReleaseImage {
+	img := ReleaseImage{
+		Name: f.Name, Config: f.Config, Repositories: f.Repositories, MaxLayers: f.MaxLayers, Path: path,
+		Grouping: flatten.Grouping{Mode: flatten.None, Groups: f.FlattenGroups, Exclude: f.FlattenExclude},
+	}
+	r.required(f.Name, at(path, "name")...)
+	r.required(f.Config, at(path, "config")...)
+	if len(f.Repositories) == 0 && r.kind(path...) == unstable.Table {
+		r.add(dotted(path)+".repositories is missing; name at least one", path...)
+	}
+	if r.Has(at(path, "flatten")...) {
+		img.Grouping.Mode = flatten.Mode(f.Flatten)
+		if !slices.Contains(releaseModes, f.Flatten) {
+			r.add(fmt.Sprintf("invalid flatten %s; write %s", quote(f.Flatten), flatten.AnyOf(releaseModes)), at(path, "flatten")...)
+		}
+	}
+	if r.Has(at(path, "max-layers")...) && (f.MaxLayers < 1 || f.MaxLayers > flatten.EngineLimit) {
+		r.add(fmt.Sprintf("max-layers must be from 1 to %d", flatten.EngineLimit), at(path, "max-layers")...)
+	}
+	for i, s := range f.Targets {
+		t, err := flatten.ParseTarget(s)
+		if err != nil {
+			r.add(err.Error(), at(path, "targets", i)...)
+		}
+		img.Targets = append(img.Targets, t)
+	}
+	return img
+}
+
+var releaseModes = []string{string(flatten.None), string(flatten.Composites), string(flatten.All), string(flatten.Auto), string(flatten.AsPackaged)}
+
+var (
+	placeholder = regexp.MustCompile(`\{[^{}]*\}`)
+	// tagForm matches tags (distribution spec, "Pulling manifests").
+	tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+)
+
+// tags checks the templates of tags.
+func (r *releaseReader) tags(written []string, img ReleaseImage, path ...any) []ReleaseTag {
+	known := []string{"{version}", "{name}"}
+	if img.Variant != "" {
+		known = append(known, "{variant}")
+	}
+	var tags []ReleaseTag
+	for i, s := range written {
+		for _, p := range placeholder.FindAllString(s, -1) {
+			if !slices.Contains(known, p) {
+				r.add(fmt.Sprintf("unknown %s in tag %s; there are %s", printable(p), quote(s), strings.Join(known, ", ")), at(path, i)...)
+			}
+		}
+		if !tagForm.MatchString(placeholder.ReplaceAllString(s, "x")) {
+			r.add("invalid tag "+quote(s)+"; tags may hold letters, digits, _, . and -", at(path, i)...)
+		}
+		tags = append(tags, ReleaseTag(s))
+	}
+	if len(tags) == 0 {
+		r.add("there are no tags; name one, or leave tags out", path...)
+	}
+	return tags
+}
+
+// smoke adds an app to the images that must build it.
+func (r *releaseReader) smoke(images []ReleaseImage, s releaseSmoke, path ...any) {
+	r.required(s.App, at(path, "app")...)
+	app := ReleaseSmoke{App: s.App, Buildpacks: s.Buildpacks, RunImage: s.RunImage, Timeout: s.Timeout, Network: s.Network == "host"}
+	if r.Has(at(path, "network")...) && s.Network != "host" && s.Network != "none" {
+		r.add("invalid network "+quote(s.Network)+"; write none or host", at(path, "network")...)
+	}
+	if d, err := time.ParseDuration(s.Timeout); s.Timeout != "" && (err != nil || d <= 0) {
+		r.add("invalid timeout "+quote(s.Timeout)+`; write a duration, such as "90s" or "15m"`, at(path, "timeout")...)
+	}
+	for i, e := range s.Env {
+		if !envName.MatchString(e.Name) {
+			r.add("invalid env.name "+quote(e.Name), at(path, "env", i)...)
+		}
+		app.Env = append(app.Env, EnvVar(e))
+	}
+	for i, v := range s.Variants {
+		if !slices.ContainsFunc(images, func(img ReleaseImage) bool { return img.Variant == v }) {
+			r.add("unknown variant "+quote(v), at(path, "variants", i)...)
+		}
+	}
+	for i, img := range images {
+		wanted := slices.Contains(s.Variants, img.Variant)
+		if len(s.Variants) == 0 {
+			wanted = !img.Buildpackless
+		}
+		if wanted && img.Buildpackless && len(s.Buildpacks) == 0 {
+			r.add("the buildpackless variant builds nothing without buildpacks; name some", path...)
+		}
+		if wanted {
+			images[i].Smoke = append(images[i].Smoke, app)
+		}
+	}
+}
+
+// unique reports tags that two images would have in one repository.
+func (r *releaseReader) unique(images []ReleaseImage) {
+	taken := map[string]bool{}
+	for _, img := range images {
+		for _, repository := range img.Repositories {
+			for _, t := range img.Tags {
+				at := repository + ":" + t.For("{version}", img)
+				if taken[at] {
+					r.add("duplicate tag "+printable(at)+"; give each image tags of its own", img.Path...)
+				}
+				taken[at] = true
+			}
+		}
+	}
+}
+
+// sign checks how digests are signed.
+func (r *releaseReader) sign(f releaseSign) *ReleaseSign {
+	command := r.Has("sign", "command")
+	if !command && f.Key == "" {
+		r.add("sign has neither command nor key", "sign")
+	}
+	if command && (len(f.Command) == 0 || f.Command[0] == "") {
+		r.add("sign.command is empty", "sign", "command")
+	}
+	if command && !slices.ContainsFunc(f.Command, func(a string) bool {
+		return strings.Contains(a, "{ref}") || strings.Contains(a, "{digest}")
+	}) {
+		r.add("sign.command names no image; write {ref}, or {repository} and {digest}, in an argument", "sign", "command")
+	}
+	return &ReleaseSign{Command: f.Command, Key: f.Key}
+}
