@@ -36,7 +36,7 @@ var _ = Describe("completion", func() {
 			Expect(strings.Join(values, " ")).To(Equal(want))
 			Expect(got).To(Equal(directive))
 		},
-		Entry("commands", "package buildpack builder cache extension inspect verify flatten diff completion version help", ":nothing", ""),
+		Entry("commands", "package buildpack builder cache extension inspect verify flatten diff release completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
 		Entry("commands of a command", "create smoke history simulate", ":nothing", "builder", ""),
