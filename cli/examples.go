@@ -28,7 +28,8 @@ laminate builder history acme/builder --file history.json.gz`
 
 	smokeExamples = `laminate builder smoke acme/builder --app samples/java
 laminate builder smoke oci:builder --app app --output-layout image
-laminate builder smoke acme/builder --app one --app two --output junit`
+laminate builder smoke acme/builder --app one --app two --output junit
+laminate builder smoke oci:builder --app app -b ./mine -b from=builder`
 
 	simulateExamples = `laminate builder simulate --history history.json.gz
 laminate builder simulate --history history.json.gz --plan auto

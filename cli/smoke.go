@@ -25,7 +25,9 @@ The app image is the one that a platform gets from the same builder and app. Wha
 
 The run image is the one that the builder names, from its registry, or that of --run-image. Of its layers only those that are needed are read.
 
-REF and --run-image are written as for "laminate package". The sandbox has the builder's root file system, which is unpacked once into the cache, and cannot be written to; no network, unless --network host is given; no devices; and none of the caller's files but a copy of the app.
+Each --buildpack BP, in their order, is a member of the only group that the build tries, instead of the builder's order. BP is the location of a buildpack or buildpackage, which is added to the builder for this run, or replaces one of the same id and version; or ID[@VERSION] of a buildpack in the builder; or from=builder, which stands for the builder's order. This is how to test a builder without buildpacks. Image extensions cannot be added.
+
+REF, --run-image and buildpacks are written as for "laminate package". The sandbox has the builder's root file system, which is unpacked once into the cache, and cannot be written to; no network, unless --network host is given; no devices; and none of the caller's files but a copy of the app.
 
 The exit code is 1 if an app does not do what is expected of it.`
 
@@ -33,6 +35,7 @@ func (r *run) smokeCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringSliceFlag{Name: "app", Aliases: []string{"path", "p"}, Usage: "build the app in `DIR`; may be repeated"},
 		&cli.StringFlag{Name: "run-image", Usage: "use the run image `REF` instead of the one that the builder names"},
+		&cli.StringSliceFlag{Name: "buildpack", Aliases: []string{"b"}, Usage: "use the buildpack `BP` instead of the builder's order: REF, ID[@VERSION] in the builder, or from=builder; may be repeated"},
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `KEY=VALUE` for the build; may be repeated"},
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
@@ -149,7 +152,7 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 			return fmt.Errorf("--app %s: no such directory; name the directory of an app", dir)
 		}
 	}
-	o := smoke.Options{Opener: s.open, Cache: s.cache, WorkDir: s.workDir, Log: s.ui}
+	o := smoke.Options{Opener: s.open, Buildpacks: s.c.StringSlice("buildpack"), Cache: s.cache, WorkDir: s.workDir, Log: s.ui}
 	var err error
 	if o.Builder, err = s.open.Image(ctx, s.ref, s.target); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	cacheDir    = "/cache"
 	layoutDir   = "/layout"
 	homeDir     = "/home/cnb"
+	orderFile   = "/cnb/order.toml"
 )
 
 // appName is the name of the app image in the sandbox.
@@ -177,7 +179,7 @@ func pathOf(ref name.Reference) string {
 // spec returns what runs in the sandbox.
 func (b *build) spec() sandbox.Spec {
 	mount := func(dir string) sandbox.Mount { return sandbox.Mount{Source: b.in(dir), Target: dir} }
-	return sandbox.Spec{
+	spec := sandbox.Spec{
 		Root: b.root.Path, Scratch: b.in("scratch"),
 		Mounts: []sandbox.Mount{
 			mount(appDir), mount(layersDir), mount(layoutDir), mount(homeDir),
@@ -192,6 +194,11 @@ func (b *build) spec() sandbox.Spec {
 		Env: b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
 		Network: b.Network, Limits: b.Limits, Stdout: b.Output, Stderr: b.Output,
 	}
+	if b.added != nil {
+		spec.Mounts = append(spec.Mounts, b.added.mounts()...)
+		spec.Args = slices.Insert(spec.Args, len(spec.Args)-1, "-order", orderFile)
+	}
+	return spec
 }
 
 // exported returns the app image.

@@ -26,6 +26,15 @@ type Options struct {
 	// RunImage is the run image. If it is nil, Opener opens the one that the builder names.
 	RunImage *image.Image
 	Opener   *source.Opener
+	// Buildpacks, if there are any, are the buildpacks that builds have in their order, instead of the
+	// builder's order. They are added to the builder, or replace its own of the same id and version.
+	// Each is one of these:
+	//
+	//   - [FromBuilder]: the builder's order, at this place
+	//   - ID or ID@VERSION, also behind "urn:cnb:builder:" or "from=builder:": a buildpack of the builder
+	//   - the location of a buildpack or a buildpackage (see [location.ParseSource]). A local path
+	//     takes precedence over a buildpack of the builder, and that over an image
+	Buildpacks []string
 	// Cache keeps the root file system of the builder; nil keeps it until the session is closed.
 	Cache *cache.Cache
 	// WorkDir is for everything else. The session makes directories of its own in it.
@@ -41,6 +50,7 @@ type Session struct {
 	Options
 	*platform
 	root    *rootfs.Root
+	added   *added // nil for the builder's order
 	runName name.Reference
 }
 
@@ -74,7 +84,8 @@ func (e *RunImageError) Error() string { return "run image " + e.Err.Error() }
 func (e *RunImageError) Unwrap() error { return e.Err }
 
 // Open prepares a builder for building apps: it finds the run image, unpacks the root file system of
-// the builder, and checks that there is a sandbox. The caller must close the session.
+// the builder and the added buildpacks, and checks that there is a sandbox. The caller must close the
+// session.
 func Open(ctx context.Context, o Options) (*Session, error) {
 	if o.Log == nil {
 		o.Log = progress.Discard
@@ -96,8 +107,16 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 			return nil, &RunImageError{err}
 		}
 	}
+	if len(s.Buildpacks) == 0 && len(s.labels.Order) == 0 {
+		o.Log.Warn(fmt.Sprintf("%s: its labels have no order of buildpacks; a builder without buildpacks needs them to be added", o.Builder.Name))
+	}
+	if len(s.Buildpacks) > 0 {
+		if s.added, err = s.add(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if s.root, err = rootfs.Unpack(ctx, o.Builder, rootfs.Options{Cache: o.Cache, WorkDir: o.WorkDir, Log: o.Log}); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	if err := sandbox.Check(s.root.Path); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -105,8 +124,9 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	return s, nil
 }
 
-// Close releases the root file system. Images that were built stay until they are closed themselves.
-func (s *Session) Close() error { return s.root.Close() }
+// Close releases the root file system, and removes the added buildpacks. Images that were built stay
+// until they are closed themselves.
+func (s *Session) Close() error { return errors.Join(s.root.Close(), s.added.close()) }
 
 // Root is the directory with the root file system of the builder. It must not be changed.
 func (s *Session) Root() string { return s.root.Path }

@@ -25,6 +25,11 @@ func (b *build) watch(spec *sandbox.Spec) (end func() ([]ownership.Write, error)
 	for _, m := range modules {
 		ids = append(ids, m.Ref().ID)
 	}
+	if b.added != nil {
+		for _, r := range b.added.refs {
+			ids = append(ids, r.ID)
+		}
+	}
 	turns, err := ownership.New(b.in(layersDir), ids)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,8 @@ type OnConflict string
 const (
 	UseFirst OnConflict = "first" // use the first source
 	UseLast  OnConflict = "last"  // use the last source, like pack
+	// Refuse is an error that proposes no other way, for commands without an option for it.
+	Refuse OnConflict = "refuse"
 )
 
 // ParseOnConflict parses the value of an option.
@@ -89,8 +91,11 @@ func (c *Collection) settle(before, m *image.Module) error {
 	case UseLast:
 		used, left = m, before
 	default:
-		return fmt.Errorf("conflicting contents of %s %s in %s and in %s; change the version of one, or choose one with --on-conflict first|last",
-			m.Kind, m.Ref(), before.Source, m.Source)
+		what := fmt.Sprintf("conflicting contents of %s %s in %s and in %s; change the version of one", m.Kind, m.Ref(), before.Source, m.Source)
+		if c.on != Refuse {
+			what += ", or choose one with --on-conflict first|last"
+		}
+		return errors.New(what)
 	}
 	c.byDir[m.Kind.Dir(m.Ref())], c.Modules[m.Ref()] = used, used
 	if l := left.Layer; l != nil {
