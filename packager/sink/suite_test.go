@@ -247,9 +247,9 @@ type watchedRegistry struct {
 	fault   func(http.ResponseWriter, *http.Request) bool
 }
 
-func newRegistry() *watchedRegistry {
+func newRegistry(options ...registry.Option) *watchedRegistry {
 	w := &watchedRegistry{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := registry.New(append(options, registry.Logger(log.New(io.Discard, "", 0)))...)
 	server := httptest.NewServer(http.HandlerFunc(func(resp http.ResponseWriter, req *http.Request) {
 		w.mu.Lock()
 		fault := w.fault

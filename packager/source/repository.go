@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,6 +29,9 @@ type Repository struct {
 	written string
 	name    name.Repository
 	puller  *remote.Puller
+
+	mu     sync.Mutex
+	opened *registry.Session // for attachments; see session
 }
 
 // Repository returns a repository, without accessing it. All reading ends with ctx.
