@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -31,13 +32,14 @@ func (r *Release) smoke(ctx context.Context, item *Item, found *source.Platforms
 	}()
 	var results []smoke.Result
 	for _, a := range item.ReleaseImage.Smoke {
-		s := sessions[a.RunImage]
+		key := fmt.Sprintf("%q %q", a.RunImage, a.Buildpacks)
+		s := sessions[key]
 		if s == nil {
 			var err error
-			if s, err = r.session(ctx, builder, a.RunImage); err != nil {
+			if s, err = r.session(ctx, builder, a); err != nil {
 				return results, err
 			}
-			sessions[a.RunImage] = s
+			sessions[key] = s
 		}
 		result, err := r.app(ctx, s, a)
 		if err != nil {
@@ -58,11 +60,17 @@ func forThis(found *source.Platforms) *image.Image {
 	return nil
 }
 
-// session opens a builder with a run image; "" is the one that the builder names.
-func (r *Release) session(ctx context.Context, builder *image.Image, runImage string) (*smoke.Session, error) {
+// session opens a builder with the run image and the buildpacks of an app.
+func (r *Release) session(ctx context.Context, builder *image.Image, app config.ReleaseSmoke) (*smoke.Session, error) {
 	o := smoke.Options{Builder: builder, Opener: r.Open, Cache: r.Engine.Cache, WorkDir: r.Engine.WorkDir, Log: r.Engine.Log}
-	if runImage != "" {
-		at, err := location.ListedImage(runImage, r.Config.Dir)
+	for _, b := range app.Buildpacks {
+		if at := r.path(b); isLocal(at) {
+			b = at
+		}
+		o.Buildpacks = append(o.Buildpacks, b)
+	}
+	if app.RunImage != "" {
+		at, err := location.ListedImage(app.RunImage, r.Config.Dir)
 		if err == nil {
 			o.RunImage, err = r.Open.Image(ctx, at, builder.Target)
 		}
@@ -71,6 +79,12 @@ func (r *Release) session(ctx context.Context, builder *image.Image, runImage st
 		}
 	}
 	return smoke.Open(ctx, o)
+}
+
+// isLocal reports whether there is a file or directory.
+func isLocal(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // app builds one app.
