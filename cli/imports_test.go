@@ -38,6 +38,7 @@ var importRules = []struct {
 	{"laminate/packager/once", "", "it is a map"},
 	{"laminate/packager/engine", "laminate/flatten laminate/flatten/auto laminate/flatten/layer laminate/packager/cache laminate/packager/config laminate/packager/image laminate/packager/location laminate/packager/mediatype laminate/packager/once laminate/packager/progress laminate/packager/source", "all recipes share it, and it knows none of them"},
 	{"laminate/packager/inspect", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/image laminate/packager/progress", "it describes images that somebody else opened"},
+	{"laminate/packager/attest", "laminate/flatten laminate/packager/image laminate/packager/registry", "it makes and reads documents, and does not know where they go"},
 	{"laminate/packager/verify", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/image laminate/packager/registry", "it checks images that somebody else opened, and tells a registry that does not answer from an image that is broken"},
 	{"laminate/packager/diff", "laminate/flatten laminate/packager/image", "it compares images that somebody else opened, and reads no layer"},
 	{"laminate/packager/relayer", "laminate/flatten laminate/flatten/layer laminate/packager/config laminate/packager/engine laminate/packager/image laminate/packager/location laminate/packager/mediatype laminate/packager/source", "it makes images and does not choose where they go"},
