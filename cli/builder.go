@@ -52,7 +52,7 @@ func (r *run) builderCommand(name string) *cli.Command {
 		&cli.StringSliceFlag{Name: "flatten-exclude", Aliases: []string{"e"}, Usage: "let each of the buildpacks `REF,...` keep its own layer; may be repeated"},
 		&cli.StringFlag{Name: "lifecycle", Usage: "take the lifecycle from `URI`, or this version of it, instead of what builder.toml names"},
 		&cli.StringFlag{Name: "buildpack-registry", Aliases: []string{"R"}, Usage: "accepted, and has no effect", Hidden: true},
-		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks"},
+		&cli.BoolFlag{Name: "buildpackless", Usage: "leave out buildpacks, extensions, orders and system buildpacks, and say so in the description"},
 		&cli.BoolFlag{Name: "skip-run-image-check", Usage: "do not look at the run images, for air-gapped networks"},
 	}
 	return &cli.Command{

@@ -43,6 +43,7 @@ type job interface {
 func (r *Release) plan(ctx context.Context, item *Item) (err error) {
 	o := r.Engine
 	o.Grouping, o.Targets, o.MaxLayers = item.Grouping, item.Targets, item.MaxLayers
+	o.MediaTypes = mediatype.Family(item.MediaTypes)
 	if item.Last != nil {
 		o.Previous = &engine.PreviousImage{Location: item.Last.location(), Named: true}
 	}
@@ -77,7 +78,7 @@ func (r *Release) planBuilder(ctx context.Context, item *Item, o engine.Options)
 	if item.Description != "" {
 		cfg.Description = item.Description
 	}
-	jobs, err := builder.Prepare(ctx, r.Open, builder.Options{Options: o, Config: cfg, LifecycleURL: r.LifecycleURL, Version: r.Creator})
+	jobs, err := builder.Prepare(ctx, r.Open, builder.Options{Options: o, Config: cfg, LifecycleURL: r.LifecycleURL, SkipRunImages: item.SkipRunImageCheck, Version: r.Creator})
 	return jobsOf(jobs), err
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"laminate/flatten"
 )
@@ -227,9 +228,17 @@ func (c *Builder) checkTargets(f builderFile) (problems Problems) {
 	return problems
 }
 
+// withoutBuildpacks is the end of the description of a buildpackless builder.
+const withoutBuildpacks = "No buildpacks are included; specify them for each build."
+
 // WithoutBuildpacks returns the configuration of the buildpackless builder: without buildpacks,
-// extensions, orders and system buildpacks.
+// extensions, orders and system buildpacks. Its description says that buildpacks must be specified.
 func (c Builder) WithoutBuildpacks() Builder {
 	c.Buildpacks, c.Extensions, c.Order, c.OrderExtensions, c.System = nil, nil, nil, nil, flatten.System{}
+	description := strings.TrimSpace(c.Description)
+	if description != "" {
+		description = strings.TrimSuffix(description, ".") + ". "
+	}
+	c.Description = description + withoutBuildpacks
 	return c
 }

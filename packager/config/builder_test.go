@@ -126,6 +126,14 @@ var _ = Describe("a builder.toml", func() {
 		Expect(less.Order).To(BeEmpty())
 		Expect(less.OrderExtensions).To(BeEmpty())
 		Expect(less.Env).To(Equal(c.Env))
+		for written, want := range map[string]string{
+			"":                "No buildpacks are included; specify them for each build.",
+			" For Go.\n":      "For Go. No buildpacks are included; specify them for each build.",
+			"Ubuntu, with Go": "Ubuntu, with Go. No buildpacks are included; specify them for each build.",
+		} {
+			c.Description = written
+			Expect(c.WithoutBuildpacks().Description).To(Equal(want))
+		}
 	})
 })
 

@@ -22,6 +22,8 @@ import (
 //	flatten-groups = [["acme/a@1.0.0", "acme/b@1.0.0"]]
 //	flatten-exclude = ["acme/c@1.0.0"]
 //	max-layers = 80
+//	media-types = "oci"                 # or docker
+//	skip-run-image-check = true
 //
 //	[[builders.variants]]               # without any, there is the standard one
 //	name = "standard"
@@ -92,7 +94,11 @@ type ReleaseImage struct {
 	Grouping flatten.Grouping
 	// MaxLayers is 0 for the default.
 	MaxLayers int
-	Smoke     []ReleaseSmoke
+	// MediaTypes are docker, oci, or "" for the default.
+	MediaTypes string
+	// SkipRunImageCheck skips the check of a builder's run images.
+	SkipRunImageCheck bool
+	Smoke             []ReleaseSmoke
 	// Path is the path of the table, for problems.
 	Path []any
 }
@@ -168,7 +174,7 @@ func ParseRelease(file string, data []byte) (Release, Problems) {
 	if doc.Has("sign") {
 		r.Sign = read.sign(f.Sign)
 	}
-	return r, slices.Concat(problems, read.problems).InOrder()
+	return r, slices.Concat(problems, read.besides(problems)).InOrder()
 }
 
 // ReadRelease reads the release.toml at file. Invalid content is reported as joined [Problem] errors.

@@ -12,54 +12,8 @@ import (
 	"laminate/flatten"
 )
 
-// releaseFile is the form of release.toml.
-type releaseFile struct {
-	VersionFile   string         `toml:"version-file"`
-	Builders      []releaseImage `toml:"builders"`
-	Buildpackages []releaseImage `toml:"buildpackages"`
-	Sign          releaseSign    `toml:"sign"`
-}
-
-// releaseImage is an entry of [[builders]] or [[buildpackages]]; the latter has neither variants nor
-// smoke.
-type releaseImage struct {
-	Name           string           `toml:"name"`
-	Config         string           `toml:"config"`
-	Repositories   []string         `toml:"repositories"`
-	Tags           []string         `toml:"tags"`
-	Targets        []string         `toml:"targets"`
-	Flatten        string           `toml:"flatten"`
-	FlattenGroups  [][]string       `toml:"flatten-groups"`
-	FlattenExclude []string         `toml:"flatten-exclude"`
-	MaxLayers      int              `toml:"max-layers"`
-	Variants       []releaseVariant `toml:"variants"`
-	Smoke          []releaseSmoke   `toml:"smoke"`
-}
-
-type releaseVariant struct {
-	Name        string   `toml:"name"`
-	Config      string   `toml:"config"`
-	Description string   `toml:"description"`
-	Tags        []string `toml:"tags"`
-}
-
-type releaseSmoke struct {
-	App        string        `toml:"app"`
-	Variants   []string      `toml:"variants"`
-	Buildpacks []string      `toml:"buildpacks"`
-	RunImage   string        `toml:"run-image"`
-	Env        []smokeEnvVar `toml:"env"`
-	Network    string        `toml:"network"`
-	Timeout    string        `toml:"timeout"`
-}
-
-type releaseSign struct {
-	Command []string `toml:"command"`
-	Key     string   `toml:"key"`
-}
-
-// releaseReader checks and converts the values of a release.toml. It does not report values of the
-// wrong type, which Decode has reported.
+// releaseReader checks and converts the values of a release.toml. Values of the wrong type, which
+// Decode has reported, are empty for it (see besides).
 type releaseReader struct {
 	Doc
 	problems Problems
@@ -67,6 +21,13 @@ type releaseReader struct {
 
 func (r *releaseReader) add(message string, at ...any) {
 	r.problems = append(r.problems, r.Problem(message, at...))
+}
+
+// besides returns the problems that are not at a place of one of Decode's.
+func (r *releaseReader) besides(decoding Problems) Problems {
+	return slices.DeleteFunc(r.problems, func(p Problem) bool {
+		return p.Line > 0 && slices.ContainsFunc(decoding, func(d Problem) bool { return d.Line == p.Line && d.Column == p.Column })
+	})
 }
 
 // required reports a string that is missing or empty.
@@ -87,6 +48,9 @@ func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
 	if !named {
 		variants = []releaseVariant{{Name: StandardVariant}}
 	}
+	if named && len(variants) == 0 {
+		r.add("there are no variants; name one, or leave variants out", at(path, "variants")...)
+	}
 	if named && r.Has(at(path, "tags")...) {
 		r.add("tags and variants cannot both be given; write the tags of each variant below [[builders.variants]]", at(path, "tags")...)
 	}
@@ -95,11 +59,12 @@ func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
 		img, here := base, path
 		if named {
 			here = at(path, "variants", i)
-			r.required(v.Name, at(here, "name")...)
+			r.name(v.Name, at(here, "name")...)
 		}
 		img.Path, img.Variant, img.Description = here, v.Name, v.Description
 		img.Buildpackless = v.Name == BuildpacklessVariant
-		if v.Config != "" {
+		if r.Has(at(here, "config")...) && named {
+			r.required(v.Config, at(here, "config")...)
 			img.Config = v.Config
 		}
 		tags, tagged := b.Tags, path
@@ -124,7 +89,7 @@ func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
 
 // buildpackage returns a buildpackage.
 func (r *releaseReader) buildpackage(p releaseImage, path ...any) ReleaseImage {
-	for _, key := range []string{"variants", "smoke"} {
+	for _, key := range []string{"skip-run-image-check", "variants", "smoke"} {
 		if r.Has(at(path, key)...) {
 			r.add("a buildpackage has no "+key+"; remove it", at(path, key)...)
 		}
@@ -140,13 +105,19 @@ func (r *releaseReader) buildpackage(p releaseImage, path ...any) ReleaseImage {
 // image returns what builders and buildpackages have in common.
 func (r *releaseReader) image(f releaseImage, path ...any) ReleaseImage {
 	img := ReleaseImage{
-		Name: f.Name, Config: f.Config, Repositories: f.Repositories, MaxLayers: f.MaxLayers, Path: path,
+		Name: f.Name, Config: f.Config, Repositories: f.Repositories, Path: path,
+		MaxLayers: f.MaxLayers, MediaTypes: f.MediaTypes, SkipRunImageCheck: f.SkipRunImages,
 		Grouping: flatten.Grouping{Mode: flatten.None, Groups: f.FlattenGroups, Exclude: f.FlattenExclude},
 	}
-	r.required(f.Name, at(path, "name")...)
+	r.name(f.Name, at(path, "name")...)
 	r.required(f.Config, at(path, "config")...)
+	for i, s := range f.Repositories {
+		if !repositoryForm.MatchString(s) { // not quoted: it may have a password
+			r.add("invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", at(path, "repositories", i)...)
+		}
+	}
 	if len(f.Repositories) == 0 && r.kind(path...) == unstable.Table {
-		r.add(dotted(path)+".repositories is missing; name at least one", path...)
+		r.add(dotted(path)+".repositories is missing; name at least one", at(path, "repositories")...)
 	}
 	if r.Has(at(path, "flatten")...) {
 		img.Grouping.Mode = flatten.Mode(f.Flatten)
@@ -156,6 +127,9 @@ func (r *releaseReader) image(f releaseImage, path ...any) ReleaseImage {
 	}
 	if r.Has(at(path, "max-layers")...) && (f.MaxLayers < 1 || f.MaxLayers > flatten.EngineLimit) {
 		r.add(fmt.Sprintf("max-layers must be from 1 to %d", flatten.EngineLimit), at(path, "max-layers")...)
+	}
+	if r.Has(at(path, "media-types")...) && f.MediaTypes != "docker" && f.MediaTypes != "oci" {
+		r.add("invalid media-types "+quote(f.MediaTypes)+"; write docker or oci", at(path, "media-types")...)
 	}
 	for i, s := range f.Targets {
 		t, err := flatten.ParseTarget(s)
@@ -173,7 +147,20 @@ var (
 	placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 	// tagForm matches tags (distribution spec, "Pulling manifests").
 	tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	// repositoryForm matches a registry's host and a repository.
+	repositoryForm = regexp.MustCompile(`^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
 )
+
+// IsTag reports whether s can be a tag.
+func IsTag(s string) bool { return tagForm.MatchString(s) }
+
+// name reports a name that is missing, or that tags cannot hold.
+func (r *releaseReader) name(value string, path ...any) {
+	r.required(value, path...)
+	if value != "" && !IsTag(value) {
+		r.add(fmt.Sprintf("invalid %s %s; names may hold letters, digits, _, . and -", dotted(path), quote(value)), path...)
+	}
+}
 
 // tags checks the templates of tags.
 func (r *releaseReader) tags(written []string, img ReleaseImage, path ...any) []ReleaseTag {
@@ -183,12 +170,15 @@ func (r *releaseReader) tags(written []string, img ReleaseImage, path ...any) []
 	}
 	var tags []ReleaseTag
 	for i, s := range written {
-		for _, p := range placeholder.FindAllString(s, -1) {
-			if !slices.Contains(known, p) {
-				r.add(fmt.Sprintf("unknown %s in tag %s; there are %s", printable(p), quote(s), strings.Join(known, ", ")), at(path, i)...)
+		filled := placeholder.ReplaceAllStringFunc(s, func(p string) string {
+			if slices.Contains(known, p) {
+				return p
 			}
-		}
-		if !tagForm.MatchString(placeholder.ReplaceAllString(s, "x")) {
+			r.add(fmt.Sprintf("unknown %s in tag %s; there are %s", printable(p), quote(s), strings.Join(known, ", ")), at(path, i)...)
+			return "x"
+		})
+		named := IsTag(img.Name) && (img.Variant == "" || IsTag(img.Variant)) // other names were reported
+		if named && !IsTag(ReleaseTag(filled).For("1.2.3", img)) {
 			r.add("invalid tag "+quote(s)+"; tags may hold letters, digits, _, . and -", at(path, i)...)
 		}
 		tags = append(tags, ReleaseTag(s))
@@ -211,7 +201,7 @@ func (r *releaseReader) smoke(images []ReleaseImage, s releaseSmoke, path ...any
 	}
 	for i, e := range s.Env {
 		if !envName.MatchString(e.Name) {
-			r.add("invalid env.name "+quote(e.Name), at(path, "env", i)...)
+			r.add("invalid env.name "+quote(e.Name), at(path, "env", i, "name")...)
 		}
 		app.Env = append(app.Env, EnvVar(e))
 	}
@@ -234,10 +224,15 @@ func (r *releaseReader) smoke(images []ReleaseImage, s releaseSmoke, path ...any
 	}
 }
 
-// unique reports tags that two images would have in one repository.
+// unique reports names of two images, and tags that two would have in one repository.
 func (r *releaseReader) unique(images []ReleaseImage) {
-	taken := map[string]bool{}
+	titles, taken := map[string]bool{}, map[string]bool{}
 	for _, img := range images {
+		if img.Name != "" && titles[img.Title()] {
+			r.add("duplicate name "+quote(img.Title())+"; give each image a name of its own", img.Path...)
+			continue
+		}
+		titles[img.Title()] = true
 		for _, repository := range img.Repositories {
 			for _, t := range img.Tags {
 				at := repository + ":" + t.For("{version}", img)
