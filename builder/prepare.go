@@ -38,6 +38,7 @@ type contents struct {
 	target     flatten.Target
 	base       base
 	lifecycle  *lifecycle
+	packages   []*image.Package                // all sources, in their order
 	modules    map[flatten.Kind]engine.Modules // including those of the build image
 	added      map[flatten.Kind][]flatten.Ref  // without those of the build image
 	packed     [][]flatten.Ref                 // refs of each layer of the sources
@@ -71,6 +72,17 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 		return nil, err
 	}
 	return engine.ForEach(targets, func(t flatten.Target) (*Job, error) { return p.job(ctx, t) })
+}
+
+// Sources returns what the builder is made of: the build image, the lifecycle, and the buildpacks and
+// extensions in the order of builder.toml. Run images are not among them: a builder only names them.
+func (j *Job) Sources(ctx context.Context) ([]engine.Used, error) {
+	base, err := engine.UsedImage(j.base.Image)
+	if err != nil {
+		return nil, err
+	}
+	packages, err := j.maker.UsedPackages(ctx, j.packages)
+	return append([]engine.Used{base, {Name: j.lifecycle.name, Digest: j.lifecycle.diffID, OfContent: true}}, packages...), err
 }
 
 // preparation is the common state of the jobs of a run.
@@ -146,6 +158,9 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	}
 	if err := errors.Join(errBase, errLifecycle, errSources); err != nil {
 		return nil, err
+	}
+	for _, kind := range kinds {
+		c.packages = append(c.packages, packages[kind]...)
 	}
 	if err := p.decide(ctx, c, packages); err != nil {
 		return nil, err

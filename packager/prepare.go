@@ -12,6 +12,7 @@ import (
 	"laminate/flatten"
 	"laminate/packager/config"
 	"laminate/packager/engine"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/source"
 )
@@ -25,10 +26,17 @@ type Job struct {
 	// MaxLayers is the most layers of the image; 0 means no limit.
 	MaxLayers int
 
-	modules engine.Modules
-	stacks  []flatten.Stack
-	options Options
-	maker   *engine.Maker
+	packages []*image.Package
+	modules  engine.Modules
+	stacks   []flatten.Stack
+	options  Options
+	maker    *engine.Maker
+}
+
+// Sources returns what the image is made of: the root, then the dependencies in the order of
+// package.toml.
+func (j *Job) Sources(ctx context.Context) ([]engine.Used, error) {
+	return j.maker.UsedPackages(ctx, j.packages)
 }
 
 // Prepare opens the sources, for each target on its own, and decides what
@@ -79,7 +87,7 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Target: target, MaxLayers: max(p.options.MaxLayers, 0), options: p.options}
+	j := &Job{Target: target, MaxLayers: max(p.options.MaxLayers, 0), options: p.options, packages: packages}
 	var mixed error
 	j.Target.Arch, j.Target.Variant, mixed = p.architecture(target, packages)
 	all, conflicts := engine.Collect(ctx, packages, p.options.OnConflict)

@@ -16,7 +16,7 @@ func (i *Image) Package(kind flatten.Kind) (*Package, error) {
 		return nil, err
 	}
 	root := flatten.Ref{ID: metadata.ID, Version: metadata.Version}
-	p := &Package{Name: i.Name, Root: root, Target: i.Target}
+	p := &Package{Name: i.Name, Root: root, Target: i.Target, Image: i}
 	if p.Modules, err = i.listed(kind, label); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ type Package struct {
 	// Target is the image's operating system, architecture and variant. It is
 	// zero for directories and archives.
 	Target flatten.Target
+	// Image is the image that it was opened from; nil for directories and archives.
+	Image *Image
 	// Problems are warnings.
 	Problems []config.Problem
 }
