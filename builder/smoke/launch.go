@@ -38,13 +38,8 @@ type launchOptions struct {
 	log     progress.Log
 }
 
-const (
-	// stopGrace is how long a process that is stopped may take to end.
-	stopGrace = 5 * time.Second
-	// tries is how often a process is launched whose environment is expected, and that ends before it can
-	// be read.
-	tries = 3
-)
+// stopGrace is how long a process that is stopped may take to end.
+const stopGrace = 5 * time.Second
 
 // launch starts a process of an app image in a sandbox of its own, without a network, until it has ended,
 // has answered, or its time is over.
@@ -55,28 +50,37 @@ func launch(ctx context.Context, o launchOptions) (*Launched, error) {
 	}
 	defer root.Close()
 	file := filepath.Join(o.workDir, launchLog)
-	for try := 1; ; try++ {
-		l := &Launched{Log: func() (io.ReadCloser, error) { return os.Open(file) }}
-		v := &visit{launchOptions: o, Launched: l}
-		result, err := o.run(ctx, root.Path, file, v.meet)
-		if setup := new(sandbox.SetupError); errors.As(err, &setup) {
-			l.Err = err
-			return l, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if v.complete(result) || try == tries {
-			return l, nil
-		}
+	l := &Launched{Log: func() (io.ReadCloser, error) { return os.Open(file) }}
+	v := &visit{launchOptions: o, Launched: l, started: make(chan struct{})}
+	result, err := v.run(ctx, root.Path, file)
+	if setup := new(sandbox.SetupError); errors.As(err, &setup) {
+		l.Err = err
+		return l, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	v.complete(result)
+	return l, nil
 }
 
 // visit is what is done with a running process.
 type visit struct {
 	launchOptions
 	*Launched
+	started chan struct{} // closed when the launcher has become another program
 	stopped bool
+}
+
+// became is called when the launcher has become a program, and when that becomes another one.
+func (v *visit) became(p sandbox.Program) {
+	if p.Executable == launcher {
+		return
+	}
+	if v.Env == nil {
+		close(v.started)
+	}
+	v.Env = append([]string{}, p.Env...)
 }
 
 // meet waits for what is expected of a process, and stops it. The context is the process's.
@@ -89,7 +93,10 @@ func (v *visit) meet(ctx context.Context, in sandbox.Inside) {
 	defer cancel()
 	switch {
 	case v.want == nil:
-		awaitProcess(limited, in)
+		select {
+		case <-v.started:
+		case <-limited.Done():
+		}
 	case v.want.HTTP != nil:
 		v.Answer, v.NoAnswer = Ask(limited, in.Dial, *v.want.HTTP)
 	default:
@@ -101,40 +108,18 @@ func (v *visit) meet(ctx context.Context, in sandbox.Inside) {
 	}
 }
 
-// awaitProcess waits until the launcher has become another program.
-func awaitProcess(ctx context.Context, in sandbox.Inside) {
-	for ctx.Err() == nil {
-		if p, err := in.Program(); err == nil && p.Executable != launcher {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// complete takes over how the process ended. It reports whether all that is expected is known: the
-// environment is not if the process ended right after the launcher had become it.
-func (v *visit) complete(r sandbox.Result) bool {
+// complete takes over how the process ended, if the launcher has become it.
+func (v *visit) complete(r sandbox.Result) {
 	v.Ended, v.ExitCode = !v.stopped, r.ExitCode
-	if r.Program != nil && r.Program.Executable != launcher {
-		v.Env = r.Program.Env
-		return true
-	}
 	switch {
+	case v.Env != nil:
+	case v.Ended && !v.mayEnd(r.ExitCode):
+		v.Err = fmt.Errorf("the launcher ended with exit code %d", r.ExitCode)
 	case v.stopped && v.want == nil:
 		v.Err = fmt.Errorf("the launcher did not start it within %s", config.LaunchTimeout)
-	case v.Ended && ofLauncher(r.ExitCode) && !v.mayEnd(r.ExitCode):
-		v.Err = fmt.Errorf("the launcher ended with exit code %d", r.ExitCode)
 	case v.want != nil && len(v.want.Env) > 0:
-		v.NoEnv = errors.New("the process ended too soon")
-		if v.stopped {
-			v.NoEnv = errors.New("the launcher had not started the process yet")
-		}
-		return v.stopped
+		v.NoEnv = errors.New("the launcher has not started the process")
 	}
-	return true
 }
 
 // mayEnd reports whether the launcher may end with an exit code. Without a default process it does, unless
@@ -146,9 +131,6 @@ func (o launchOptions) mayEnd(code int) bool {
 	}
 	return o.want.HTTP == nil && o.want.ExitCode == code
 }
-
-// ofLauncher reports whether an exit code is one of the launcher's own (platform spec, "Launch").
-func ofLauncher(code int) bool { return code == 11 || code == 12 || code >= 80 && code <= 99 }
 
 // command returns the command line of the process.
 func (o launchOptions) command() []string {
@@ -167,12 +149,12 @@ func (o launchOptions) command() []string {
 }
 
 // run runs the process, and writes what it prints to a file.
-func (o launchOptions) run(ctx context.Context, root, file string, meet func(context.Context, sandbox.Inside)) (sandbox.Result, error) {
-	uid, gid, err := userOf(o.app)
+func (v *visit) run(ctx context.Context, root, file string) (sandbox.Result, error) {
+	uid, gid, err := userOf(v.app)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
-	scratch, err := os.MkdirTemp(o.workDir, "scratch-")
+	scratch, err := os.MkdirTemp(v.workDir, "scratch-")
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -180,10 +162,11 @@ func (o launchOptions) run(ctx context.Context, root, file string, meet func(con
 	if err != nil {
 		return sandbox.Result{}, err
 	}
-	c := o.app.Config.Config
+	c := v.app.Config.Config
 	result, err := sandbox.Run(ctx, sandbox.Spec{
 		Root: root, Writable: true, Scratch: scratch, Mounts: []sandbox.Mount{{Target: "/tmp"}},
-		Args: o.command(), Env: c.Env, Dir: c.WorkingDir, UID: uid, GID: gid, Limits: o.limits, Stdout: f, Stderr: f, Started: meet,
+		Args: v.command(), Env: c.Env, Dir: c.WorkingDir, UID: uid, GID: gid, Limits: v.limits, Stdout: f, Stderr: f,
+		Started: v.meet, Watch: &sandbox.Watch{Became: v.became},
 	})
 	return result, errors.Join(err, f.Close())
 }

@@ -74,23 +74,31 @@ var _ = Describe("a launch", Ordered, func() {
 		Entry("answers otherwise", "serve 8080 well", "timeout = '2s'\n[launch.http]\nport = 8080\nbody = 'bye'", `^6: GET / answered "hello from \d+"; expected a body that matches /bye/$`),
 		Entry("redirects", "serve 8080 moved", "timeout = '2s'\n[launch.http]\nport = 8080", `^4: GET / answered 302 with ".*"; expected 200$`),
 		Entry("answers without end", "serve 8080 endless", "timeout = '2s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 2s: .*reading the answer: `),
-		Entry("never listens", "sleep", "timeout = '6s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 6s: .*connection refused$`),
+		Entry("never listens", "sleep", "timeout = '1s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 1s: .*connection refused$`),
 		Entry("ends before it answers", "serve 8080 crash", "[launch.http]\nport = 8080", `^3: default process ended with exit code 9 before it answered on port 8080$`),
 		Entry("ends", "env", "[[launch.env]]\nname = 'LAUNCHED'\n[[launch.env]]\nname = 'HOME'\n[[launch.logs]]\nline = '^LAUNCHED=yes$'", `^5: there is no environment variable HOME`),
 		Entry("ends otherwise", "exit 3", "exit-code = 4", `^3: default process ended with exit code 3; expected 4$`),
-		Entry("does not end", "sleep", "timeout = '6s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 6s; `),
+		Entry("does not end", "sleep", "timeout = '2s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 2s; `),
 	)
 
-	// A launcher that ends sooner than it can be seen is taken for the process; a busy machine may need
-	// more than one attempt.
-	It("of a process that the launcher cannot start", FlakeAttempts(3), func() {
+	It("of a process that the launcher cannot start", func() {
 		o := good()
 		o.Launch = do(appOf("/cnb/lifecycle/launcher", "exit", "82"), expected("[launch.http]\nport = 8080").Launch)
 		Expect(said("[launch.http]\nport = 8080", o)).To(Equal([]string{"1: default process did not start: the launcher ended with exit code 82"}))
 		o.Launch = do(appOf("/cnb/lifecycle/launcher", "exit", "82"), expected("[launch]\nexit-code = 82").Launch)
 		Expect(said("[launch]\nexit-code = 82", o)).To(BeEmpty())
+		o.Launch = do(appOf("/cnb/lifecycle/launcher", "exec", "A=1", "/bin/none"), expected("[launch]\nexit-code = 3").Launch)
+		Expect(said("[launch]\nexit-code = 3", o)).To(Equal([]string{"1: default process did not start: the launcher ended with exit code 0"}))
 		o.Launch = do(appOf("/cnb/process/none"), expected("[launch]").Launch)
 		Expect(said("[launch]", o)).To(ConsistOf(MatchRegexp("^1: default process did not start: .*executing /cnb/process/none: no such file")))
+	})
+
+	It("reads the environment of a process however soon it ends", func() {
+		for range 30 {
+			l := do(appOf(append(become, "exit", "0")...), expected("[launch]").Launch)
+			Expect(l.NoEnv).NotTo(HaveOccurred())
+			Expect(l.Env).To(Equal([]string{"PATH=/bin", "LAUNCHED=yes"}))
+		}
 	})
 
 	DescribeTable("without a smoke.toml", func(failure string, entrypoint []string) {

@@ -36,10 +36,11 @@ func (b *build) watch(spec *sandbox.Spec) (end func() ([]ownership.Write, error)
 	}
 	spec.Watch = &sandbox.Watch{
 		Programs: []string{buildpacksDir + "*/*/bin/build"},
-		Began: func(e sandbox.Exec) {
+		Began: func(e sandbox.Exec) (*sandbox.Access, error) {
 			if id, _, _ := strings.Cut(strings.TrimPrefix(e.Path, buildpacksDir), "/"); e.Direct {
 				turns.Begin(id)
 			}
+			return nil, nil
 		},
 	}
 	return turns.End, nil

@@ -32,14 +32,16 @@
 // # While it runs
 //
 // With [Spec.Started] the caller has an [Inside], with which it connects to what listens on the loopback
-// interface of the sandbox, looks at what the program's process executes, and stops it. The supervisor,
-// which is inside, does that: it gets requests over a socket, and passes connections back.
+// interface of the sandbox, and stops the program. The supervisor, which is inside, does that: it gets
+// requests over a socket, and passes connections back.
 //
 // # What the caller can observe
 //
 // With a [Watch] the program gets a second seccomp filter, whose listener the supervisor holds: a call
-// that executes a program waits until the supervisor has read its path from the process's memory and,
-// where it is one to tell about, the caller has answered. All calls go on then.
+// that executes a program or, where the caller wants to know of it, ends one waits until the supervisor has
+// read what it is about from the process's memory and, where it is one to tell about, the caller has
+// answered. All calls go on then. With an [Access] in its answer the caller makes parts of a mount read-only:
+// the supervisor, which owns the mounts, makes them mounts of their own and changes their flags.
 //
 // # What it does not confine
 //

@@ -25,9 +25,8 @@ var errEnded = errors.New("the sandbox has ended")
 // duration. Beside it the message has the descriptor of a socket, on which the supervisor answers. Closing
 // it ends the request.
 const (
-	opDial    = 'd'
-	opProgram = 'p'
-	opStop    = 's'
+	opDial = 'd'
+	opStop = 's'
 )
 
 // maxRequest is the longest request.
@@ -35,9 +34,8 @@ const maxRequest = 128
 
 // answer is what the supervisor answers. The connection comes beside its first byte.
 type answer struct {
-	Errno   syscall.Errno // or 0
-	Text    string        // of an error, or ""
-	Program Program
+	Errno syscall.Errno // or 0
+	Text  string        // of an error, or ""
 }
 
 // Dial connects to 127.0.0.1 or [::1] in the sandbox; network is tcp, tcp4 or tcp6. The connection ends
@@ -82,20 +80,6 @@ func loopbackAddress(network, address string) (netip.AddrPort, error) {
 		return to, nil
 	}
 	return to, &net.OpError{Op: "dial", Net: network, Err: err}
-}
-
-// Program returns what the program's process executes now. A process whose first program executes another,
-// as the launcher of an app image does, is seen as that other one within a fraction of a millisecond. A
-// program that ends or executes a third sooner than that may be missed, here and in [Result.Program].
-func (in Inside) Program() (Program, error) {
-	a, _, err := in.call(context.Background(), opProgram, "")
-	if err == nil && a.Text != "" {
-		err = errors.New(a.Text)
-	}
-	if err != nil {
-		return Program{}, &os.PathError{Op: "program", Path: "sandbox", Err: err}
-	}
-	return a.Program, nil
 }
 
 // Stop asks the program to end, with SIGTERM, and ends it with SIGKILL if it has not after the grace. It

@@ -1,24 +1,18 @@
 package sandbox
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	maxDepth    = 500  // of directories that are measured: each takes a descriptor meanwhile
-	perFile     = 4096 // what a file counts at least
-	maxReported = 100  // processes in a report
-	maxCommand  = 200  // bytes of a command in a report
+	maxDepth = 500  // of directories that are measured: each takes a descriptor meanwhile
+	perFile  = 4096 // what a file counts at least
 )
 
 var errTooDeep = errors.New("directories too deep")
@@ -221,23 +215,6 @@ func freeBytes(fds []int) uint64 {
 	return free
 }
 
-// pids returns the processes of the sandbox without its supervisor.
-func pids() []int {
-	f, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	var out []int
-	for _, name := range names {
-		if n, err := strconv.Atoi(name); err == nil && n > 1 {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // countTasks returns the number of processes and threads.
 func countTasks() int {
 	n := 0
@@ -248,37 +225,6 @@ func countTasks() int {
 		}
 	}
 	return n
-}
-
-// running returns the processes that have not ended, by what they call themselves.
-func running(except ...int) []Process {
-	var out []Process
-	for _, pid := range pids() {
-		if slices.Contains(except, pid) {
-			continue
-		}
-		if len(out) == maxReported {
-			break
-		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-		if err != nil || open < 0 || end < open || end+2 >= len(stat) || strings.ContainsRune("ZX", rune(stat[end+2])) {
-			continue
-		}
-		out = append(out, Process{Name: string(stat[open+1 : end]), Command: command(pid)})
-	}
-	return out
-}
-
-func command(pid int) string {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	line := make([]byte, maxCommand)
-	n, _ := io.ReadFull(f, line)
-	return string(bytes.TrimRight(bytes.ReplaceAll(line[:n], []byte{0}, []byte{' '}), " "))
 }
 
 // raiseOpenFiles lets the supervisor walk deep directories. The program's limit is its own.

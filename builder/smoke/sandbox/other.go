@@ -23,8 +23,5 @@ type Inside struct{}
 // Dial returns [ErrUnsupported].
 func (Inside) Dial(context.Context, string, string) (net.Conn, error) { return nil, ErrUnsupported }
 
-// Program returns [ErrUnsupported].
-func (Inside) Program() (Program, error) { return Program{}, ErrUnsupported }
-
 // Stop does nothing.
 func (Inside) Stop(time.Duration) {}

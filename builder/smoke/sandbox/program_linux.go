@@ -35,7 +35,7 @@ func execute(t task) error {
 		return step("installing the seccomp filter", err)
 	}
 	if t.Watch != nil {
-		if err := listen(watchFD); err != nil {
+		if err := listen(watchFD, t.Exits); err != nil {
 			return step("installing the listener of a seccomp filter", err)
 		}
 	}

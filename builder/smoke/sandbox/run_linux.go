@@ -22,8 +22,10 @@ type task struct {
 	Spec
 	Probe   bool // make everything, and run no program
 	Visited bool // the caller has requests while the program runs
-	// WatchFD is the supervisor's descriptor for telling the caller what is watched.
-	WatchFD int
+	// WatchFD is the supervisor's descriptor for telling the caller what is watched, Exits says that ends
+	// of processes are too, and Follow what the process of the spec becomes.
+	WatchFD       int
+	Exits, Follow bool
 }
 
 // report is what the supervisor sends back. A supervisor that was killed sends none.
@@ -31,6 +33,7 @@ type report struct {
 	Result
 	Failed *failure
 	Limit  *LimitError
+	Busy   *BusyError
 }
 
 // failure is a SetupError on its way between processes.
@@ -117,7 +120,8 @@ func supervised(ctx context.Context, t task) (Result, error) {
 		return Result{}, err
 	}
 	defer watching.end()
-	t.WatchFD = watching.fd
+	t.WatchFD, t.Follow = watching.fd, t.Watch != nil && t.Watch.Became != nil
+	t.Exits = t.Follow || t.Watch != nil && t.Watch.Ending != nil
 	if err := cmd.Start(); err != nil {
 		return Result{}, setupError("making namespaces", err)
 	}
@@ -135,6 +139,9 @@ func supervised(ctx context.Context, t task) (Result, error) {
 		// into it to remove it.
 		_ = os.Chmod(filepath.Join(t.Scratch, "work", "work"), 0o700)
 	}
+	if watching.end(); watching.err != nil {
+		return Result{}, watching.err
+	}
 	var r report
 	if gob.NewDecoder(bytes.NewReader(said)).Decode(&r) != nil {
 		if ctx.Err() != nil {
@@ -145,6 +152,7 @@ func supervised(ctx context.Context, t task) (Result, error) {
 		}
 		return Result{}, fmt.Errorf("sandbox: the supervisor ended without a report: %v", ended)
 	}
+	r.Program = watching.program
 	return r.outcome(ended)
 }
 
@@ -161,6 +169,8 @@ func (r report) outcome(ended error) (Result, error) {
 		return Result{}, setupError(r.Failed.Step, err)
 	case r.Limit != nil:
 		return r.Result, r.Limit
+	case r.Busy != nil:
+		return r.Result, r.Busy
 	case ended != nil && !errors.As(ended, &exit):
 		return r.Result, fmt.Errorf("sandbox: writing the program's output: %w", ended)
 	}

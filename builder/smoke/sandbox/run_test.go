@@ -205,7 +205,7 @@ var _ = Describe("Run", func() {
 		result, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result.ExitCode).To(BeZero())
-		Expect(result.Left).To(Equal([]sandbox.Process{{Name: "exe", Command: "tool stay in-the-background"}}))
+		Expect(result.Left).To(HaveExactElements(And(HaveField("Name", "exe"), HaveField("Command", "tool stay in-the-background"), HaveField("Parent", 1))))
 		Expect(processes("in-the-background")).To(BeEmpty())
 	})
 

@@ -73,22 +73,33 @@ type Result struct {
 	// Written is by how many bytes the writable mounts and a writable root have grown. Every file counts
 	// at least 4096, as on a disk.
 	Written int64
-	// Program is what the program's process executed last, if Started is set; see [Inside.Program].
+	// Program is what the program's process executed last, if [Watch.Became] is set.
 	Program *Program
 }
 
 // Program is what a process executes. It is not trusted: the strings can hold any bytes.
 type Program struct {
-	Executable string   // its path in the sandbox, without links. A script's is that of its interpreter
-	Env        []string // as it was at the start
+	// Executable is its path in the sandbox, without links; a script's is that of its interpreter. Of a
+	// program that a signal ended right at its start it is the path that the process asked for.
+	Executable string
+	Env        []string // that it was given: the first 512 KiB
 }
 
 // Process is a process inside the sandbox. What the program said about itself is not trusted: both
 // strings can hold any bytes.
 type Process struct {
-	Name    string // as the kernel has it, at most 15 bytes
-	Command string // the command line, shortened
+	PID, Parent int    // in the sandbox
+	Started     uint64 // in ticks of the machine's clock. With it, PID is unique
+	Name        string // as the kernel has it, at most 15 bytes
+	Command     string // the command line, shortened
 }
+
+type processKey struct {
+	pid     int
+	started uint64
+}
+
+func (p Process) key() processKey { return processKey{p.PID, p.Started} }
 
 // SetupError means that the sandbox, or the program in it, could not be started.
 type SetupError struct {

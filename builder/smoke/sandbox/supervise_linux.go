@@ -135,7 +135,7 @@ func runTask(t task) (report, error) {
 	}
 	var execs *listener
 	if t.Watch != nil {
-		execs = startListener(t.Watch, p.pid, p.watch, os.NewFile(uintptr(t.WatchFD), "caller"))
+		execs = startListener(t, p.pid, p.watch)
 	}
 	if err := p.goOn(t); err != nil {
 		return report{}, err
@@ -143,9 +143,8 @@ func runTask(t task) (report, error) {
 	if err := h.welcome(p.pid); err != nil {
 		return report{}, err
 	}
-	r, err := watchProgram(p.pid, watch)
-	r.Program = h.last()
-	execs.end(r)
+	r, early, err := watchProgram(p.pid, watch, execs.failure())
+	execs.end(early)
 	return r, err
 }
 
@@ -175,8 +174,9 @@ func reap(program int, ends chan<- ending) {
 // tick is how often limits are looked at.
 const tick = 20 * time.Millisecond
 
-// watchProgram waits until the program has ended or a limit is exceeded, and kills what is left.
-func watchProgram(program int, w *watch) (report, error) {
+// watchProgram waits until the program has ended, a limit is exceeded or the listener fails, and kills what
+// is left. early says that the program has not ended.
+func watchProgram(program int, w *watch, failed <-chan error) (r report, early bool, err error) {
 	ends := make(chan ending, 2)
 	go reap(program, ends)
 	ticker := time.NewTicker(tick)
@@ -184,11 +184,18 @@ func watchProgram(program int, w *watch) (report, error) {
 	for {
 		select {
 		case end := <-ends:
-			return finish(end.status, w, ends)
+			r, err := finish(end.status, w, ends)
+			return r, r.Limit != nil, err
+		case err := <-failed:
+			var busy *BusyError
+			if errors.As(err, &busy) {
+				return report{Busy: busy}, true, nil
+			}
+			return report{}, true, err
 		case <-ticker.C:
 			if err := w.look(); err != nil {
 				written, _ := w.written()
-				return report{Limit: err, Result: Result{Written: written}}, nil
+				return report{Limit: err, Result: Result{Written: written}}, true, nil
 			}
 		}
 	}

@@ -5,12 +5,9 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,22 +16,10 @@ import (
 // visitFD is the supervisor's descriptor for requests of the caller, if it has any.
 const visitFD = 5
 
-const (
-	// maxEnv is how much of an environment is read: it is part of the report, of which the caller reads 1 MiB.
-	maxEnv = 512 << 10
-	// followOften is how often a new program is looked at, for followFor, and followRarely how often later.
-	followOften, followRarely = 200 * time.Microsecond, 10 * time.Millisecond
-	followFor                 = 5 * time.Second
-)
-
 // host is the supervisor's side of a visit. Nil is the one of a spec without Started.
 type host struct {
 	control *net.UnixConn
-	pid     int
 	pidfd   int
-	mu      sync.Mutex
-	program *Program
-	at      string // which execution of a program that is
 }
 
 // newHost takes the descriptor of the caller's requests, so that no other process gets it.
@@ -57,9 +42,6 @@ func (h *host) welcome(pid int) error {
 	if h.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 		return step("opening the program's process", err)
 	}
-	h.pid = pid
-	h.look()
-	go h.follow()
 	go h.serve()
 	if _, err := h.control.Write([]byte{0}); err != nil {
 		return step("telling the caller of the start", err)
@@ -102,12 +84,6 @@ func (h *host) answer(request []byte, reply *net.UnixConn) {
 		}
 		defer f.Close()
 		rights = unix.UnixRights(int(f.Fd()))
-	case opProgram:
-		h.look()
-		a.Program = *h.last()
-		if a.Program.Executable == "" {
-			a.Text = errEnded.Error()
-		}
 	case opStop:
 		grace, _ := time.ParseDuration(string(request[1:]))
 		_ = unix.PidfdSendSignal(h.pidfd, unix.SIGTERM, nil, 0)
@@ -137,75 +113,4 @@ func dialFor(caller *net.UnixConn, address string) (*os.File, error) {
 	}
 	defer conn.Close()
 	return conn.(*net.TCPConn).File()
-}
-
-// follow looks again and again which program the process executes, until it has ended.
-func (h *host) follow() {
-	begin := time.Now()
-	for h.look() {
-		if time.Since(begin) < followFor {
-			time.Sleep(followOften)
-		} else {
-			time.Sleep(followRarely)
-		}
-	}
-}
-
-// look notices whether the process executes another program than before. It returns false when the
-// process has ended.
-func (h *host) look() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	at := h.execution()
-	if at == "" || at == h.at {
-		return at != ""
-	}
-	p := Program{Env: []string{}}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", h.pid))
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxEnv))
-	if p.Executable, _, _ = strings.Cut(at, "\x00"); err != nil || h.execution() != at {
-		return true // it has just executed another
-	}
-	for v := range strings.SplitSeq(string(text), "\x00") {
-		if v != "" {
-			p.Env = append(p.Env, v)
-		}
-	}
-	h.program, h.at = &p, at
-	return true
-}
-
-// execution identifies what the process executes: by the executable and the addresses of its code, stack
-// and environment. It returns "" when the process has ended.
-func (h *host) execution() string {
-	executable, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", h.pid))
-	if err != nil {
-		return ""
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.pid))
-	if err != nil {
-		return ""
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 49 { // the first is the third of proc(5)
-		return ""
-	}
-	return executable + "\x00" + strings.Join(append(fields[23:26:26], fields[42:49]...), " ")
-}
-
-// last returns what the process executed last.
-func (h *host) last() *Program {
-	if h == nil {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.program == nil {
-		return &Program{}
-	}
-	return h.program
 }

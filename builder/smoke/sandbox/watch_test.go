@@ -4,10 +4,10 @@ package sandbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +28,16 @@ func watched(args ...string) (b *box, told *[]string) {
 		Expect(os.Link(tool, filepath.Join(bin, "detect"))).To(Succeed())
 	}
 	told = &[]string{}
-	tell := func(sign string) func(sandbox.Exec) {
-		return func(e sandbox.Exec) {
+	tell := func(sign string) func(sandbox.Exec) (*sandbox.Access, error) {
+		return func(e sandbox.Exec) (*sandbox.Access, error) {
 			*told = append(*told, sign+strings.TrimSuffix(strings.TrimPrefix(e.Path, "/cnb/buildpacks/"), "/1/bin/build"))
+			return nil, nil
 		}
 	}
-	b.Watch = &sandbox.Watch{Programs: []string{"/cnb/buildpacks/*/*/bin/build"}, Began: tell("+"), Ended: tell("-")}
+	b.Watch = &sandbox.Watch{
+		Programs: []string{"/cnb/buildpacks/*/*/bin/build"}, Began: tell("+"),
+		Ended: func(e sandbox.Exec) { _, _ = tell("-")(e) },
+	}
 	return b, told
 }
 
@@ -56,25 +60,85 @@ var _ = DescribeTable("A watch tells when programs begin and end", func(args str
 )
 
 var _ = Describe("A watch", func() {
-	It("lets a program wait until the caller is ready, and tells who runs beside it", func() {
+	It("lets a program wait until the caller is ready, and tells what outlived the one before", func() {
 		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , nested:/cnb/buildpacks/b/1/bin/build write /data/b")...)
 		work := filepath.Join(GinkgoT().TempDir(), "work")
 		Expect(os.Mkdir(work, 0o755)).To(Succeed())
 		b.Mounts = []sandbox.Mount{{Source: work, Target: "/data"}}
 		var seen []string
-		b.Watch.Began = func(e sandbox.Exec) {
+		b.Watch.Began = func(e sandbox.Exec) (*sandbox.Access, error) {
 			time.Sleep(100 * time.Millisecond)
 			_, err := os.Stat(filepath.Join(work, "b"))
-			beside := slices.ContainsFunc(e.Others, func(p sandbox.Process) bool { return strings.Contains(p.Command, "in-the-background") })
-			seen = append(seen, fmt.Sprint(e.Path, " direct=", e.Direct, " written=", err == nil, " beside=", beside))
+			seen = append(seen, fmt.Sprint("began ", e.Path, " direct=", e.Direct, " written=", err == nil))
+			return nil, nil
+		}
+		b.Watch.Ended = func(e sandbox.Exec) {
+			seen = append(seen, "ended "+e.Path)
+			for _, p := range e.Outlived {
+				seen = append(seen, "outlived by "+p.Command)
+			}
 		}
 		_, err := b.run()
 		Expect(err).NotTo(HaveOccurred(), b.err.String())
 		Expect(filepath.Join(work, "b")).To(BeAnExistingFile())
 		Expect(seen).To(HaveExactElements(
-			"/cnb/buildpacks/a/1/bin/build direct=true written=false beside=false",
-			"/cnb/buildpacks/b/1/bin/build direct=false written=false beside=true",
+			"began /cnb/buildpacks/a/1/bin/build direct=true written=false",
+			"ended /cnb/buildpacks/a/1/bin/build", "outlived by tool stay in-the-background",
+			"began /cnb/buildpacks/b/1/bin/build direct=false written=false",
+			"ended /cnb/buildpacks/b/1/bin/build",
 		))
+	})
+
+	It("gives a process that is about to end its time", func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail 20 , :/cnb/buildpacks/b/1/bin/build trail 150 , :/cnb/buildpacks/a/1/bin/build print x")...)
+		outlived := map[string]int{}
+		b.Watch.Ended = func(e sandbox.Exec) { outlived[e.Path] += len(e.Outlived) }
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(outlived["/cnb/buildpacks/a/1/bin/build"]).To(BeNumerically("<=", 1)) // the one that b left
+		Expect(outlived["/cnb/buildpacks/b/1/bin/build"]).To(Equal(1))
+	})
+
+	It("tells of what outlives the last one, too", func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail 150 , :/bin/tool wait 300")...)
+		var outlived []string
+		b.Watch.Ended = func(e sandbox.Exec) {
+			for _, p := range e.Outlived {
+				outlived = append(outlived, p.Command)
+			}
+		}
+		result, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(outlived).To(Equal([]string{"tool wait 150"}))
+		Expect(result.Left).To(BeEmpty())
+	})
+
+	It("lets a program wait at its end", func() {
+		b, told := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , :/cnb/buildpacks/b/1/bin/build exit 3 , :/cnb/buildpacks/a/1/bin/build kill 9")...)
+		b.Watch.Ending = func(e sandbox.Exec) (*sandbox.Access, error) {
+			time.Sleep(20 * time.Millisecond)
+			*told = append(*told, "!")
+			return nil, nil
+		}
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(*told).To(HaveExactElements("+a", "!", "-a", "+b", "!", "-b", "+a", "-a"))
+	})
+
+	It("ends the sandbox for an error of the caller", func() {
+		for _, ending := range []bool{false, true} {
+			b, told := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print said , :/cnb/buildpacks/b/1/bin/build print said")...)
+			stop := func(sandbox.Exec) (*sandbox.Access, error) { return nil, errors.New("enough") }
+			if ending {
+				b.Watch.Ending = stop
+			} else {
+				b.Watch.Began = stop
+			}
+			_, err := b.run()
+			Expect(err).To(MatchError("enough"))
+			Expect(*told).NotTo(ContainElement("+b"))
+			Expect(strings.Contains(b.out.String(), "said")).To(Equal(ending))
+		}
 	})
 
 	It("needs no function", func() {
@@ -88,7 +152,11 @@ var _ = Describe("A watch", func() {
 	It("ends with its context while the caller is not ready", func() {
 		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print x")...)
 		ctx, cancel := context.WithCancel(context.Background())
-		b.Watch.Began = func(sandbox.Exec) { cancel(); time.Sleep(20 * time.Millisecond) }
+		b.Watch.Began = func(sandbox.Exec) (*sandbox.Access, error) {
+			cancel()
+			time.Sleep(20 * time.Millisecond)
+			return nil, nil
+		}
 		_, err := sandbox.Run(ctx, b.Spec)
 		Expect(err).To(MatchError(context.Canceled))
 	})

@@ -36,7 +36,9 @@ func serve(args []string) {
 	}
 	fmt.Println("listening")
 	if how == "crash" {
-		_, _ = l.Accept()
+		if conn, err := l.Accept(); err == nil {
+			_, _ = conn.Read(make([]byte, 1)) // so that the client knows that it is connected
+		}
 		os.Exit(9)
 	}
 	_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
