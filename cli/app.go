@@ -122,13 +122,14 @@ func (r *run) app() *cli.App {
 		Flags:                     append(commonFlags(), cli.HelpFlag), // which the library leaves out beside a command of that name
 		Commands: []*cli.Command{
 			r.packageCommand(flatten.Buildpack, "package", "package a buildpack"),
+			r.updateCommand(),
 			{
 				Name: "buildpack", Aliases: []string{"buildpacks"}, Usage: "commands for buildpacks, as pack users know them", UsageText: "laminate buildpack package java.cnb --config package.toml", HideHelpCommand: true,
 				Subcommands: []*cli.Command{r.packageCommand(flatten.Buildpack, "package", "package a buildpack")},
 			},
 			{
 				Name: "builder", Aliases: []string{"builders"}, Usage: "commands for builders", UsageText: builderGroupExamples, HideHelpCommand: true,
-				Subcommands: []*cli.Command{r.builderCommand("create"), r.smokeCommand(), r.historyCommand(), r.simulateCommand()},
+				Subcommands: []*cli.Command{r.builderCommand("create"), r.smokeCommand(), r.historyCommand(), r.simulateCommand(), r.updateCommand()},
 			},
 			r.cacheCommand(),
 			{

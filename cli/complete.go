@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/builder/simulate"
+	"laminate/builder/update"
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/engine"
@@ -172,6 +173,8 @@ func (p *place) complete(word string) completion {
 // argument returns the completions of an argument that is not a flag.
 func (p *place) argument(word string) completion {
 	switch p.command {
+	case "update":
+		return completion{directive: files}
 	case "completion":
 		return completion{candidates(slices.Sorted(maps.Keys(completionScripts))), nothing}
 	case "help":
@@ -204,6 +207,7 @@ var flagValues = map[string][]string{
 	"format":       {"file", "image"},
 	"media-types":  {string(mediatype.Docker), string(mediatype.OCI)},
 	"on-conflict":  {string(engine.UseFirst), string(engine.UseLast)},
+	"only":         {string(update.Major), string(update.Minor), string(update.Patch)},
 	"output":       {"json", "text"},
 	"layer-writes": {"ignore", "warn"},
 	"network":      {"host", "none"},
@@ -213,7 +217,7 @@ var flagValues = map[string][]string{
 }
 
 // outputForms are the values of --output of commands that have other ones, by command.
-var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms), "diff": diffForms, "smoke": smokeForms}
+var outputForms = map[string][]string{"simulate": forms(renderings), "inspect": forms(inspectForms), "verify": forms(verifyForms), "diff": diffForms, "smoke": smokeForms, "update": updateForms}
 
 func targetNames() (names []string) {
 	for _, a := range architectures {

@@ -36,10 +36,10 @@ var _ = Describe("completion", func() {
 			Expect(strings.Join(values, " ")).To(Equal(want))
 			Expect(got).To(Equal(directive))
 		},
-		Entry("commands", "package buildpack builder cache extension inspect verify flatten diff release completion version help", ":nothing", ""),
+		Entry("commands", "package update buildpack builder cache extension inspect verify flatten diff release completion version help", ":nothing", ""),
 		Entry(nil, "buildpack builder", ":nothing", "bu"),
 		Entry("behind a flag of all commands", "package", ":nothing", "--quiet", "pa"),
-		Entry("commands of a command", "create smoke history simulate", ":nothing", "builder", ""),
+		Entry("commands of a command", "create smoke history simulate update", ":nothing", "builder", ""),
 		Entry("of a plural", "package", ":nothing", "extensions", ""),
 		Entry("flags", "--flatten-layers --flatten-layers= --flatten --flatten-group --flatten-exclude", ":nothing", "package", "--flat"),
 		Entry("another command's", "--flatten --flatten= --flatten-exclude", ":nothing", "builder", "create", "--flat"),
@@ -53,6 +53,10 @@ var _ = Describe("completion", func() {
 		Entry("REF", "docker-archive: docker:// docker-daemon:", ":files", "inspect", "docker"),
 		Entry(nil, "json text", ":nothing", "verify", "--output", ""),
 		Entry(nil, "json markdown text", ":nothing", "diff", "--output", ""),
+		Entry(nil, "json markdown text", ":nothing", "update", "--output", ""),
+		Entry(nil, "major minor", ":nothing", "builder", "update", "--only", "m"),
+		Entry("FILE", "", ":files", "update", "b"),
+		Entry("only one", "", ":nothing", "update", "builder.toml", "b"),
 		Entry("NEW", "docker-archive: docker:// docker-daemon:", ":files", "diff", "a/b", "docker"),
 		Entry("only two", "", ":nothing", "diff", "a/b", "c/d", "docker"),
 		Entry("a file", "", ":files", "builder", "create", "--config", "b"),

@@ -21,7 +21,8 @@ laminate builder create oci:out -c builder.toml --flatten=all --dry-run`
 	builderGroupExamples = `laminate builder create acme/builder --config builder.toml
 laminate builder smoke acme/builder --app samples/java
 laminate builder history acme/builder --file history.json.gz
-laminate builder simulate --history history.json.gz`
+laminate builder simulate --history history.json.gz
+laminate builder update builder.toml`
 
 	historyExamples = `laminate builder history ghcr.io/acme/builder --last 20
 laminate builder history acme/builder --file history.json.gz`
@@ -30,6 +31,10 @@ laminate builder history acme/builder --file history.json.gz`
 laminate builder smoke oci:builder --app app --output-layout image
 laminate builder smoke acme/builder --app one --app two --output junit
 laminate builder smoke oci:builder --app app -b ./mine -b from=builder`
+
+	updateExamples = `laminate update builder.toml
+laminate update package.toml --only minor
+laminate update builder.toml --check --output markdown`
 
 	simulateExamples = `laminate builder simulate --history history.json.gz
 laminate builder simulate --history history.json.gz --plan auto

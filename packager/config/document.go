@@ -20,13 +20,17 @@ const (
 	// maxKeys is how many keys a table may have. go-toml's check for duplicates takes quadratic
 	// time.
 	maxKeys = 1024
+	// byteOrderMark may be at the beginning of a file.
+	byteOrderMark = "\ufeff"
 )
 
 // Doc is a parsed TOML file: its values and their positions. The zero value is an empty file.
 type Doc struct {
 	file     string
 	root     *node
-	newlines []int // offsets
+	newlines []int  // offsets in data
+	data     []byte // without the byte order mark
+	mark     int    // the length of the byte order mark
 }
 
 // node is a value of the file. Its kind is Table for every table and Array for every array,
@@ -34,6 +38,8 @@ type Doc struct {
 type node struct {
 	kind    unstable.Kind
 	offset  int // of the key or, in an array, of the value
+	start   int // of a String, with its quotes
+	end     int
 	depth   int
 	element bool             // is in an array
 	text    string           // of a String; "true" or "false" of a Bool; the digits of an Integer
@@ -49,7 +55,10 @@ func Parse(file string, data []byte) (Doc, Problems) {
 	if len(data) > MaxSize {
 		return d, Problems{{File: file, Message: fmt.Sprintf("file is larger than %d KiB", MaxSize>>10)}}
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	d.mark = len(data)
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
+	d.mark -= len(data)
+	d.data = data
 	for i, c := range data {
 		if c == '\n' {
 			d.newlines = append(d.newlines, i)

@@ -9,6 +9,7 @@ import (
 
 	burntsushi "github.com/BurntSushi/toml"
 	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
 
 	"laminate/flatten"
 )
@@ -134,4 +135,78 @@ func mustKnowEntries(t *testing.T, m Module) {
 func (m Module) execEnvTables() bool {
 	n, rest := m.find([]any{string(m.Kind), "exec-env"})
 	return rest == 0 && slices.ContainsFunc(n.elems, func(e *node) bool { return strings.Join(e.keys, "") != "" })
+}
+
+// FuzzEdit replaces every string of a file, one at a time.
+func FuzzEdit(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, problems := Parse("x.toml", data)
+		if len(problems) > 0 {
+			return
+		}
+		for _, c := range doc.Comments() {
+			if !strings.HasPrefix(string(data[c.Start:]), c.Text) || doc.LineEnd(c.Line) != c.Start+len(c.Text) {
+				t.Fatalf("comment %+v is not there", c)
+			}
+		}
+		var paths [][]any
+		stringsIn(doc.root, nil, &paths)
+		for _, path := range paths {
+			text, ok := doc.Text(path...)
+			if !ok {
+				t.Fatalf("%v has no place", path)
+			}
+			edit, err := text.Replace("new/value:1")
+			if err != nil || edit.Start <= text.Start || edit.End >= text.End {
+				t.Fatalf("%v: edit %+v of %+v, %v", path, edit, text, err)
+			}
+			edited, err := Apply(data, []Edit{edit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, problems := Parse("x.toml", edited)
+			if len(problems) > 0 {
+				t.Fatalf("%v: %v in %q", path, problems, edited)
+			}
+			n, _ := doc.find(path)
+			was := n.text
+			n.text = "new/value:1"
+			if !sameTree(doc.root, again.root) {
+				t.Fatalf("%v: %q became %q", path, data, edited)
+			}
+			n.text = was
+		}
+	})
+}
+
+func stringsIn(n *node, path []any, into *[][]any) {
+	if n.kind == unstable.String && len(*into) < 20 {
+		*into = append(*into, slices.Clone(path))
+	}
+	for _, key := range n.keys {
+		stringsIn(n.below[key], append(path, key), into)
+	}
+	for i, e := range n.elems {
+		stringsIn(e, append(path, i), into)
+	}
+}
+
+func sameTree(a, b *node) bool {
+	if a.kind != b.kind || a.text != b.text || !slices.Equal(a.keys, b.keys) || len(a.elems) != len(b.elems) {
+		return false
+	}
+	for key := range a.below {
+		if !sameTree(a.below[key], b.below[key]) {
+			return false
+		}
+	}
+	for i := range a.elems {
+		if !sameTree(a.elems[i], b.elems[i]) {
+			return false
+		}
+	}
+	return true
 }

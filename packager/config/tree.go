@@ -59,6 +59,8 @@ func (r *treeReader) fill(n *node, value *unstable.Node) {
 		}
 	case unstable.String, unstable.Bool, unstable.Integer:
 		n.text = string(value.Data)
+		n.start = int(value.Raw.Offset)
+		n.end = n.start + int(value.Raw.Length)
 	}
 }
 
