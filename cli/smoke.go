@@ -38,6 +38,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "buildpack", Aliases: []string{"b"}, Usage: "use the buildpack `BP` instead of the builder's order: REF, ID[@VERSION] in the builder, or from=builder; may be repeated"},
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `KEY=VALUE` for the build; may be repeated"},
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
+		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
 		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
@@ -62,11 +63,13 @@ var smokeForms = []string{"json", "junit", "text"}
 // smokeRun is one run of "builder smoke".
 type smokeRun struct {
 	session
-	ref, runImage location.Location
-	target        flatten.Target
-	env           []config.EnvVar
-	network       sandbox.Network
-	format        string
+	ref, runImage, previous location.Location
+
+	target  flatten.Target
+	env     []config.EnvVar
+	network sandbox.Network
+	format  string
+	each    smoke.App // what is the same for all apps
 }
 
 func (s *smokeRun) do(ctx context.Context) error {
@@ -109,14 +112,17 @@ func (s *smokeRun) read() (errs []error) {
 	if len(apps) == 0 {
 		errs = append(errs, errors.New("--app is missing; name the directory of an app to build"))
 	}
-	if len(apps) > 1 && (s.c.String("cache") != "" || s.c.String("output-layout") != "") {
-		errs = append(errs, errors.New("--cache and --output-layout are for one app; test the apps one by one"))
-	}
-	if given := s.c.String("run-image"); given != "" {
-		var err error
-		if s.runImage, err = location.ParseSource(given, ""); err != nil {
-			errs = append(errs, fmt.Errorf("--run-image: %w", err))
+	for _, flag := range []string{"cache", "output-layout", "previous"} {
+		if len(apps) > 1 && s.c.String(flag) != "" {
+			errs = append(errs, fmt.Errorf("--%s is for one app; test the apps one by one", flag))
 		}
+	}
+	var err error
+	if s.runImage, err = s.source("run-image"); err != nil {
+		errs = append(errs, err)
+	}
+	if s.previous, err = s.source("previous"); err != nil {
+		errs = append(errs, err)
 	}
 	for _, v := range s.c.StringSlice("env") {
 		name, value, has := strings.Cut(v, "=")
@@ -140,9 +146,21 @@ func (s *smokeRun) read() (errs []error) {
 	default:
 		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore or warn", flatten.Clip(mode)))
 	}
-	var err error
 	s.format, err = s.session.format(smokeForms...)
 	return append(errs, err)
+}
+
+// source returns the image that a flag names, or the zero value.
+func (s *smokeRun) source(flag string) (location.Location, error) {
+	given := s.c.String(flag)
+	if given == "" {
+		return location.Location{}, nil
+	}
+	at, err := location.ParseSource(given, "")
+	if err != nil {
+		return at, fmt.Errorf("--%s: %w", flag, err)
+	}
+	return at, nil
 }
 
 // test tests all apps.
@@ -163,6 +181,11 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 	if s.runImage.Written != "" {
 		if o.RunImage, err = s.open.Image(ctx, s.runImage, o.Builder.Target); err != nil {
 			return adviseOnRunImage(&smoke.RunImageError{Err: err})
+		}
+	}
+	if s.previous.Written != "" {
+		if s.each.Previous, err = s.open.Image(ctx, s.previous, o.Builder.Target); err != nil {
+			return err
 		}
 	}
 	tests, err := smoke.Open(ctx, o)

@@ -62,8 +62,8 @@ func (l smokeLab) args(apps []string, more ...string) []string {
 // smokeReport is what --output json prints.
 type smokeReport struct {
 	Apps []struct {
-		App, Status, Error, Kept string
-		Phases                   []struct {
+		App, Status, Error, Kept, Image string
+		Phases                          []struct {
 			Name, Log string
 			LogFile   string `json:"log_file"`
 		}
@@ -149,5 +149,37 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 		left, err := os.ReadDir(temp)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).To(HaveLen(1), "%v", left)
+	})
+
+	It("writes the app image to a layout, again and again, and reuses its layers if it is named", func() {
+		out := filepath.Join(GinkgoT().TempDir(), "image")
+		var digests []string
+		for _, previous := range []string{"", "", "oci:" + out, "oci:" + out} {
+			flags := []string{"--output-layout", out}
+			if previous != "" {
+				flags = append(flags, "--previous", previous)
+			}
+			report, r := l.report([]string{"reuses"}, flags...)
+			Expect(r.code).To(BeZero(), r.stderr+r.stdout)
+			reused := ContainSubstring("Reusing layer 'smoke/reuses:data'")
+			if previous == "" {
+				reused = Not(reused)
+			}
+			Expect(report.Apps[0].Phases[0].Log).To(reused)
+			v := laminate("verify", "oci:"+out)
+			Expect(v.code).To(BeZero(), v.stdout+v.stderr)
+			digests = append(digests, report.Apps[0].Image)
+		}
+		Expect(slices.Compact(digests)).To(HaveLen(1), "all are the same image")
+	})
+
+	It("refuses flags that make no sense", func() {
+		r := laminate("builder", "smoke", "oci:builder", "--app", "a", "--app", "b", "--previous", "oci:x", "--cache", "c", "--jobs", "0")
+		Expect(r.code).To(Equal(2))
+		Expect(r.stderr).To(And(
+			ContainSubstring("--previous is for one app; test the apps one by one"),
+			ContainSubstring("--cache is for one app; test the apps one by one"),
+			ContainSubstring("--jobs is the number of apps at the same time, at least 1"),
+		))
 	})
 })

@@ -46,16 +46,15 @@ func (s *smokeRun) apps(ctx context.Context, tests *smoke.Session) ([]smoke.Resu
 func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name string, logs func() (string, error)) (_ smoke.Result, err error) {
 	limited, cancel := context.WithTimeoutCause(ctx, s.c.Duration("timeout"), fmt.Errorf("app %s took longer than --timeout %s", dir, s.c.Duration("timeout")))
 	defer cancel()
-	a := smoke.App{
-		Dir: dir, Env: s.env, Network: s.network, CacheDir: s.c.String("cache"),
-		LayerWrites: s.c.String("layer-writes") == "warn", Output: s.progress(name),
-		Logs: func() (string, error) {
-			if ctx.Err() != nil {
-				return "", nil // an interrupted run keeps none
-			}
-			all, err := logs()
-			return filepath.Join(all, name), err
-		},
+	a := s.each
+	a.Dir, a.Env, a.Network, a.CacheDir = dir, s.env, s.network, s.c.String("cache")
+	a.LayerWrites, a.Output = s.c.String("layer-writes") == "warn", s.progress(name)
+	a.Logs = func() (string, error) {
+		if ctx.Err() != nil {
+			return "", nil // an interrupted run keeps none
+		}
+		all, err := logs()
+		return filepath.Join(all, name), err
 	}
 	if s.c.Bool("keep") {
 		// A name that is none of a work directory, since those are removed by the next run.

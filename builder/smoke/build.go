@@ -161,6 +161,9 @@ func (b *build) prepare() error {
 	if err := os.Chmod(b.in(appDir), 0o777); err != nil {
 		return err
 	}
+	if err := b.writePrevious(); err != nil {
+		return err
+	}
 	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(b.runName))), b.RunImage)
 }
 
@@ -187,11 +190,8 @@ func (b *build) spec() sandbox.Spec {
 			{Source: b.CacheDir, Target: cacheDir},
 			{Target: "/tmp"},
 		},
-		Args: []string{
-			"/cnb/lifecycle/creator", "-app", appDir, "-layers", layersDir, "-platform", platformDir,
-			"-cache-dir", cacheDir, "-run-image", b.runName.Name(), appName,
-		},
-		Env: b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
+		Args: b.command(),
+		Env:  b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
 		Network: b.Network, Limits: b.Limits, Stdout: b.Output, Stderr: b.Output,
 	}
 	if b.added != nil {
@@ -199,6 +199,18 @@ func (b *build) spec() sandbox.Spec {
 		spec.Args = slices.Insert(spec.Args, len(spec.Args)-1, "-order", orderFile)
 	}
 	return spec
+}
+
+// command is the lifecycle's command line.
+func (b *build) command() []string {
+	args := []string{
+		"/cnb/lifecycle/creator", "-app", appDir, "-layers", layersDir, "-platform", platformDir,
+		"-cache-dir", cacheDir, "-run-image", b.runName.Name(),
+	}
+	if b.Previous != nil {
+		args = append(args, "-previous-image", previousName)
+	}
+	return append(args, appName)
 }
 
 // exported returns the app image.

@@ -65,7 +65,7 @@ func newLab() *lab {
 	l.Session, err = smoke.Open(context.Background(), smoke.Options{Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir()})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(l.Session.Close)
-	l.root = smoke.Root(l.Session)
+	l.root = l.Session.Root()
 	return l
 }
 
@@ -80,10 +80,17 @@ func (l *lab) open(layout string) *image.Image {
 // test tests a sample app.
 func (l *lab) test(ctx context.Context, app string, env ...config.EnvVar) (smoke.Result, *smoke.Built) {
 	GinkgoHelper()
+	return l.testWith(ctx, app, smoke.App{Env: env})
+}
+
+// testWith tests a sample app with options.
+func (l *lab) testWith(ctx context.Context, app string, a smoke.App) (smoke.Result, *smoke.Built) {
+	GinkgoHelper()
 	dir := l.At("app-" + app)
 	Expect(os.RemoveAll(dir)).To(Succeed())
 	Expect(fixtures.CopyDir(dir, "smoke/apps/"+app)).To(Succeed())
-	result, built := l.Test(ctx, smoke.App{Dir: dir, Env: env, CacheDir: l.At("cache-" + app)})
+	a.Dir, a.CacheDir = dir, l.At("cache-"+app)
+	result, built := l.Test(ctx, a)
 	DeferCleanup(built.Close)
 	return result, built
 }

@@ -19,12 +19,17 @@ import (
 // lifecycleMetadataLabel describes the layers of an app image.
 const lifecycleMetadataLabel = "io.buildpacks.lifecycle.metadata"
 
-// writeSparse writes the manifest and the config of an image, without layers, as an OCI layout:
-// the lifecycle needs no more of a run image.
-func writeSparse(dir string, img *image.Image) error {
+// writeSparse writes the manifest and the config of an image, and none of its layers but those given, as
+// an OCI layout: the lifecycle needs no more of a run image.
+func writeSparse(dir string, img *image.Image, layers ...*image.Layer) error {
 	p, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return err
+	}
+	for _, l := range layers {
+		if err := writeLayer(p, l); err != nil {
+			return err
+		}
 	}
 	manifest, err := img.RawManifest()
 	if err != nil {
@@ -52,8 +57,8 @@ func writeSparse(dir string, img *image.Image) error {
 	return p.AppendDescriptor(d)
 }
 
-// complete returns the app image with the layers of the run image, which the lifecycle did
-// not have. All of its media types are OCI's: the lifecycle exports its own layers with Docker's,
+// complete returns the app image with the layers of the run image and of the previous image, which the
+// lifecycle did not have. All of its media types are OCI's: the lifecycle exports its own layers with Docker's,
 // in an OCI manifest. It puts the reference of the run image right, which the lifecycle makes up.
 func (b *build) complete(made *image.Image) (v1.Image, error) {
 	adds, err := engine.History(made, "the lifecycle")
@@ -71,6 +76,8 @@ func (b *build) complete(made *image.Image) (v1.Image, error) {
 				return nil, errNoRunImage
 			}
 			adds[i].Layer = below[n].Reuse()
+		} else if l := b.previousLayer(made.Contents()[n]); l != nil {
+			adds[i].Layer = l.Reuse()
 		}
 		n++
 	}

@@ -13,6 +13,3 @@ import (
 func Launch(ctx context.Context, app *image.Image, want *config.SmokeLaunch, workDir string) (*Launched, error) {
 	return launch(ctx, launchOptions{app: app, want: want, limits: sandbox.Limits{}, workDir: workDir, log: progress.Discard})
 }
-
-// Root is the directory with the root file system of a session's builder.
-func Root(s *Session) string { return s.root.Path }

@@ -66,6 +66,8 @@ type App struct {
 	LayerWrites bool
 	// CacheDir is the directory of the build cache of this app; "" means a new one.
 	CacheDir string
+	// Previous is an earlier image of the app, whose layers are reused where they are the same; it may be nil.
+	Previous *image.Image
 	// Output receives what the lifecycle prints.
 	Output io.Writer
 	// KeepIn is an empty directory for everything that the build has, which the caller keeps for a look;
