@@ -125,6 +125,7 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		putRunnable("a2", "acme/a@2", "added a 2")
 		putOrder("both", "acme/both@1", "acme/x@1", "acme/b@1")
 		put("both/package.toml", "[buildpack]\nuri = \".\"\n[[dependencies]]\nuri = \"../x\"\n")
+		putOrder("b-order", "acme/b@1", "acme/none@1")
 		putOrder("deep", "acme/deep@1", "acme/both@1")
 		put("deep.toml", "[buildpack]\nuri = \"deep\"\n[[dependencies]]\nuri = \"both\"\n[[dependencies]]\nuri = \"x\"\n[[dependencies]]\nuri = \"own/acme/b@1\"\n")
 		put("x.toml", "[buildpack]\nuri = \"x\"\n")
@@ -154,6 +155,7 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		Entry("a buildpack twice", "builder", []string{"x", "x.cnb"}, "duplicate buildpack acme/x: x and x.cnb; the lifecycle uses the first of a group only"),
 		Entry("two versions of one", "builder", []string{"acme/a", "a2"}, "duplicate buildpack acme/a: acme/a and a2"),
 		Entry("a composite whose child is missing", "empty", []string{"both"}, "both/buildpack.toml:9: missing buildpack acme/b@1; no source provides it"),
+		Entry("one that replaces the builder's own, and has a child that is missing", "builder", []string{"b-order"}, "b-order/buildpack.toml:6: missing buildpack acme/none@1; no source provides it"),
 		Entry("several, all at once", "builder", []string{"acme/a@7", "./none"}, "2 problems", "unknown buildpack", "does not exist"),
 	)
 
