@@ -121,6 +121,8 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 	BeforeAll(func() {
 		enterSmoke()
 		putRunnable("x", "acme/x@1", "added x")
+		putRunnable("y", "acme/y@1", "added y")
+		putRunnable("x2", "acme_x@2", "added x 2")
 		putRunnable("a1", "acme/a@1", "added a 1")
 		putRunnable("a2", "acme/a@2", "added a 2")
 		putOrder("both", "acme/both@1", "acme/x@1", "acme/b@1")
@@ -213,6 +215,7 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		Entry("a composite, whose children are in its package.toml and in the builder", "builder", []string{"both"}, "added x", "own acme/b@1"),
 		Entry("a buildpackage of composites", "empty", []string{"deep.cnb"}, "added x", "own acme/b@1"),
 		Entry("one with all in one layer", "empty", []string{"oci:deep-flat"}, "added x", "own acme/b@1"),
+		Entry("two whose directories have one parent, and one between them", "empty", []string{"x", "y", "x2"}, "added x", "added y", "added x 2"),
 		Entry("a composite before the builder's order", "builder", []string{"deep.cnb", "from=builder"}, "added x", "own acme/b@1", "own acme/a@1"),
 	)
 
