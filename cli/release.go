@@ -108,6 +108,14 @@ func (r *releaseRun) readVersion() (string, error) {
 	return strings.TrimPrefix(v, "v"), nil
 }
 
+// builderID returns the URI of the GitHub workflow that this is a step of, or "".
+func (r *releaseRun) builderID() string {
+	if ref := r.env("GITHUB_WORKFLOW_REF"); ref != "" {
+		return r.env("GITHUB_SERVER_URL") + "/" + ref
+	}
+	return ""
+}
+
 // work prepares the release, writes the notes, and publishes.
 func (r *releaseRun) work(ctx context.Context) error {
 	r.openSources()
@@ -117,8 +125,9 @@ func (r *releaseRun) work(ctx context.Context) error {
 	}
 	prepared, err := release.Prepare(ctx, release.Options{
 		Config: r.config, Version: r.version, Force: r.c.Bool("force"), Open: r.open,
-		Engine:       engine.Options{Created: created, Cache: r.cache, WorkDir: r.workDir, Log: r.ui},
-		Registry:     releaseRegistry{sink.Options{Keychain: r.keychain, Insecure: r.list("insecure-registry"), Log: r.ui}},
+		Engine:   engine.Options{Created: created, Cache: r.cache, WorkDir: r.workDir, Log: r.ui},
+		Registry: releaseRegistry{sink.Options{Keychain: r.keychain, Insecure: r.list("insecure-registry"), Log: r.ui}},
+		Digest:   releaseDigest, BuilderID: r.builderID(),
 		LifecycleURL: r.env("LAMINATE_LIFECYCLE_URL"), Creator: version(),
 	})
 	if errors.Is(err, release.ErrNoVersion) {
@@ -153,14 +162,9 @@ func (r *releaseRun) writeNotes() error {
 // releaseRegistry writes to registries.
 type releaseRegistry struct{ options sink.Options }
 
-// Digest implements [release.Registry].
-func (r releaseRegistry) Digest(images []release.Image) (v1.Hash, error) {
-	return sink.Digest(sinkImages(images))
-}
-
 // Push implements [release.Registry].
 func (r releaseRegistry) Push(ctx context.Context, repository string, images []release.Image) error {
-	digest, err := r.Digest(images)
+	digest, err := releaseDigest(images)
 	if err != nil {
 		return err
 	}
@@ -174,6 +178,15 @@ func (r releaseRegistry) Push(ctx context.Context, repository string, images []r
 func (r releaseRegistry) Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error {
 	return sink.Tag(ctx, repository, digest, tags, r.options)
 }
+
+// Attach implements [release.Registry].
+func (r releaseRegistry) Attach(ctx context.Context, repository string, digest v1.Hash, d release.Document) error {
+	artifact := sink.Artifact{Type: d.MediaType, MediaType: d.MediaType, Content: d.Content, Annotations: d.Annotations}
+	_, err := sink.Attach(ctx, repository+"@"+digest.String(), []sink.Artifact{artifact}, r.options)
+	return err
+}
+
+func releaseDigest(images []release.Image) (v1.Hash, error) { return sink.Digest(sinkImages(images)) }
 
 func sinkImages(images []release.Image) []sink.Image {
 	var all []sink.Image

@@ -14,7 +14,6 @@ import (
 // describe sets the sizes of the item's images, and what changed since the last release. It reads
 // labels and manifests only.
 func (r *Release) describe(ctx context.Context, item *Item) error {
-	var views []*image.Image
 	for _, img := range item.Images {
 		view, err := image.New(ctx, image.Raw{
 			Image: img.Image, Name: item.Title(), Stored: true, Limits: stream.Limits{}.OrDefault(), WorkDir: r.Engine.WorkDir, Log: r.Engine.Log,
@@ -26,7 +25,7 @@ func (r *Release) describe(ctx context.Context, item *Item) error {
 		if err != nil {
 			return err
 		}
-		views, item.sizes = append(views, view), append(item.sizes, size)
+		item.views, item.sizes = append(item.views, view), append(item.sizes, size)
 	}
 	if item.Last == nil {
 		return nil
@@ -35,7 +34,7 @@ func (r *Release) describe(ctx context.Context, item *Item) error {
 	if err != nil {
 		return err
 	}
-	if item.changes, err = diff.Platforms(last.Images, views); err != nil {
+	if item.changes, err = diff.Platforms(last.Images, item.views); err != nil {
 		return err
 	}
 	item.changes.Old.Name, item.changes.New.Name = item.Last.Ref, item.Title()

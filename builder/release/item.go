@@ -13,6 +13,7 @@ import (
 	"laminate/packager/config"
 	"laminate/packager/diff"
 	"laminate/packager/engine"
+	"laminate/packager/image"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 )
@@ -30,6 +31,8 @@ type Item struct {
 	Tags []*Tag
 
 	jobs    []job
+	views   []*image.Image  // of the images
+	sources [][]engine.Used // of each image
 	sizes   []ImageReport
 	changes *diff.Report
 }
@@ -37,6 +40,7 @@ type Item struct {
 // job is a planned image.
 type job interface {
 	Build(context.Context) (*engine.Image, error)
+	Sources(context.Context) ([]engine.Used, error)
 }
 
 // plan reads the config of the item and plans its images. Layers of the last release are reused.
@@ -109,10 +113,14 @@ func (r *Release) build(ctx context.Context, item *Item) error {
 		if err != nil {
 			return &ItemError{item.Title(), err}
 		}
-		item.Images = append(item.Images, Image{img.Image, img.Target})
+		used, err := j.Sources(ctx)
+		if err != nil {
+			return &ItemError{item.Title(), err}
+		}
+		item.Images, item.sources = append(item.Images, Image{img.Image, img.Target}), append(item.sources, used)
 	}
 	var err error
-	item.Digest, err = r.Registry.Digest(item.Images)
+	item.Digest, err = r.Digest(item.Images)
 	return err
 }
 

@@ -28,19 +28,23 @@ type Options struct {
 	Registry Registry
 	// LifecycleURL and Creator are the options LifecycleURL and Version of builders.
 	LifecycleURL, Creator string
+	// Digest returns the digest of images in a registry: that of the manifest, or of the index of
+	// several.
+	Digest func(images []Image) (v1.Hash, error)
+	// BuilderID is a URI of who runs the release, for the provenance; "" means urn:laminate:release.
+	BuilderID string
 	// Sign signs an image, after all tests; nil signs nothing.
 	Sign func(ctx context.Context, repository string, digest v1.Hash) error
 }
 
 // Registry writes to registries. Repositories are written as HOST/REPOSITORY.
 type Registry interface {
-	// Digest returns the digest of the images in a registry: that of the manifest, or of the index of
-	// several.
-	Digest(images []Image) (v1.Hash, error)
 	// Push writes images, or the index of several, by digest, unless they are there.
 	Push(ctx context.Context, repository string, images []Image) error
 	// Tag points tags to a digest that the repository has, in this order.
 	Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error
+	// Attach attaches a document to a digest that the repository has, unless it is attached.
+	Attach(ctx context.Context, repository string, digest v1.Hash, d Document) error
 }
 
 // Image is an image and its target.

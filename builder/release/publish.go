@@ -85,13 +85,21 @@ func (e *FailedError) Error() string {
 	return strings.Join(e.Titles, ", ") + " failed; no tag was moved"
 }
 
-// promote signs the item in its first repository, and copies it to the others.
+// promote attaches the documents about the item in its first repository, signs it, and does the same
+// with its copies in the others.
 func (r *Release) promote(ctx context.Context, item *Item) error {
+	documents, err := r.documents(ctx, item)
+	if err != nil {
+		return err
+	}
 	for i, repository := range item.Repositories {
 		if i > 0 {
 			if err := r.copy(ctx, item, repository); err != nil {
 				return err
 			}
+		}
+		if err := r.attach(ctx, repository, documents); err != nil {
+			return err
 		}
 		if r.Sign != nil {
 			if err := r.Sign(ctx, repository, item.Digest); err != nil {

@@ -1,0 +1,135 @@
+package release
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/packager/attest"
+	"laminate/packager/config"
+	"laminate/packager/engine"
+)
+
+// localBuilder is the builder id of provenance for which the caller gives none.
+const localBuilder = "urn:laminate:release"
+
+// Document is a document about an image.
+type Document struct {
+	// MediaType is that of the document, and the artifact type under which it is attached.
+	MediaType string
+	Content   []byte
+	// Annotations are those of the manifest that holds it.
+	Annotations map[string]string
+}
+
+// attachment is a document and the digest that it is about.
+type attachment struct {
+	digest v1.Hash
+	Document
+}
+
+// documents makes the documents about an item: an SBOM of each image, and the provenance of all. They
+// say the same in every repository, and in every run.
+func (r *Release) documents(ctx context.Context, item *Item) ([]attachment, error) {
+	var all []attachment
+	for i, view := range item.views {
+		digest, err := view.Digest()
+		if err != nil {
+			return nil, err
+		}
+		sbom, err := attest.SBOM(view, attest.SBOMOptions{Name: item.Title(), Version: r.Version, BaseName: item.base(i).Name, BaseDigest: item.base(i).Digest})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, attachment{digest, Document{MediaType: attest.CycloneDX, Content: sbom}})
+	}
+	provenance, err := r.provenance(item)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, attachment{item.Digest, Document{
+		MediaType: attest.InToto, Content: provenance, Annotations: map[string]string{attest.PredicateAnnotation: attest.ProvenanceType},
+	}}), nil
+}
+
+// base returns the build image of a builder's image, if it has a digest.
+func (i *Item) base(n int) engine.Used {
+	if !i.Builder || n >= len(i.sources) || len(i.sources[n]) == 0 || i.sources[n][0].OfContent {
+		return engine.Used{}
+	}
+	return i.sources[n][0]
+}
+
+// provenance says what the item was made of, and how.
+func (r *Release) provenance(item *Item) ([]byte, error) {
+	file, err := os.ReadFile(r.path(item.ReleaseImage.Config))
+	if err != nil {
+		return nil, err
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	in := attest.ProvenanceInput{
+		Subjects:  []attest.ResourceDescriptor{attest.Resource(item.Repositories[0], item.Digest)},
+		BuilderID: cmp.Or(r.BuilderID, localBuilder), Version: r.Creator,
+		Parameters: attest.Parameters{
+			Config: attest.Resource(item.ReleaseImage.Config, digest), Version: r.Version, Variant: item.Variant, Flatten: flattenOf(item.ReleaseImage),
+		},
+	}
+	for _, t := range item.Targets {
+		in.Parameters.Targets = append(in.Parameters.Targets, t.String())
+	}
+	for _, img := range item.Images {
+		digest, err := img.Digest()
+		if err != nil {
+			return nil, err
+		}
+		if digest != item.Digest {
+			in.Subjects = append(in.Subjects, attest.Resource(item.Repositories[0], digest))
+		}
+	}
+	seen := map[engine.Used]bool{}
+	for _, used := range item.sources {
+		for _, u := range used {
+			if seen[u] {
+				continue
+			}
+			seen[u] = true
+			resource := attest.Resource
+			if u.OfContent {
+				resource = attest.ContentResource
+			}
+			in.Dependencies = append(in.Dependencies, resource(u.Name, u.Digest))
+		}
+	}
+	return attest.NewProvenance(in)
+}
+
+// flattenOf returns the options of the layer plan.
+func flattenOf(img config.ReleaseImage) map[string]any {
+	options := map[string]any{"mode": string(img.Grouping.Mode)}
+	if len(img.Grouping.Groups) > 0 {
+		options["groups"] = img.Grouping.Groups
+	}
+	if len(img.Grouping.Exclude) > 0 {
+		options["exclude"] = img.Grouping.Exclude
+	}
+	if img.MaxLayers > 0 {
+		options["maxLayers"] = img.MaxLayers
+	}
+	return options
+}
+
+// attach attaches the documents in a repository.
+func (r *Release) attach(ctx context.Context, repository string, documents []attachment) error {
+	for _, d := range documents {
+		if err := r.Registry.Attach(ctx, repository, d.digest, d.Document); err != nil {
+			return err
+		}
+	}
+	return nil
+}
