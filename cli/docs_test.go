@@ -29,17 +29,18 @@ const update = "UPDATE_README"
 
 // sandboxes set up the directory that the commands of a page run in. Pages that
 // are not listed run in the sample package whose sources are all directories.
-var sandboxes = map[string]func(){
-	"README.md":        enterTenComposites,
-	"docs/builders.md": enterTenComposites,
-	"docs/inspect.md": func() {
+var sandboxes = map[string]func(*player){
+	"README.md":        func(*player) { enterTenComposites() },
+	"docs/builders.md": func(*player) { enterTenComposites() },
+	"docs/inspect.md": func(*player) {
 		enterInspected()
 		for from, to := range map[string]string{"builder-composites": "builder", "buildpackage": "acme-java", "index": "acme-java-all"} {
 			Expect(os.Rename(from, to)).To(Succeed())
 		}
 	},
-	"docs/diff.md":    enterTenComposites,
-	"docs/flatten.md": enterTenComposites,
+	"docs/diff.md":     func(*player) { enterTenComposites() },
+	"docs/flatten.md":  func(*player) { enterTenComposites() },
+	"docs/updating.md": enterUpdated,
 }
 
 var (
@@ -57,10 +58,10 @@ var _ = Describe("the documentation", func() {
 			p := player{host: fixtures.Registry(GinkgoT()), cache: filepath.Join(GinkgoT().TempDir(), "laminate")}
 			enter, special := sandboxes[page]
 			if !special {
-				enter = func() { enterPackages("offline") }
+				enter = func(*player) { enterPackages("offline") }
 			}
 			if console.MatchString(before) {
-				enter()
+				enter(&p)
 			}
 			now := console.ReplaceAllStringFunc(before, func(block string) string {
 				return "```console\n" + p.replay(console.FindStringSubmatch(block)[1]) + "```"
@@ -213,7 +214,9 @@ func (p *player) run(command string) string {
 		Expect(err).NotTo(HaveOccurred(), "%s\n%s", command, out)
 		printed.Write(out)
 	}
-	text := strings.NewReplacer(p.host, "localhost:5000", p.cache, "/home/me/.cache/laminate").Replace(printed.String())
+	// Columns stay columns, although the host is one byte longer.
+	text := regexp.MustCompile(regexp.QuoteMeta(p.host)+`(\S*  )`).ReplaceAllString(printed.String(), p.host+"$1 ")
+	text = strings.NewReplacer(p.host, "localhost:5000", p.cache, "/home/me/.cache/laminate").Replace(text)
 	return duration.ReplaceAllString(text, "${1}${3}0.1${2}")
 }
 

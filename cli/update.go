@@ -170,6 +170,19 @@ func (r *repositories) Tags(ctx context.Context, repository string) ([]string, e
 	return at.Tags(ctx)
 }
 
+// Digest implements update.Registry.
+func (r *repositories) Digest(ctx context.Context, repository, tag string) (string, error) {
+	at, err := r.at(ctx, repository)
+	if err != nil {
+		return "", err
+	}
+	digest, err := at.Digest(ctx, tag)
+	if err != nil || digest.Hex == "" {
+		return "", err
+	}
+	return digest.String(), nil
+}
+
 // Labels implements update.Registry.
 func (r *repositories) Labels(ctx context.Context, repository, reference string) (string, map[string]string, error) {
 	at, err := r.at(ctx, repository)

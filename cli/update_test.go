@@ -14,23 +14,90 @@ import (
 	"laminate/fixtures/workbench"
 )
 
+// publishComponent packages a version of acme/id, and returns the digest.
+func publishComponent(repo, id, version string) string {
+	GinkgoHelper()
+	dir := filepath.Join(GinkgoT().TempDir(), "bp")
+	Expect(os.MkdirAll(filepath.Join(dir, "bin"), 0o755)).To(Succeed())
+	for name, text := range map[string]string{
+		"buildpack.toml": "api = '0.10'\n[buildpack]\nid = 'acme/" + id + "'\nversion = '" + version + "'\nhomepage = 'https://github.com/acme/" + id + "'\n",
+		"bin/build":      version, "bin/detect": version,
+	} {
+		Expect(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755)).To(Succeed())
+	}
+	r := laminate("package", "docker://"+repo+"/"+id+":"+version, "--path", dir, "-q")
+	Expect(r.code).To(BeZero(), r.stderr)
+	return strings.Fields(r.stdout)[0]
+}
+
+// enterUpdated publishes versions of two buildpacks, and of a composite's
+// components, and makes a directory with a builder.toml that names the old ones
+// the working directory, until the spec ends.
+func enterUpdated(p *player) {
+	GinkgoHelper()
+	enterDir(GinkgoT().TempDir())
+	repo := p.host + "/acme"
+	for id, versions := range map[string][]string{"node": {"1.0.0", "1.1.0", "2.0.0"}, "npm": {"1.4.0", "1.5.0"}, "yarn": {"1.0.0"}, "build": {"0.1.7-jammy", "0.1.8-jammy", "0.2.0-noble"}} {
+		for _, v := range versions {
+			publishComponent(repo, id, v)
+		}
+	}
+	digest := publishComponent(repo, "go", "4.19.0")
+	publishComponent(repo, "go", "4.19.1")
+	put("builder.toml", `# The builder of ACME. Ask the Node.js team about version 2.
+[[buildpacks]]
+  uri = "docker://`+repo+`/node:1.0.0" # laminate: ^1
+
+[[buildpacks]]
+  uri = "docker://`+repo+`/go@`+digest+`" # 4.19.0
+
+[[order]]
+group = [{ id = "acme/node", version = "1.0.0" }]
+
+[[order]]
+group = [{ id = 'acme/go', version = '4.19.0' }]
+
+[build]
+  image = "`+repo+`/build:0.1.7-jammy"
+
+[[run.images]]
+  image = "`+repo+`/run:latest"
+`)
+	put("node/package.toml", `[buildpack]
+uri = "."
+
+[[dependencies]]
+uri = "docker://`+repo+`/npm:1.4.0"
+
+[[dependencies]]
+uri = "docker://`+repo+`/yarn:1.0.0"
+`)
+	put("node/buildpack.toml", `api = "0.10"
+
+[buildpack]
+id = "acme/node"
+version = "1.0.0"
+
+[[order]]
+
+[[order.group]]
+id = "acme/npm"
+version = "1.4.0"
+
+[[order.group]]
+id = "acme/yarn"
+version = "1.0.0"
+`)
+}
+
 var _ = Describe("update", func() {
 	var registry *fixtures.Traffic
 	var repo string
 
-	// publish packages versions of a component.
 	publish := func(id string, versions ...string) {
 		GinkgoHelper()
 		for _, v := range versions {
-			dir := filepath.Join(GinkgoT().TempDir(), "bp")
-			Expect(os.MkdirAll(filepath.Join(dir, "bin"), 0o755)).To(Succeed())
-			for name, text := range map[string]string{
-				"buildpack.toml": "api = '0.10'\n[buildpack]\nid = 'acme/" + id + "'\nversion = '" + v + "'\nhomepage = 'https://github.com/acme/" + id + "'\n",
-				"bin/build":      v, "bin/detect": v,
-			} {
-				Expect(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755)).To(Succeed())
-			}
-			Expect(laminate("package", "docker://"+repo+"/"+id+":"+v, "--path", dir, "-q").code).To(BeZero())
+			publishComponent(repo, id, v)
 		}
 	}
 

@@ -97,17 +97,22 @@ func (p *planning) settle(ctx context.Context, c *choice) error {
 		return nil
 	}
 	r := c.ref
+	if c.from.core == nil { // a moving tag; its digest costs less than its manifest
+		digest, err := p.registry.Digest(ctx, r.repository, r.tag)
+		if err == nil && digest == "" {
+			err = fmt.Errorf("%s:%s does not exist, or is not accessible", r.repository, r.tag)
+		}
+		if err != nil || digest == r.digest {
+			c.status, c.chosen = Current, false
+			return err
+		}
+	}
 	found, err := p.describe(ctx, c.to, c.toTag)
 	if err != nil {
 		return err
 	}
-	c.digest = found.digest
 	if r.digest != "" {
 		c.to.digest = found.digest
-	}
-	if c.to == r.image {
-		c.status, c.chosen = Current, false
-		return nil
 	}
 	c.status, c.links = Update, linksOf(found.labels, c.toTag)
 	if r.kind == "" {

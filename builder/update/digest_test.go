@@ -71,6 +71,16 @@ var _ = Describe("digests", func() {
 		Expect(item(plan.Items[0])).To(HaveSuffix("(held) latest has acme/a@0.9.0 now, which is older"))
 	})
 
+	It("of moving tags are asked for with one request that is no pull", func() {
+		digest := w.push("example.com/acme/a:latest", packaged("acme/a@1.0.0"))
+		w.Reset()
+		_, plan := w.updated("[[buildpacks]]\nuri = 'example.com/acme/a:latest@"+digest+"'\n", update.Options{})
+		Expect(item(plan.Items[0])).To(Equal("builder.toml:2 buildpacks.uri example.com/acme/a latest ->  (current)"))
+		Expect(w.Count(http.MethodHead, fixtures.Manifest)).To(Equal(1))
+		Expect(w.Count(http.MethodGet, fixtures.Manifest)).To(BeZero())
+		Expect(w.fails("[[buildpacks]]\nuri = 'example.com/acme/a:gone@" + digest + "'\n")).To(Equal("builder.toml:2: buildpacks.uri: example.com/acme/a:gone does not exist, or is not accessible"))
+	})
+
 	It("of base images without a tag stay, since their version is unknown", func() {
 		digest := w.push("example.com/acme/build:1.0.0", nil)
 		w.push("example.com/acme/build:1.1.0", map[string]string{"x": "y"})

@@ -80,29 +80,33 @@ func (p *planning) pair(plan *Plan, c *choice) error {
 		return nil
 	}
 	text, ok := c.ref.file.doc.Text(c.ref.pair...)
-	if !ok || text.Value == c.found.root.Version {
+	if !ok || text.Value == c.found.root.Version && (c.old == nil || text.Value != c.old.root.Version) {
 		return nil
 	}
 	e := &entry{file: c.ref.file, key: fmt.Sprint(c.ref.pair[0]) + ".version", id: c.found.root.ID, text: text, path: c.ref.pair}
 	if c.old == nil || text.Value != c.old.root.Version {
-		plan.warn(e, fmt.Sprintf("%s is not the version in %s %s; it stays", quoted(text.Value), c.ref.repository, c.from))
+		plan.warn(e, fmt.Sprintf("%s stays: it is not the version that %s had", quoted(text.Value), c.ref.repository))
 		return nil
 	}
 	return plan.move(e, c, c.found.root.Version)
 }
 
-// follow moves the version of an entry that an image had which changes.
+// follow moves the version of an entry that an image had which changes. What an entry names itself
+// has precedence over what other images have nested.
 func (p *planning) follow(plan *Plan, e *entry) error {
 	ref := flatten.Ref{ID: e.id, Version: e.text.Value}
 	var by, stale *choice
 	var versions []string
+	stays := false
 	for _, c := range p.choices {
 		if !c.chosen || c.old == nil || c.found == nil || c.ref.kind != e.kind {
 			continue
 		}
 		switch {
+		case c.old.root == ref && c.found.root.ID == ref.ID:
+			return plan.move(e, c, c.found.root.Version)
 		case c.found.has(ref):
-			return nil
+			stays = true
 		case c.old.has(ref):
 			by = cmp.Or(by, c)
 			versions = append(versions, c.successors(ref)...)
@@ -113,25 +117,25 @@ func (p *planning) follow(plan *Plan, e *entry) error {
 	slices.Sort(versions)
 	versions = slices.Compact(versions)
 	switch {
-	case by == nil && stale != nil:
-		plan.warn(e, fmt.Sprintf("%s stays: %s had %s, and has %s now", ref, stale.ref.repository, stale.old.root, stale.found.root))
+	case stays, by == nil && stale == nil:
 	case by == nil:
+		plan.warn(e, fmt.Sprintf("%s stays: %s had %s, and has %s now", ref, stale.ref.repository, stale.old.root, stale.found.root))
 	case len(versions) == 1:
 		return plan.move(e, by, versions[0])
 	case len(versions) == 0:
-		plan.warn(e, fmt.Sprintf("%s stays, but %s:%s does not have it any more", ref, by.ref.repository, by.toTag))
+		plan.warn(e, fmt.Sprintf("%s stays, but %s does not have it any more", ref, by.named()))
 	default:
-		plan.warn(e, fmt.Sprintf("%s stays, but %s:%s has %s instead; choose one", ref, by.ref.repository, by.toTag, flatten.AnyOf(versions)))
+		plan.warn(e, fmt.Sprintf("%s stays, but %s has %s instead; choose one", ref, by.named(), flatten.AnyOf(versions)))
 	}
 	return nil
 }
 
+// named returns the new image's name.
+func (c *choice) named() string { return c.ref.repository + ":" + c.toTag }
+
 // successors returns the versions that stand for a ref of the old image in the new one: of several,
 // those of the same major version.
 func (c *choice) successors(ref flatten.Ref) []string {
-	if ref == c.old.root && c.found.root.ID == ref.ID {
-		return []string{c.found.root.Version}
-	}
 	versions := c.found.refs[ref.ID]
 	from, is := parseVersion(ref.Version)
 	if len(versions) < 2 || !is {
@@ -158,7 +162,7 @@ func (p *Plan) move(e *entry, by *choice, version string) error {
 	p.changes = append(p.changes, change{e.file, e.path, version, []config.Edit{edit}})
 	p.Items = append(p.Items, Item{
 		File: e.file.Path, Line: e.text.Line, start: e.text.Start, Key: e.key, Name: e.id, Status: Update,
-		From: e.text.Value, To: version, Reason: fmt.Sprintf("with %s:%s", by.ref.repository, by.toTag),
+		From: e.text.Value, To: version, Reason: "with " + by.named(),
 	})
 	return nil
 }

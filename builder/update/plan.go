@@ -135,7 +135,6 @@ type choice struct {
 	to         image
 	toTag      string
 	old, found *modules // of a buildpackage that changes
-	digest     string   // that the new tag has
 	links      Links
 }
 

@@ -10,6 +10,8 @@ import (
 type Registry interface {
 	// Tags lists the tags of a repository.
 	Tags(ctx context.Context, repository string) ([]string, error)
+	// Digest returns the digest of a tag, or "" if there is no such tag.
+	Digest(ctx context.Context, repository, tag string) (string, error)
 	// Labels returns the digest of a tag or digest, which may be that of an index, and the labels
 	// of an image there.
 	Labels(ctx context.Context, repository, reference string) (digest string, labels map[string]string, err error)

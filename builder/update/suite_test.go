@@ -65,6 +65,19 @@ func (w *world) Tags(ctx context.Context, repository string) ([]string, error) {
 	return r.Tags(ctx)
 }
 
+// Digest implements update.Registry.
+func (w *world) Digest(ctx context.Context, repository, tag string) (string, error) {
+	r, err := w.open.Repository(ctx, repository)
+	if err != nil {
+		return "", err
+	}
+	digest, err := r.Digest(ctx, tag)
+	if err != nil || digest.Hex == "" {
+		return "", err
+	}
+	return digest.String(), nil
+}
+
 // Labels implements update.Registry.
 func (w *world) Labels(ctx context.Context, repository, reference string) (string, map[string]string, error) {
 	r, err := w.open.Repository(ctx, repository)

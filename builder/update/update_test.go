@@ -131,6 +131,35 @@ buildpacks = [{id = "acme/all", version = "1.1.0"}, {id = "acme/all", version = 
 		Expect(item(plan.Items[4])).To(Equal("builder.toml:10 order.group.version acme/all 1.0.0 -> 1.1.0 (update) with example.com/acme/all:1.1.0"))
 	})
 
+	It("moves what an entry names by its own image, whatever others have nested", func() {
+		w.pushAll("example.com/acme/a", "acme/a", "1.0.0", "1.2.0")
+		w.push("example.com/acme/all:1.0.0", packaged("acme/all@1.0.0", "acme/a@1.0.0"))
+		for _, nested := range []string{"1.0.0", "1.1.0"} {
+			w.push("example.com/acme/all:2.0.0", packaged("acme/all@2.0.0", "acme/a@"+nested))
+			got, plan := w.updated("[[buildpacks]]\nuri = 'example.com/acme/all:1.0.0'\n[[buildpacks]]\nuri = 'example.com/acme/a:1.0.0'\n[[order]]\ngroup = [{id = 'acme/a', version = '1.0.0'}]\n", update.Options{})
+			Expect(got).To(HaveSuffix("version = '1.2.0'}]\n"))
+			Expect(plan.Warnings).To(BeEmpty())
+		}
+	})
+
+	It("keeps the version of an entry that an image still has, and cannot choose between several", func() {
+		w.push("example.com/acme/all:1.0.0", packaged("acme/all@1.0.0", "acme/a@1.0.0", "acme/b@1.0.0"))
+		w.push("example.com/acme/all:2.0.0", packaged("acme/all@2.0.0", "acme/a@1.0.0", "acme/a@1.1.0", "acme/b@2.0.0", "acme/b@3.0.0"))
+		text := "[[buildpacks]]\nuri = 'example.com/acme/all:1.0.0'\n[[order]]\ngroup = [{id = 'acme/a', version = '1.0.0'}, {id = 'acme/b', version = '1.0.0'}]\n"
+		got, plan := w.updated(text, update.Options{})
+		Expect(got).To(Equal(strings.Replace(text, "all:1", "all:2", 1)))
+		Expect(plan.Warnings).To(HaveLen(1))
+		Expect(plan.Warnings[0].Message).To(Equal("acme/b@1.0.0 stays, but example.com/acme/all:2.0.0 has 2.0.0 or 3.0.0 instead; choose one"))
+	})
+
+	It("doubts a version beside a URI that the image did not have", func() {
+		w.pushAll("example.com/acme/a", "acme/a", "1.0.0", "1.2.0")
+		got, plan := w.updated("[[buildpacks]]\nuri = 'example.com/acme/a:1.0.0'\nversion = '1.1.0'\n", update.Options{})
+		Expect(got).To(Equal("[[buildpacks]]\nuri = 'example.com/acme/a:1.2.0'\nversion = '1.1.0'\n"))
+		Expect(plan.Warnings[0].Error()).To(HaveSuffix(`builder.toml:3: "1.1.0" stays: it is not the version that example.com/acme/a had`))
+		Expect(plan.Warnings[0].Warning).To(BeTrue())
+	})
+
 	It("follows an image whose old tag is gone, by its tag", func() {
 		w.pushAll("example.com/acme/a", "acme/a", "v1.1.0")
 		got, _ := w.updated("[[buildpacks]]\nuri = 'example.com/acme/a:v1.0.0'\n[[order]]\ngroup = [{id = 'acme/a', version = '1.0.0'}]\n", update.Options{})

@@ -3,121 +3,89 @@ package source_test
 import (
 	"context"
 	"fmt"
-	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"laminate/flatten"
-	"laminate/flatten/layer"
-	"laminate/packager/image"
-	"laminate/packager/location"
+	"laminate/fixtures"
+	"laminate/packager/source"
 )
 
-// labelled is a package of the sample with another entry for acme/a.
-func labelled(change func(*flatten.LayerInfo)) (location.Location, *image.Package, error) {
-	loc := at(location.OCILayout, layoutOfOne(sample{compression: layer.Gzip, change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
-		root := l["acme/root"]["1.0.0"]
-		root.Stacks = nil
-		l["acme/root"]["1.0.0"] = root
-		info := l["acme/a"]["1.0.0"]
-		change(&info)
-		l["acme/a"]["1.0.0"] = info
-	}}.image()), "")
-	p, err := openAt(loc, flatten.Target{})
-	return loc, p, err
-}
+var _ = Describe("the labels of a repository's images", func() {
+	var host string
+	var repo *source.Repository
 
-var _ = Describe("what a label says of a buildpack", func() {
-	DescribeTable("is doubted", func(why string, change func(*flatten.LayerInfo)) {
-		loc, p, err := labelled(change)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(p.Problems).To(HaveLen(1))
-		Expect(p.Problems[0].Warning).To(BeTrue())
-		Expect(p.Problems[0].Error()).To(Equal(loc.Written + ": acme/a@1.0.0 has " + why))
-	},
-		Entry("an API to come", "unknown buildpack API 9.9", func(i *flatten.LayerInfo) { i.API = "9.9" }),
-		Entry("an order and stacks", "an order and stacks; its stacks are ignored", func(i *flatten.LayerInfo) {
-			i.Order = flatten.Order{{Entries: []flatten.Entry{{ID: "acme/b", Version: "1.0.0"}}}}
-		}),
-		Entry("an order and targets", "an order and targets; its targets are ignored", func(i *flatten.LayerInfo) {
-			i.Order = flatten.Order{{Entries: []flatten.Entry{{ID: "acme/b", Version: "1.0.0"}}}}
-			i.Stacks, i.Targets = nil, []flatten.Target{{OS: "linux"}}
-		}),
-	)
-
-	It("is not doubted for nothing", func() {
-		_, p, err := labelled(func(*flatten.LayerInfo) {})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(p.Problems).To(BeEmpty())
-	})
-
-	DescribeTable("is refused", func(api, why string) {
-		loc, _, err := labelled(func(i *flatten.LayerInfo) { i.API = api })
-		Expect(err).To(MatchError(loc.Written + ": label io.buildpacks.buildpack.layers has " + why))
-	},
-		Entry("without an API", "", "no api for acme/a@1.0.0"),
-		Entry("with anything for an API", "0.10\n", `invalid api "0.10\n" for acme/a@1.0.0`),
-	)
-})
-
-var _ = Describe("what is told of one source", func() {
-	lines := func(err error) []string {
+	image := func(is string) v1.Image {
 		GinkgoHelper()
-		Expect(err).To(HaveOccurred())
-		return strings.Split(err.Error(), "\n")
+		img, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"is": is}})
+		Expect(err).NotTo(HaveOccurred())
+		return img
 	}
-	enough := func(last string) OmegaMatcher {
-		return And(HaveLen(21), HaveEach(Not(BeEmpty())), ContainElement(HaveSuffix(last)))
+	// index has the images of these platforms, each of which is labelled with it.
+	index := func(platforms ...string) v1.ImageIndex {
+		GinkgoHelper()
+		i := v1.ImageIndex(empty.Index)
+		for n, s := range platforms {
+			p, err := v1.ParsePlatform(s)
+			Expect(err).NotTo(HaveOccurred())
+			i = mutate.AppendManifests(i, mutate.IndexAddendum{Add: image(fmt.Sprintf("%s %d", s, n)), Descriptor: v1.Descriptor{Platform: p}})
+		}
+		return i
+	}
+	at := func(tag string) name.Reference {
+		GinkgoHelper()
+		ref, err := name.ParseReference(host + "/acme/a:" + tag)
+		Expect(err).NotTo(HaveOccurred())
+		return ref
 	}
 
-	It("is not all that is wrong with its label", func() {
-		for _, change := range []func(flatten.LayerInfo) flatten.LayerInfo{
-			func(i flatten.LayerInfo) flatten.LayerInfo { i.API = ""; return i },
-			func(i flatten.LayerInfo) flatten.LayerInfo {
-				i.LayerDiffID = "sha256:" + strings.Repeat("0", 64)
-				return i
-			},
-			func(i flatten.LayerInfo) flatten.LayerInfo { i.LayerDiffID = "none"; return i },
-		} {
-			loc := at(location.OCILayout, layoutOfOne(sample{compression: layer.Gzip, change: func(l flatten.LayersLabel, _ *v1.ConfigFile) {
-				for n := range 50 {
-					l["acme/a"][fmt.Sprint(n)] = change(l["acme/a"]["1.0.0"])
-				}
-			}}.image()), "")
-			_, err := openAt(loc, flatten.Target{})
-			Expect(lines(err)).To(enough("and 30 more"))
+	BeforeEach(func() {
+		host = fixtures.Registry(GinkgoT())
+		var err error
+		repo, err = (&source.Opener{}).Repository(context.Background(), host+"/acme/a")
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	It("are read by tag and by digest", func() {
+		img := image("it")
+		Expect(remote.Write(at("1.0.0"), img)).To(Succeed())
+		want, err := img.Digest()
+		Expect(err).NotTo(HaveOccurred())
+		for _, reference := range []string{"1.0.0", want.String()} {
+			digest, labels, err := repo.Labels(context.Background(), reference)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(digest).To(Equal(want.String()))
+			Expect(labels).To(Equal(map[string]string{"is": "it"}))
 		}
 	})
 
-	It("is not all that there is to doubt", func() {
-		var t strings.Builder
-		for n := range 50 {
-			fmt.Fprintf(&t, "unknown%d = 1\n", n)
-		}
-		p := open(opener(), tree{"buildpack.toml": t.String() + descriptor("acme/a"), "bin/detect": "#!", "bin/build": "#!"}.dir(), flatten.Target{})
-		Expect(p.Problems).To(HaveLen(21))
-		Expect(p.Problems[20].Message).To(Equal("and 30 more"))
-		Expect(p.Problems[20].Warning).To(BeTrue())
-	})
+	DescribeTable("are those of one image of an index", func(want string, platforms ...string) {
+		i := index(platforms...)
+		Expect(remote.WriteIndex(at("1.0.0"), i)).To(Succeed())
+		d, err := i.Digest()
+		Expect(err).NotTo(HaveOccurred())
+		digest, labels, err := repo.Labels(context.Background(), "1.0.0")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(digest).To(Equal(d.String()))
+		Expect(labels["is"]).To(Equal(want))
+	},
+		Entry("for linux/amd64", "linux/amd64 1", "linux/arm64", "linux/amd64"),
+		Entry("the first of several", "linux/amd64 0", "linux/amd64", "linux/amd64", "linux/arm64"),
+		Entry("the first", "linux/s390x 0", "linux/s390x", "linux/arm64", "windows/amd64"),
+		Entry("no attestation", "linux/arm64 1", "unknown/unknown", "linux/arm64"),
+	)
 
-	It("is not all that is wrong with its buildpack.toml", func() {
-		dir := tree{"buildpack.toml": descriptor("acme/a") + strings.Repeat("[[targets]]\nos = \"?\"\n", 50)}.dir()
-		_, err := opener().Package(context.Background(), path(dir), flatten.Buildpack, flatten.Target{})
-		Expect(lines(err)).To(enough("buildpack.toml: and 30 more"))
-	})
-
-	It("is not all that is wrong with its files", func() {
-		t := component("acme/a")
-		for n := range 50 {
-			t[fmt.Sprintf(".wh.%d", n)] = ""
-		}
-		Expect(lines(openError(opener(), t.dir()))).To(enough("and 30 more"))
-		var all []entry
-		for n := range 50 {
-			all = append(all, regular(fmt.Sprint("../", n), ""))
-		}
-		Expect(lines(openError(opener(), file("x.tar", with(all...))))).To(enough("and possibly more: reading stopped here"))
+	It("are missing where there is no image", func() {
+		Expect(remote.WriteIndex(at("empty"), index("unknown/unknown"))).To(Succeed())
+		_, _, err := repo.Labels(context.Background(), "empty")
+		Expect(err).To(MatchError(host + "/acme/a:empty: an index without images"))
+		_, _, err = repo.Labels(context.Background(), "none")
+		Expect(err).To(MatchError(ContainSubstring(host + "/acme/a:none: registry " + host + ": 404 Not Found")))
+		Expect(source.IsAbsent(err)).To(BeTrue())
 	})
 })
