@@ -162,7 +162,7 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 	)
 
 	It("refuses an extension, which is no buildpack", func() {
-		put("ext/extension.toml", "api = \"0.10\"\n[extension]\nid = \"acme/e\"\nversion = \"1\"\n")
+		put("ext/extension.toml", "api = \"0.10\"\n[extension]\nid = \"acme/e\"\nversion = \"7\"\n")
 		put("ext/bin/detect", "#!/bin/sh\n")
 		r, _ := smokeOf("builder", "-b", "ext")
 		Expect(r.code).To(Equal(1))
@@ -257,6 +257,29 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		_, have := smokeOf("empty", "-b", "selfish")
 		Expect(have).To(ContainElement("not written"))
 		Expect("selfish/new").NotTo(BeAnExistingFile())
+	})
+
+	It("says before the build that the builder's extensions cannot extend, and keeps them in the order", func() {
+		put("extends/extension.toml", "api = \"0.10\"\n[extension]\nid = \"acme/e\"\nversion = \"7\"\n")
+		put("extends/bin/detect", "#!/bin/sh\nexit 100\n")
+		put("extends/bin/generate", "#!/bin/sh\n")
+		putRunnable("orders", "acme/orders@1", "")
+		put("orders/bin/build", "#!/bin/sh\ncat /cnb/order.toml\n")
+		toml, err := os.ReadFile("builder.toml")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(os.WriteFile, "builder.toml", toml, os.FileMode(0o644))
+		put("builder.toml", string(toml)+"[[extensions]]\nuri = \"extends\"\n[[order-extensions]]\ngroup = [{id = \"acme/e\"}]\n")
+		Expect(create("oci:extended").code).To(BeZero())
+		for _, flags := range [][]string{nil, {"-b", "orders"}} {
+			r, said := smokeOf("extended", flags...)
+			Expect(r.code).To(BeZero(), r.stderr)
+			Expect(r.stderr).To(ContainSubstring("warning: oci:extended has image extensions (acme/e), which cannot extend images in the sandbox; a build that one of them wants to take part in fails\n"))
+			if flags != nil {
+				Expect(said).To(ContainElements("[[order-extensions]]", "version = '7'"))
+			}
+		}
+		r, _ := smokeOf("builder")
+		Expect(r.stderr).NotTo(ContainSubstring("extension"))
 	})
 
 	It("says that a builder without an order needs them", func(ctx context.Context) {

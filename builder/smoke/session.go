@@ -12,6 +12,7 @@ import (
 
 	"laminate/builder/smoke/rootfs"
 	"laminate/builder/smoke/sandbox"
+	"laminate/flatten"
 	"laminate/packager/cache"
 	"laminate/packager/config"
 	"laminate/packager/image"
@@ -109,9 +110,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 			return nil, &RunImageError{err}
 		}
 	}
-	if len(s.Buildpacks) == 0 && len(s.labels.Order) == 0 {
-		o.Log.Warn(fmt.Sprintf("%s: its labels have no order of buildpacks; a builder without buildpacks needs them to be added", o.Builder.Name))
-	}
+	s.warn()
 	if len(s.Buildpacks) > 0 {
 		if s.added, err = s.add(ctx); err != nil {
 			return nil, err
@@ -124,6 +123,20 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// warn warns of builders whose builds fail for reasons that the lifecycle does not explain.
+func (s *Session) warn() {
+	if len(s.Buildpacks) == 0 && len(s.labels.Order) == 0 {
+		s.Log.Warn(fmt.Sprintf("%s: its labels have no order of buildpacks; a builder without buildpacks needs them to be added", s.Builder.Name))
+	}
+	var extensions []flatten.Ref
+	for _, e := range s.labels.OrderExtensions.Entries() {
+		extensions = append(extensions, e.Ref())
+	}
+	if len(extensions) > 0 {
+		s.Log.Warn(fmt.Sprintf("%s has image extensions (%s), which cannot extend images in the sandbox; a build that one of them wants to take part in fails", s.Builder.Name, flatten.Few(extensions)))
+	}
 }
 
 // Close releases the root file system, and removes the added buildpacks. Images that were built stay
