@@ -61,6 +61,12 @@ func IsAbsent(err error) bool {
 	return false
 }
 
+// IsMissing reports whether a registry responded that something does not exist.
+func IsMissing(err error) bool {
+	var response *transport.Error
+	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+}
+
 // IsTimeout reports whether a registry or another host did not respond in time, or was too slow.
 func IsTimeout(err error) bool {
 	var stall *StallError

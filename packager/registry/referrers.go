@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -58,9 +57,8 @@ func (s *Session) Referrers(ctx context.Context, subject v1.Hash) (*Referrers, e
 func (s *Session) TaggedReferrers(ctx context.Context, subject v1.Hash) (*Referrers, error) {
 	tag := ReferrersTag(subject)
 	d, err := s.Manifest(ctx, tag)
-	var answer *transport.Error
 	switch {
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case IsMissing(err):
 		return &Referrers{}, nil
 	case err != nil:
 		return nil, err

@@ -70,9 +70,14 @@ func fallbackTag(digest v1.Hash) string { return "sha256-" + digest.Hex }
 // putIndex puts an index of entries under a tag.
 func putIndex(image, tag, index string) {
 	GinkgoHelper()
-	repository, err := name.NewRepository(strings.Split(image, "@")[0])
+	Expect(remote.Put(tagIn(strings.Split(image, "@")[0], tag), rawIndex(index))).To(Succeed())
+}
+
+func tagIn(repository, tag string) name.Tag {
+	GinkgoHelper()
+	parsed, err := name.NewRepository(repository)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(remote.Put(repository.Tag(tag), rawIndex(index))).To(Succeed())
+	return parsed.Tag(tag)
 }
 
 type rawIndex string
