@@ -40,7 +40,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
 		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
-		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; ignore does not look"},
+		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail refuses such writes, and the app fails; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
 		&cli.StringFlag{Name: "logs", DefaultText: "the last runs in laminate's cache", Usage: "keep the whole logs of apps that do not pass in `DIR`, each in a directory of its own"},
@@ -142,9 +142,9 @@ func (s *smokeRun) read() (errs []error) {
 		errs = append(errs, fmt.Errorf("invalid --network %q; write none or host", flatten.Clip(s.c.String("network"))))
 	}
 	switch mode := s.c.String("layer-writes"); mode {
-	case "ignore", "warn":
+	case "ignore", "warn", "fail":
 	default:
-		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore or warn", flatten.Clip(mode)))
+		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore, warn or fail", flatten.Clip(mode)))
 	}
 	s.format, err = s.session.format(smokeForms...)
 	return append(errs, err)

@@ -48,7 +48,7 @@ func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name stri
 	defer cancel()
 	a := s.each
 	a.Dir, a.Env, a.Network, a.CacheDir = dir, s.env, s.network, s.c.String("cache")
-	a.LayerWrites, a.Output = s.c.String("layer-writes") == "warn", s.progress(name)
+	a.LayerWrites, a.Output = smoke.LayerWrites(s.c.String("layer-writes")), s.progress(name)
 	a.Logs = func() (string, error) {
 		if ctx.Err() != nil {
 			return "", nil // an interrupted run keeps none

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"laminate/builder/smoke"
@@ -36,35 +35,14 @@ func (s *smokeRun) print(r smoke.Report) error {
 		for _, f := range a.Failures {
 			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
 		}
-		if err := s.printWrites(a); err != nil {
-			return err
+		for _, w := range a.Warnings {
+			if _, err := fmt.Fprintf(s.stdout, "   warning: %s\n", printable(w)); err != nil {
+				return err
+			}
 		}
 		if a.Kept != "" {
 			fmt.Fprintf(s.stdout, "   kept in %s\n", printable(a.Kept))
 		}
 	}
 	return nil
-}
-
-// writesShown is how many writes into others' layers are printed for an app.
-const writesShown = 20
-
-// printWrites prints what buildpacks wrote into the layers of others.
-func (s *smokeRun) printWrites(a smoke.Result) error {
-	for i, w := range a.LayerWrites {
-		if i == writesShown {
-			fmt.Fprintf(s.stdout, "   warning: %d more changes in layers of other buildpacks; --output json lists all\n", len(a.LayerWrites)-i)
-			break
-		}
-		what := "layer " + strconv.Quote(w.Layer)
-		if w.Layer == "" {
-			what = "the directory"
-		}
-		fmt.Fprintf(s.stdout, "   warning: %s %s %s, in %s of %s\n", printable(w.Buildpack), w.Change, printable(w.Path), what, printable(w.Owner))
-	}
-	if a.LayerWritesError == "" {
-		return nil
-	}
-	_, err := fmt.Fprintf(s.stdout, "   warning: not all changes in layers of other buildpacks were found: %s\n", printable(a.LayerWritesError))
-	return err
 }

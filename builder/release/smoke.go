@@ -95,7 +95,7 @@ func (r *Release) app(ctx context.Context, s *smoke.Session, app config.ReleaseS
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("app %s took longer than %s", app.App, timeout))
 	defer cancel()
-	a := smoke.App{Dir: r.path(app.App), Env: app.Env, LayerWrites: true}
+	a := smoke.App{Dir: r.path(app.App), Env: app.Env, LayerWrites: smoke.WarnOfWrites}
 	if app.Network {
 		a.Network = sandbox.Host
 	}

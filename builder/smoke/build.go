@@ -48,8 +48,11 @@ type Built struct {
 	App *image.Image
 	// Took is how long the lifecycle ran.
 	Took time.Duration
-	// Left are processes that outlived the build.
-	Left []sandbox.Process
+	// Left are processes that outlived the build, and were ended. Outlived are those that outlived their
+	// turns, and ended before.
+	Left, Outlived []Outlived
+	// Stopped is why the build was ended before its end, so that there is no exit code; else nil.
+	Stopped error
 	// LayerWrites are what buildpacks wrote into the layers of others, and LayerWritesErr is why these are
 	// not all, or nil.
 	LayerWrites    []ownership.Write
@@ -89,19 +92,20 @@ func (s *Session) build(ctx context.Context, a App, dir string) (*Built, error) 
 		return nil, err
 	}
 	spec := b.spec()
-	end, err := b.watch(&spec)
+	turns, err := b.watch(&spec)
 	if err != nil {
 		return nil, err
 	}
 	begun := time.Now()
 	result, err := sandbox.Run(ctx, spec)
 	took := time.Since(begun)
-	writes, writesErr := end()
-	if err != nil {
+	built := &Built{ExitCode: result.ExitCode, Took: took, dir: dir}
+	built.LayerWrites, built.LayerWritesErr = turns.end()
+	if built.Stopped = turns.stopped(err); err != nil && built.Stopped == nil {
 		return nil, err
 	}
-	built := &Built{ExitCode: result.ExitCode, Took: took, Left: result.Left, LayerWrites: writes, LayerWritesErr: writesErr, dir: dir}
-	if result.ExitCode != 0 {
+	built.Outlived, built.Left = turns.outlived(result.Left)
+	if result.ExitCode != 0 || built.Stopped != nil {
 		return built, nil
 	}
 	if built.App, err = b.exported(ctx); err != nil {

@@ -52,7 +52,8 @@ type (
 )
 
 // WriteJUnit writes the report as JUnit XML: a suite of the builder, and in it a test case per app,
-// with a failure per expectation that is not met. The logs of the phases are the case's output.
+// with a failure per expectation that is not met. The warnings and the logs of the phases are the case's
+// output, which CI systems show for cases that pass as well: JUnit has no warnings.
 // Characters that XML does not allow are written as \x1b.
 func (r Report) WriteJUnit(w io.Writer) error {
 	suite := junitSuite{
@@ -91,6 +92,9 @@ func (r Report) junitCase(a Result) junitCase {
 		c.Failures = append(c.Failures, junitProblem{"failure", inXML(f.Message), inXML(f.Error())})
 	}
 	var out strings.Builder
+	for _, w := range a.Warnings {
+		out.WriteString("warning: " + w + "\n")
+	}
 	for _, p := range a.Phases {
 		fmt.Fprintf(&out, "[%s] %.3f s", p.Name, p.Seconds)
 		if p.ExitCode != nil {

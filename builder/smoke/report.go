@@ -41,8 +41,12 @@ type Result struct {
 	Phases []Phase `json:"phases"`
 	// Failures are all expectations that are not met.
 	Failures []Failure `json:"failures"`
-	// LayerWrites are what buildpacks wrote into the layers of others. It is no failure.
+	// Warnings are what is wrong with the buildpacks without being a failure, a line each.
+	Warnings []string `json:"warnings,omitempty"`
+	// LayerWrites are what buildpacks wrote into the layers of others, and Outlived the processes that
+	// outlived the turns of their buildpacks. Warnings or failures have them as well.
 	LayerWrites []ownership.Write `json:"layer_writes,omitempty"`
+	Outlived    []Outlived        `json:"outlived,omitempty"`
 	// LayerWritesError is why LayerWrites are not all; "" if they are, or were not looked for.
 	LayerWritesError string `json:"layer_writes_error,omitempty"`
 	// Image is the digest of the app image; "" if there is none.

@@ -35,6 +35,8 @@ func report() smoke.Report {
 		{Buildpack: "acme/maven", Owner: "acme/jre", Path: "/layers/acme_jre/launch.toml", Change: ownership.Touched},
 	}
 	failed.LayerWritesError = "layers: too many open files"
+	failed.Outlived = []smoke.Outlived{{Buildpack: "acme/jre", Name: "sleep", Command: "sleep 600"}, {Name: "sh\x01"}}
+	failed.Warnings = []string{"one is \x01", "two"}
 	broken.Set(errors.New("no user namespace\x01"), nil)
 	passed.Set(nil, nil)
 	return smoke.Report{
@@ -75,7 +77,7 @@ var _ = Describe("Report", func() {
     <testcase name="apps/bad" classname="acme/builder" time="1.500">
       <failure type="failure" message="content is &#34;\x00&#34;">apps/bad/smoke.toml:7: content is &#34;\x00&#34;</failure>
       <failure type="failure" message="two\x07">two\x07</failure>
-      <system-out>[build] 1.250 s, exit code 51, log in /tmp/build.log&#xA;\x1b[31mred\x00 &amp; &lt;b&gt; ]]&gt;&#x9;tab\xc3&#xA;\ufffe\x7f&#xA;[launch] 0.000 s&#xA;</system-out>
+      <system-out>warning: one is \x01&#xA;warning: two&#xA;[build] 1.250 s, exit code 51, log in /tmp/build.log&#xA;\x1b[31mred\x00 &amp; &lt;b&gt; ]]&gt;&#x9;tab\xc3&#xA;\ufffe\x7f&#xA;[launch] 0.000 s&#xA;</system-out>
     </testcase>
     <testcase name="apps/\x1b[1m\xff" classname="acme/builder" time="0.000">
       <error type="error" message="no user namespace\x01">no user namespace\x01</error>
@@ -95,6 +97,7 @@ var _ = Describe("Report", func() {
 		code := 1
 		r := smoke.Report{Builder: every.String(), Digest: every.String(), Apps: []smoke.Result{{
 			App: every.String(), Status: smoke.Failed, Seconds: -1,
+			Warnings: []string{every.String()},
 			Phases:   []smoke.Phase{{Name: every.String(), Log: every.String(), LogFile: every.String(), ExitCode: &code}},
 			Failures: []smoke.Failure{{File: every.String(), Message: every.String()}},
 		}}}

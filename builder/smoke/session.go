@@ -63,8 +63,8 @@ type App struct {
 	Env []config.EnvVar
 	// Network is what the build can reach.
 	Network sandbox.Network
-	// LayerWrites finds writes of buildpacks into the layers of others.
-	LayerWrites bool
+	// LayerWrites says what is done about writes of buildpacks into the layers of others.
+	LayerWrites LayerWrites
 	// CacheDir is the directory of the build cache of this app; "" means a new one.
 	CacheDir string
 	// Previous is an earlier image of the app, whose layers are reused where they are the same; it may be nil.

@@ -65,9 +65,9 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 	if err != nil {
 		return nil, nil, err
 	}
-	result.LayerWrites = built.LayerWrites
-	if built.LayerWritesErr != nil {
-		result.LayerWritesError = built.LayerWritesErr.Error()
+	judged := result.judge(a.LayerWrites, built)
+	if built.Stopped != nil {
+		return built, judged, ctx.Err()
 	}
 	came := Outcome{ExitCode: built.ExitCode, App: built.App, Log: func() (io.ReadCloser, error) { return os.Open(log) }}
 	if built.App != nil {
@@ -87,10 +87,10 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 	if !found && came.Launch != nil && came.Launch.Err != nil {
 		failures = append(failures, Failure{Message: fmt.Sprintf("default process did not start: %v", came.Launch.Err)})
 	}
-	for _, p := range built.Left {
-		failures = append(failures, Failure{Message: fmt.Sprintf("process %q outlived the build; it was ended", p.Name)})
+	if len(failures) > 0 {
+		result.hint(a.LayerWrites, built)
 	}
-	return built, failures, ctx.Err()
+	return built, append(failures, judged...), ctx.Err()
 }
 
 // launch launches the process that is wanted.
@@ -121,7 +121,10 @@ func (s *Session) launch(ctx context.Context, built *Built, want *config.SmokeLa
 func phase(name, log string, built *Built) Phase {
 	p := Phase{Name: name, file: log}
 	if built != nil {
-		p.Seconds, p.ExitCode = built.Took.Seconds(), &built.ExitCode
+		p.Seconds = built.Took.Seconds()
+		if built.Stopped == nil {
+			p.ExitCode = &built.ExitCode
+		}
 	}
 	if r, err := os.Open(log); err == nil {
 		p.Log, _ = Excerpt(r) // the checks report a log that cannot be read

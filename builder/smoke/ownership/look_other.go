@@ -29,3 +29,8 @@ func (*reading) close()                         {}
 func (*reading) look(*node) (*node, error)      { return nil, nil }
 func (*reading) read(string, *node)             {}
 func (*reading) same(string, *node, *node) bool { return false }
+
+// Group returns an error: there is no build.
+func (*Turns) Group() ([]string, error) {
+	return nil, errors.New("layers: unsupported operating system; it needs Linux")
+}

@@ -11,6 +11,14 @@ import (
 // root is the directory of layers in a build.
 const root = "/layers"
 
+// Lifecycle is the owner of the directories in which the lifecycle keeps its own layers.
+const Lifecycle = "buildpacksio/lifecycle"
+
+// LifecycleDirs are the names of these directories. The lifecycle writes to them when all turns are over.
+func LifecycleDirs() []string { return []string{"config", "sbom"} }
+
+func lifecycleDir(name string) bool { return slices.Contains(LifecycleDirs(), name) }
+
 // maxWrites is how many writes are kept.
 const maxWrites = 10_000
 
@@ -35,6 +43,9 @@ func New(dir string, ids []string) (*Turns, error) {
 	t := &Turns{reading: r, owners: map[string]string{}}
 	for _, id := range ids {
 		t.owners[directory(id)] = id
+	}
+	for _, name := range LifecycleDirs() {
+		t.owners[name] = Lifecycle
 	}
 	return t, nil
 }
@@ -92,7 +103,8 @@ func (t *Turns) look(next string) {
 		return
 	}
 	for name, id := range t.owners {
-		if name != t.current {
+		// Between turns the lifecycle writes nothing of its own; after the last one it does.
+		if name != t.current && (next != "" || id != Lifecycle) {
 			t.compare(name, id, was.children[name], now.children[name], name == next)
 		}
 	}
@@ -110,7 +122,7 @@ func (t *Turns) compare(name, id string, was, is *node, made bool) {
 		}
 		_, below, _ := strings.Cut(at, "/")
 		t.writes = append(t.writes, Write{
-			Buildpack: t.owners[t.current], Owner: id, Layer: layerOf(below), Path: path.Join(root, at), Change: c,
+			Buildpack: t.owners[t.current], Owner: id, Layer: layerOf(name, below), Path: path.Join(root, at), Change: c,
 		})
 	}}
 	switch {

@@ -81,6 +81,11 @@ func writes(do func(l layers)) (found []string) {
 	Expect(err).NotTo(HaveOccurred())
 	for _, w := range all {
 		Expect(w.Buildpack).To(Equal("acme/maven"))
+		if w.Owner == ownership.Lifecycle {
+			Expect(w.Layer).To(BeElementOf("config", "sbom"))
+			found = append(found, fmt.Sprintf("%s %s of %q", w.Change, strings.TrimPrefix(w.Path, "/layers/"), w.Layer))
+			continue
+		}
 		Expect("/layers/" + strings.ReplaceAll(w.Owner, "/", "_") + "/").To(SatisfyAny(BeAPrefixOf(w.Path), Equal(w.Path+"/")))
 		found = append(found, fmt.Sprintf("%s %s of %q", w.Change, strings.TrimPrefix(w.Path, "/layers/"), w.Layer))
 	}
@@ -150,6 +155,8 @@ var _ = DescribeTable("A write into another's layer is found:", func(do func(l l
 	Entry("what is no layer's", func(l layers) { l.put("acme_jre/launch.toml", "x", os.O_APPEND) }, `changed acme_jre/launch.toml of ""`),
 	Entry("what was restored for a later buildpack", func(l layers) { l.put("acme_late/restored/file", "x", 0) }, `changed acme_late/restored/file of "restored"`),
 	Entry("the directory of a later buildpack", func(l layers) { l.write("acme_never/planted/file", "x") }, `added acme_never of ""`),
+	Entry("what is the lifecycle's", func(l layers) { l.write("config/metadata.toml", "x"); l.write("sbom/launch/x", "x") },
+		`changed config/metadata.toml of "config"`, `added sbom of "sbom"`),
 	Entry("all of the other's", func(l layers) { must(os.RemoveAll(l.at("acme_jre"))) }, `removed acme_jre of ""`),
 	Entry("a fifo in the place of a file", func(l layers) {
 		must(os.Remove(l.at("acme_jre/jre/bin/java")))
@@ -171,7 +178,6 @@ var _ = DescribeTable("Nothing is found for", func(do func(l layers)) { Expect(w
 		}))
 	}),
 	Entry("a symlink to it", func(l layers) { must(os.Symlink("../acme_jre/jre/bin/java", l.at("acme_maven/java"))) }),
-	Entry("the lifecycle's own files", func(l layers) { l.write("config/metadata.toml", "x"); l.write("sbom/launch/x", "x") }),
 	Entry("a directory of no buildpack", func(l layers) { l.write("other/file", "x") }),
 )
 
@@ -224,4 +230,55 @@ var _ = Describe("Turns", func() {
 		_, err = turns.End()
 		Expect(err).To(MatchError("layers: directories are more than 500 deep, the limit"))
 	})
+})
+
+var _ = Describe("The group", func() {
+	group := func(l layers) ([]string, error) {
+		turns, err := ownership.New(string(l), nil)
+		must(err)
+		defer func() { _, _ = turns.End() }()
+		return turns.Group()
+	}
+
+	It("gets its directories, as the lifecycle makes them, in order", func() {
+		l := layers(GinkgoT().TempDir())
+		l.write("group.toml", "[[group]]\nid = 'acme/jre'\nversion = '1'\napi = '0.10'\n[[group]]\nid = 'b'\n[[group-extensions]]\nid = 'c'\n")
+		l.write("b/restored", "")
+		old := syscall.Umask(0o077)
+		defer syscall.Umask(old)
+		Expect(group(l)).To(Equal([]string{"acme_jre", "b"}))
+		for _, name := range []string{"acme_jre", "b", "config", "sbom"} {
+			info, err := os.Lstat(l.at(name))
+			must(err)
+			Expect(info.Mode()).To(Equal(os.ModeDir | 0o755))
+		}
+		Expect(l.at("b/restored")).To(BeAnExistingFile())
+		Expect(l.at("c")).NotTo(BeAnExistingFile())
+	})
+
+	DescribeTable("is not that of", func(do func(l layers), message string) {
+		l := layers(GinkgoT().TempDir())
+		secret := GinkgoT().TempDir()
+		must(os.Symlink(secret, l.at("out")))
+		l.write("group.toml", "[[group]]\nid = 'a'\n")
+		do(l)
+		_, err := group(l)
+		Expect(err).To(MatchError(HavePrefix("layers: " + message)))
+		Expect(os.ReadDir(secret)).To(BeEmpty())
+	},
+		Entry("no file", func(l layers) { must(os.Remove(l.at("group.toml"))) }, "group.toml: no such file"),
+		Entry("a link", func(l layers) {
+			must(os.Rename(l.at("group.toml"), l.at("g")))
+			must(os.Symlink("g", l.at("group.toml")))
+		}, "group.toml: too many levels of symbolic links"),
+		Entry("a fifo", func(l layers) { must(os.Remove(l.at("group.toml"))); must(syscall.Mkfifo(l.at("group.toml"), 0o644)) }, "group.toml: it is not a regular file"),
+		Entry("a large file", func(l layers) { must(os.Truncate(l.at("group.toml"), 1<<20+1)) }, "group.toml: it is not a regular file of at most 1 MiB"),
+		Entry("other text", func(l layers) { l.put("group.toml", "x", os.O_APPEND) }, "group.toml: toml: "),
+		Entry("nothing", func(l layers) { must(os.Truncate(l.at("group.toml"), 0)) }, "group.toml names no buildpacks"),
+		Entry("an id that leads up", func(l layers) { l.write("group.toml", "[[group]]\nid = '..'\n") }, `group.toml: invalid id ".."`),
+		Entry("no id", func(l layers) { l.write("group.toml", "[[group]]\nversion = '1'\n") }, `group.toml: invalid id ""`),
+		Entry("an id of the lifecycle's directory", func(l layers) { l.write("group.toml", "[[group]]\nid = 'sbom'\n") }, `group.toml: invalid id "sbom"`),
+		Entry("a link in the place of a directory", func(l layers) { must(os.Symlink("out", l.at("a"))) }, `making the directory "a": not a directory`),
+		Entry("a file in the place of a directory", func(l layers) { l.write("a", "") }, `making the directory "a": not a directory`),
+	)
 })

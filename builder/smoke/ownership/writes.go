@@ -7,7 +7,7 @@ import (
 
 // Write is a change of one buildpack to a file or directory of another.
 type Write struct {
-	// Buildpack and Owner are ids.
+	// Buildpack and Owner are ids; Owner can be [Lifecycle].
 	Buildpack string `json:"buildpack"`
 	Owner     string `json:"owner"`
 	// Layer is the layer, or "" for a file of the owner that is none's, such as launch.toml.
@@ -78,8 +78,11 @@ func (c compare) entry(at string, was, is *node) {
 	}
 }
 
-// layerOf returns the layer to which a path below an owner's directory belongs, or "".
-func layerOf(below string) string {
+// layerOf returns the layer to which a path below a directory of an owner belongs, or "".
+func layerOf(owner, below string) string {
+	if lifecycleDir(owner) {
+		return owner
+	}
 	first, rest, _ := strings.Cut(below, "/")
 	if rest != "" {
 		return first

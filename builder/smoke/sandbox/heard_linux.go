@@ -37,9 +37,7 @@ func (l *listener) settle() {
 			if unknown && time.Since(w.ended) < grace {
 				return false
 			}
-			for _, p := range w.Outlived {
-				l.seen[p.key()] = true
-			}
+			l.know(w.Outlived)
 		}
 		l.tell(event{Kind: eventEnded, Exec: w.Exec})
 		return true
@@ -145,6 +143,21 @@ func (l *listener) begin(program string, pid, parent int) error {
 		l.pause()
 	}
 	w := watched{fd: fd, Exec: Exec{Path: program, PID: pid, Direct: parent == l.program}}
+	if w.Direct {
+		for begun := time.Now(); ; l.pause() {
+			w.Outlived = slices.DeleteFunc(l.others(), func(p Process) bool { return l.seen[p.key()] })
+			if len(w.Outlived) == 0 || time.Since(begun) > grace {
+				break
+			}
+		}
+		l.know(w.Outlived)
+	}
 	l.running = append(l.running, w)
 	return l.ask(event{Kind: eventBegan, Exec: w.Exec})
+}
+
+func (l *listener) know(all []Process) {
+	for _, p := range all {
+		l.seen[p.key()] = true
+	}
 }

@@ -36,7 +36,7 @@ type Exec struct {
 	// Direct says that the parent of the process is the program of the [Spec].
 	Direct bool
 	// Outlived are the processes that run after the end of a direct one, without the spec's program and
-	// those that descend from it.
+	// those that descend from it. At the beginning it is those that were not told about yet.
 	Outlived []Process
 }
 
