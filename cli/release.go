@@ -123,11 +123,16 @@ func (r *releaseRun) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	registries := sink.Options{Keychain: r.keychain, Insecure: r.list("insecure-registry"), Log: r.ui}
+	sign, err := r.signer(registries)
+	if err != nil {
+		return err
+	}
 	prepared, err := release.Prepare(ctx, release.Options{
 		Config: r.config, Version: r.version, Force: r.c.Bool("force"), Open: r.open,
 		Engine:   engine.Options{Created: created, Cache: r.cache, WorkDir: r.workDir, Log: r.ui},
-		Registry: releaseRegistry{sink.Options{Keychain: r.keychain, Insecure: r.list("insecure-registry"), Log: r.ui}},
-		Digest:   releaseDigest, BuilderID: r.builderID(),
+		Registry: releaseRegistry{registries}, Sign: sign,
+		Digest: releaseDigest, BuilderID: r.builderID(),
 		LifecycleURL: r.env("LAMINATE_LIFECYCLE_URL"), Creator: version(),
 	})
 	if errors.Is(err, release.ErrNoVersion) {

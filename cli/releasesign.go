@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"laminate/packager/signing"
+	"laminate/packager/sink"
+)
+
+// signer returns what signs a digest, as [sign] of release.toml has it, or nil. What is wrong with
+// the key or the command is an error now, and not after all the work.
+func (r *releaseRun) signer(o sink.Options) (func(context.Context, string, v1.Hash) error, error) {
+	sign := r.config.Sign
+	if sign == nil {
+		return nil, nil
+	}
+	var key *signing.Key
+	if sign.Key != "" {
+		var err error
+		if key, err = r.signingKey(sign.Key); err != nil {
+			return nil, err
+		}
+	}
+	command := signing.Command(sign.Command)
+	if len(command) > 0 {
+		if err := command.Check(); err != nil {
+			return nil, fmt.Errorf("sign.command: %w", err)
+		}
+		if _, err := exec.LookPath(command[0]); err != nil {
+			return nil, fmt.Errorf("sign.command: %w", err)
+		}
+	}
+	return func(ctx context.Context, repository string, digest v1.Hash) error {
+		if key != nil {
+			if _, err := sink.Sign(ctx, repository+"@"+digest.String(), key, o); err != nil {
+				return err
+			}
+		}
+		if len(command) == 0 {
+			return nil
+		}
+		return r.runSigner(ctx, command.For(repository, digest))
+	}, nil
+}
+
+// signingKey reads a private key. Its password is that of cosign's variable.
+func (r *releaseRun) signingKey(file string) (*signing.Key, error) {
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(r.config.Dir, file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("sign.key: %w", err)
+	}
+	key, err := signing.ParseKey(text, []byte(r.env("COSIGN_PASSWORD")))
+	if err != nil {
+		return nil, fmt.Errorf("sign.key %s: %w; its password is that of COSIGN_PASSWORD", file, err)
+	}
+	return key, nil
+}
+
+// runSigner runs the user's program, with the user's environment. What it prints is shown only if it
+// fails.
+func (r *releaseRun) runSigner(ctx context.Context, args []string) error {
+	printed, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%s: %w: %s", args[0], err, printable(strings.TrimSpace(string(printed))))
+	}
+	return nil
+}
