@@ -42,6 +42,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
 		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail refuses such writes, and the app fails; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
+		&cli.BoolFlag{Name: "twice", Usage: "build each app again, and report what was not reused and what differs"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
 		&cli.StringFlag{Name: "logs", DefaultText: "the last runs in laminate's cache", Usage: "keep the whole logs of apps that do not pass in `DIR`, each in a directory of its own"},
 		&cli.BoolFlag{Name: "keep", Usage: "leave the directories of each build for a look, and print where they are"},

@@ -173,6 +173,17 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 		Expect(slices.Compact(digests)).To(HaveLen(1), "all are the same image")
 	})
 
+	It("builds twice, and says what became of each layer", func() {
+		r := laminateWith(l.vars(), l.args([]string{"bundles", "reuses"}, "--twice")...)
+		Expect(r.code).To(BeZero(), r.stderr)
+		Expect(r.stdout).To(And(
+			MatchRegexp(`(?m)^   layer "all" of smoke/bundles  2\.1 MB  built again, the same$`),
+			MatchRegexp(`(?m)^   layer "data" of smoke/reuses  1\.0 MB  reused$`),
+			ContainSubstring("   warning: layer \"all\" of smoke/bundles was built again with the same bytes: 2.1 MB written\n"),
+			Not(ContainSubstring("launcher")),
+		))
+	})
+
 	It("refuses flags that make no sense", func() {
 		r := laminate("builder", "smoke", "oci:builder", "--app", "a", "--app", "b", "--previous", "oci:x", "--cache", "c", "--jobs", "0")
 		Expect(r.code).To(Equal(2))

@@ -49,6 +49,7 @@ func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name stri
 	a := s.each
 	a.Dir, a.Env, a.Network, a.CacheDir = dir, s.env, s.network, s.c.String("cache")
 	a.LayerWrites, a.Output = smoke.LayerWrites(s.c.String("layer-writes")), s.progress(name)
+	a.Twice = s.c.Bool("twice")
 	a.Logs = func() (string, error) {
 		if ctx.Err() != nil {
 			return "", nil // an interrupted run keeps none

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"text/tabwriter"
 
 	"laminate/builder/smoke"
 )
@@ -35,6 +37,9 @@ func (s *smokeRun) print(r smoke.Report) error {
 		for _, f := range a.Failures {
 			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
 		}
+		if err := s.printTwice(a.Twice); err != nil {
+			return err
+		}
 		for _, w := range a.Warnings {
 			if _, err := fmt.Fprintf(s.stdout, "   warning: %s\n", printable(w)); err != nil {
 				return err
@@ -45,4 +50,30 @@ func (s *smokeRun) print(r smoke.Report) error {
 		}
 	}
 	return nil
+}
+
+// outcomes are what became of a layer in the second build, for people.
+var outcomes = map[smoke.LayerOutcome]string{
+	smoke.ReusedLayer: "reused", smoke.SameLayer: "built again, the same", smoke.DifferentLayer: "built again, different",
+	smoke.NewLayer: "only in the second build", smoke.GoneLayer: "only in the first build",
+}
+
+// printTwice prints what became of the layers of buildpacks and of the app in the second build.
+func (s *smokeRun) printTwice(t *smoke.Twice) error {
+	if t == nil {
+		return nil
+	}
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, l := range t.Layers {
+		if l.Buildpack == "" && (l.Outcome == smoke.SameLayer || l.Outcome == smoke.ReusedLayer) {
+			continue // what the lifecycle makes, and is as expected
+		}
+		fmt.Fprintf(w, "   %s\t%s\t%s\n", printable(l.String()), bytes(l.Bytes), outcomes[l.Outcome]) // Flush returns errors
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(s.stdout, table.String())
+	return err
 }

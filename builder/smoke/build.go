@@ -96,6 +96,7 @@ func (s *Session) build(ctx context.Context, a App, dir string) (*Built, error) 
 	if err != nil {
 		return nil, err
 	}
+	b.noteBegin(&spec)
 	begun := time.Now()
 	result, err := sandbox.Run(ctx, spec)
 	took := time.Since(begun)
@@ -160,6 +161,11 @@ func (b *build) prepare() error {
 	}
 	if err := copyTree(b.in(appDir), b.App.Dir); err != nil {
 		return fmt.Errorf("app %s: %w", b.App.Dir, err)
+	}
+	if b.rebuild != nil {
+		if b.rebuild.files, err = filesOf(b.in(appDir)); err != nil {
+			return fmt.Errorf("app %s: %w", b.App.Dir, err)
+		}
 	}
 	// The lifecycle exports the mode of the directory; platforms make it so.
 	if err := os.Chmod(b.in(appDir), 0o777); err != nil {

@@ -51,6 +51,8 @@ type Result struct {
 	LayerWritesError string `json:"layer_writes_error,omitempty"`
 	// Image is the digest of the app image; "" if there is none.
 	Image string `json:"image,omitempty"`
+	// Twice is what came of the second build; nil if there was none.
+	Twice *Twice `json:"twice,omitempty"`
 	// Kept is the directory with everything that the build had; "" if it is not kept.
 	Kept string `json:"kept,omitempty"`
 }

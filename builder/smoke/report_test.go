@@ -18,6 +18,7 @@ import (
 
 	"laminate/builder/smoke"
 	"laminate/builder/smoke/ownership"
+	"laminate/builder/smoke/tardiff"
 	"laminate/fixtures/workbench"
 )
 
@@ -39,6 +40,11 @@ func report() smoke.Report {
 	failed.Warnings = []string{"one is \x01", "two"}
 	broken.Set(errors.New("no user namespace\x01"), nil)
 	passed.Set(nil, nil)
+	broken.Kept = "/tmp/laminate-smoke-bad-1"
+	broken.Twice = &smoke.Twice{Image: "sha256:3", Layers: []smoke.TwiceLayer{
+		{Name: "app", Outcome: smoke.GoneLayer},
+		{Buildpack: "acme/jre", Name: "jre", Outcome: smoke.DifferentLayer, Bytes: 5, Written: 4, AppFiles: 2, MoreChanges: 1, Changes: []tardiff.Change{{Path: "/layers/acme_jre/jre/x", Kind: tardiff.Removed}}},
+	}}
 	return smoke.Report{
 		Schema: smoke.ReportSchema, Builder: "acme/builder", Digest: "sha256:2", Seconds: 3,
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600)), Apps: []smoke.Result{failed, broken, passed},

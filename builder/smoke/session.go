@@ -77,6 +77,10 @@ type App struct {
 	// Logs returns the directory for the whole logs of an app that does not pass, which is made if it is
 	// missing. It is called only then. If it is nil or returns "", none are kept.
 	Logs func() (string, error)
+	// Twice builds the app again, from the cache and the image of the first build, and compares the layers.
+	Twice bool
+
+	rebuild *rebuild // nil for the first build
 }
 
 // RunImageError is the error of a run image that cannot be used: another one may be.

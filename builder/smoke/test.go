@@ -50,21 +50,11 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 		return nil, nil, err
 	}
 	a.Env = append(append([]config.EnvVar{}, a.Env...), want.BuildEnv...)
-	log := filepath.Join(dir, "build.log")
-	f, err := os.Create(log)
+	built, err := s.logged(ctx, a, dir, "build", result)
 	if err != nil {
 		return nil, nil, err
 	}
-	printed := a.Output
-	if a.Output = io.Writer(f); printed != nil {
-		a.Output = io.MultiWriter(f, printed)
-	}
-	built, err := s.build(ctx, a, dir)
-	err = errors.Join(err, f.Close())
-	result.Phases = append(result.Phases, phase("build", log, built))
-	if err != nil {
-		return nil, nil, err
-	}
+	log := result.Phases[0].file
 	judged := result.judge(a.LayerWrites, built)
 	if built.Stopped != nil {
 		return built, judged, ctx.Err()
@@ -90,7 +80,35 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 	if len(failures) > 0 {
 		result.hint(a.LayerWrites, built)
 	}
-	return built, append(failures, judged...), ctx.Err()
+	failures = append(failures, judged...)
+	if a.Twice && built.App != nil && ctx.Err() == nil {
+		more, err := s.again(ctx, a, built, result)
+		if err != nil {
+			return nil, nil, err
+		}
+		failures = append(failures, more...)
+	}
+	return built, failures, ctx.Err()
+}
+
+// logged builds an app in an empty directory as a phase of a test, whose log is a file there.
+func (s *Session) logged(ctx context.Context, a App, dir, name string, result *Result) (*Built, error) {
+	log := filepath.Join(dir, name+".log")
+	f, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	printed := a.Output
+	if a.Output = io.Writer(f); printed != nil {
+		a.Output = io.MultiWriter(f, printed)
+	}
+	built, err := s.build(ctx, a, dir)
+	err = errors.Join(err, f.Close())
+	result.Phases = append(result.Phases, phase(name, log, built))
+	if err != nil {
+		return nil, err
+	}
+	return built, nil
 }
 
 // launch launches the process that is wanted.
