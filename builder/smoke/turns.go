@@ -101,6 +101,7 @@ func (b *build) watch(spec *sandbox.Spec) (*turns, error) {
 	spec.Watch = &sandbox.Watch{Programs: []string{buildpacksDir + "*/*/bin/build"}, Began: t.began, Ended: t.ended}
 	if t.mode == RefuseWrites {
 		spec.Watch.Ending = t.ending
+		spec.Env = append(spec.Env, "CNB_REPORT_PATH=/tmp/report.toml") // else it would be in /layers
 	}
 	return t, nil
 }
