@@ -79,6 +79,9 @@ func (s *smokeRun) do(ctx context.Context) error {
 	}
 	begun := time.Now()
 	report := smoke.Report{Schema: smoke.ReportSchema, Builder: s.ref.String(), Started: begun.UTC().Truncate(time.Second)}
+	for _, b := range s.c.StringSlice("buildpack") {
+		report.Buildpacks = append(report.Buildpacks, location.Redact(b))
+	}
 	err := s.within(ctx, func(ctx context.Context) error {
 		s.openSources()
 		return s.test(ctx, &report)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +17,7 @@ import (
 
 	"laminate/builder/smoke/sandbox"
 	"laminate/fixtures"
+	"laminate/fixtures/workbench"
 )
 
 // putRunnable writes a component buildpack that always takes part, and prints words.
@@ -161,6 +164,18 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		Entry("several, all at once", "builder", []string{"acme/a@7", "./none"}, "2 problems", "unknown buildpack", "does not exist"),
 	)
 
+	It("shows no secret of a source", func() {
+		server := httptest.NewServer(http.FileServer(http.Dir(".")))
+		DeferCleanup(server.Close)
+		url := strings.Replace(server.URL, "//", "//user:hush@", 1) + "/x.tgz?token=hush"
+		r, _ := smokeOf("builder", adding(url, "x")...)
+		Expect(r.stderr).To(ContainSubstring("duplicate buildpack acme/x: http://"))
+		Expect(r.stderr).NotTo(ContainSubstring("hush"))
+		r, said := smokeOf("empty", adding(url)...)
+		Expect(said).To(Equal([]string{"added x"}), r.stderr)
+		Expect(r.stdout + r.stderr).NotTo(ContainSubstring("hush"))
+	})
+
 	It("refuses an extension, which is no buildpack", func() {
 		put("ext/extension.toml", "api = \"0.10\"\n[extension]\nid = \"acme/e\"\nversion = \"7\"\n")
 		put("ext/bin/detect", "#!/bin/sh\n")
@@ -249,6 +264,14 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		put("intruder/bin/build", "#!/bin/sh\necho >/layers/acme_layered/data/planted\n")
 		r := laminate("builder", "smoke", "oci:empty", "--app", "app", "--run-image", "oci:base", "--no-cache", "-b", "layered", "-b", "intruder")
 		Expect(r.stdout).To(ContainSubstring(`warning: acme/intruder added /layers/acme_layered/data/planted, in layer "data" of acme/layered`))
+	})
+
+	It("are in the report", func() {
+		r, _ := smokeOf("builder", adding("x", "from=builder")...)
+		Expect(r.stdout).To(ContainSubstring("\"buildpacks\": [\n    \"x\",\n    \"from=builder\"\n  ],"))
+		workbench.ExpectValid("smoke.schema.json", []byte(r.stdout))
+		r, _ = smokeOf("builder")
+		Expect(r.stdout).NotTo(ContainSubstring(`"buildpacks"`))
 	})
 
 	It("cannot be written to", func() {

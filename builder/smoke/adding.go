@@ -176,7 +176,7 @@ func (a *adding) order() (flatten.Order, error) {
 	fromBuilder := false
 	var errs []error
 	for i, n := range a.named {
-		written := a.Buildpacks[i]
+		written := location.Redact(a.Buildpacks[i])
 		if n.isOrder() {
 			own, err := a.ownOrder()
 			if fromBuilder {

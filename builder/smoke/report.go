@@ -21,6 +21,9 @@ type Report struct {
 	// Builder is the location of the builder, as the caller has it, and Digest its digest.
 	Builder string `json:"builder"`
 	Digest  string `json:"digest,omitempty"`
+	// Buildpacks are those that were added to the builder, or replaced its own (see
+	// [Options.Buildpacks]), as the caller has them.
+	Buildpacks []string `json:"buildpacks,omitempty"`
 	// Started is when the first app was started.
 	Started time.Time `json:"started"`
 	// Seconds is how long the whole test took.
