@@ -49,7 +49,7 @@ func (r *Release) plan(ctx context.Context, item *Item) (err error) {
 	o.Grouping, o.Targets, o.MaxLayers = item.Grouping, item.Targets, item.MaxLayers
 	o.MediaTypes = mediatype.Family(item.MediaTypes)
 	if item.Last != nil {
-		o.Previous = &engine.PreviousImage{Location: item.Last.location(), Named: true}
+		o.Previous = &engine.PreviousImage{Location: item.Last.location(), Found: true}
 	}
 	if o.WorkDir, err = os.MkdirTemp(r.Engine.WorkDir, "release-"); err != nil {
 		return err

@@ -2,14 +2,18 @@ package release
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"regexp"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/mod/semver"
 
 	"laminate/packager/config"
 	"laminate/packager/location"
+	"laminate/packager/source"
 )
 
 // Last is the release before: the one with the highest version below that of this release or, if there
@@ -35,18 +39,21 @@ func (r *Release) findLast(ctx context.Context, item *Item) (*Last, error) {
 	}
 	at := func(tag, version string) (*Last, error) {
 		digest, err := repository.Digest(ctx, tag)
-		if err != nil || digest.Hex == "" {
+		if source.IsAbsent(err) || err == nil && digest.Hex == "" {
+			return nil, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 		return &Last{Ref: name + ":" + tag, Version: version, Digest: digest, repository: name}, nil
 	}
 	if template := versioned(item.ReleaseImage.Tags); template != "" {
 		tags, err := repository.Tags(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			tags = nil // no such repository, or a registry without lists
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil && !hasNone(err):
+			return nil, &ItemError{item.Title(), err}
 		}
 		if version := lastVersion(tags, template, item.ReleaseImage, r.Version); version != "" {
 			return at(template.For(version, item.ReleaseImage), version)
@@ -58,6 +65,13 @@ func (r *Release) findLast(ctx context.Context, item *Item) (*Last, error) {
 		}
 	}
 	return nil, nil
+}
+
+// hasNone reports whether an error of a list of tags means that there is no such repository, or that the
+// registry has no lists.
+func hasNone(err error) bool {
+	var answer *transport.Error
+	return source.IsAbsent(err) || errors.As(err, &answer) && (answer.StatusCode == http.StatusMethodNotAllowed || answer.StatusCode == http.StatusNotImplemented)
 }
 
 // versioned returns the first template with a version, or "".
@@ -74,8 +88,8 @@ func versioned(tags []config.ReleaseTag) config.ReleaseTag {
 // for the other, it is the highest of all. What is no semantic version, and prereleases, do not count.
 func lastVersion(tags []string, template config.ReleaseTag, img config.ReleaseImage, below string) string {
 	const mark = "\x00"
-	form := regexp.QuoteMeta(template.For(mark, img))
-	pattern := regexp.MustCompile("^" + strings.Replace(form, mark, "(.+)", 1) + "$")
+	form := strings.Replace(regexp.QuoteMeta(template.For(mark, img)), mark, "(.+)", 1)
+	pattern := regexp.MustCompile("^" + strings.ReplaceAll(form, mark, ".+") + "$")
 	highest := ""
 	for _, tag := range tags {
 		found := pattern.FindStringSubmatch(tag)
@@ -84,7 +98,7 @@ func lastVersion(tags []string, template config.ReleaseTag, img config.ReleaseIm
 		}
 		v := found[1]
 		switch {
-		case !semver.IsValid(canonical(v)) || semver.Prerelease(canonical(v)) != "" || template.For(v, img) != tag:
+		case !isVersion(v) || semver.Prerelease(canonical(v)) != "" || template.For(v, img) != tag:
 		case below != "" && semver.Compare(canonical(v), canonical(below)) >= 0:
 		case highest == "" || semver.Compare(canonical(v), canonical(highest)) > 0:
 			highest = v
@@ -95,3 +109,8 @@ func lastVersion(tags []string, template config.ReleaseTag, img config.ReleaseIm
 
 // canonical returns a version as package semver reads it.
 func canonical(version string) string { return "v" + strings.TrimPrefix(version, "v") }
+
+// isVersion reports whether a version is a semantic one, with all three numbers.
+func isVersion(version string) bool {
+	return config.IsSemver(version) && semver.IsValid(canonical(version))
+}

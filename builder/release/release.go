@@ -3,9 +3,6 @@ package release
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	"golang.org/x/mod/semver"
 )
 
 // Release is a release whose images are in the work directory.
@@ -20,7 +17,10 @@ type Release struct {
 // it can be known then. With neither Force nor an equal digest, a version tag that exists is an error.
 func Prepare(ctx context.Context, o Options) (*Release, error) {
 	o.Engine = o.Engine.OrDefaults()
-	if err := checkVersion(o); err != nil {
+	if err := checkVersion(o.Version); err != nil {
+		return nil, err
+	}
+	if err := checkTags(o.Config.Images, o.Version); err != nil {
 		return nil, err
 	}
 	r := &Release{Options: o}
@@ -50,17 +50,6 @@ func Prepare(ctx context.Context, o Options) (*Release, error) {
 	var err error
 	r.State, err = r.decide()
 	return r, err
-}
-
-// checkVersion checks that there is a version that can stand in tags.
-func checkVersion(o Options) error {
-	if o.Version != "" && !semver.IsValid(canonical(o.Version)) {
-		return fmt.Errorf("invalid version %q; write a semantic version, as in 1.2.3", o.Version)
-	}
-	if semver.Build(canonical(o.Version)) != "" {
-		return fmt.Errorf("invalid version %q; tags cannot hold +", o.Version)
-	}
-	return nil
 }
 
 // each calls f with each item, and joins the errors.

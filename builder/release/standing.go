@@ -7,6 +7,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
+
+	"laminate/packager/source"
 )
 
 // Tag is a tag in a repository.
@@ -54,7 +56,9 @@ func (r *Release) look(ctx context.Context) error {
 				tag := &Tag{Repository: name, Name: t.For(r.Version, item.ReleaseImage), Versioned: t.Versioned()}
 				item.Tags = append(item.Tags, tag)
 				group.Go(func() (err error) {
-					tag.Now, err = repository.Digest(ctx, tag.Name)
+					if tag.Now, err = repository.Digest(ctx, tag.Name); source.IsAbsent(err) {
+						return nil // some registries hide repositories that a push creates
+					}
 					return err
 				})
 			}
@@ -64,10 +68,11 @@ func (r *Release) look(ctx context.Context) error {
 }
 
 // lookAgain reads the version tags once more, right before they are written: the tests took their
-// time, and another run may have released the version.
+// time, and another run may have released the version. All repositories exist now, so what a registry
+// does not show may be there.
 func (r *Release) lookAgain(ctx context.Context) error {
 	return r.each(func(item *Item) error {
-		var conflicts []error
+		var errs []error
 		for _, t := range item.Tags {
 			if !t.Versioned {
 				continue
@@ -76,12 +81,17 @@ func (r *Release) lookAgain(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if t.Now, err = repository.Digest(ctx, t.Name); err != nil {
-				return err
+			t.Now, err = repository.Digest(ctx, t.Name)
+			switch {
+			case err == nil:
+				errs = append(errs, r.conflict(item, t))
+			case !source.IsAbsent(err):
+				return &ItemError{item.Title(), err}
+			case !r.Force:
+				errs = append(errs, fmt.Errorf("%s: tag %s cannot be read, and may exist: %w; --force writes it", item.Title(), t.Ref(), err))
 			}
-			conflicts = append(conflicts, r.conflict(item, t))
 		}
-		return errors.Join(conflicts...)
+		return errors.Join(errs...)
 	})
 }
 

@@ -33,6 +33,9 @@ type PreviousImage struct {
 	location.Location
 	// Named means that the user named this image. It must exist.
 	Named bool
+	// Found means that the caller knows that this image exists. It may lack a target; that it cannot be
+	// read is an error.
+	Found bool
 }
 
 // openPrevious opens the previous image, if there is one for the target. An image that was not
@@ -54,6 +57,8 @@ func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, t
 		return nil, context.Cause(ctx)
 	case at.Named:
 		return nil, fmt.Errorf("previous image %w; use --previous none to build without one", err)
+	case at.Found && !errors.Is(err, image.ErrNoImage):
+		return nil, fmt.Errorf("previous image %w", err)
 	case isAbsent(err):
 		return nil, nil
 	case source.IsTimeout(err):

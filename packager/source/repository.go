@@ -2,12 +2,15 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"laminate/flatten"
 	"laminate/packager/image"
@@ -95,8 +98,9 @@ func (r *Repository) wrong(err error) error {
 	return fmt.Errorf("%s: tags: %w", r.written, err)
 }
 
-// Digest returns the digest to which a tag points, or the zero hash if there is no such tag, or the
-// registry does not show it. It is one request, which does not count as a pull.
+// Digest returns the digest to which a tag points, or the zero hash if there is no such tag. It is one
+// request, which does not count as a pull. Registries that do not show whether there is a tag respond
+// 401 or 403, which is an error for which [IsAbsent] is true.
 func (r *Repository) Digest(ctx context.Context, tag string) (v1.Hash, error) {
 	ref := r.name.Tag(tag)
 	d, err := r.puller.Head(ctx, ref)
@@ -106,12 +110,13 @@ func (r *Repository) Digest(ctx context.Context, tag string) (v1.Hash, error) {
 			return got.Digest, nil
 		}
 	}
+	var answer *transport.Error
 	switch {
 	case err == nil:
 		return d.Digest, nil
 	case ctx.Err() != nil:
 		return v1.Hash{}, context.Cause(ctx)
-	case registry.IsAbsent(err):
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
 		return v1.Hash{}, nil
 	}
 	return v1.Hash{}, registry.Explain(err, r.written+":"+tag)

@@ -115,3 +115,35 @@ var _ = Describe("a repository", func() {
 		Expect(err).To(MatchError(HavePrefix(fmt.Sprintf("repository %q: ", written))))
 	}, Entry("without a tag", "localhost:5000/acme/x:1"), Entry("of letters", "ACME"), Entry("at all", ""))
 })
+
+var _ = DescribeTable("the digest of a tag", func(ctx SpecContext, head, get int, want string) {
+	var asked []string
+	host := registryThat(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		status := map[string]int{http.MethodHead: head, http.MethodGet: get}[r.Method]
+		if !strings.Contains(r.URL.Path, "/manifests/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		asked = append(asked, r.Method)
+		w.Header().Set("Docker-Content-Digest", "sha256:"+strings.Repeat("a", 64))
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		w.Header().Set("Content-Length", "2")
+		w.WriteHeader(status)
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, "{}")
+		}
+	})
+	repo, err := (&source.Opener{Pause: 1}).Repository(ctx, host+"/acme/root")
+	Expect(err).NotTo(HaveOccurred())
+	digest, err := repo.Digest(ctx, "1.2.3")
+	have := fmt.Sprint(digest.Hex != "", err != nil, source.IsAbsent(err), " ", strings.Join(asked, " "))
+	Expect(have).To(Equal(want), "%v", err)
+},
+	Entry("is that of one request", 200, 500, "true false false HEAD"),
+	Entry("is zero if there is none", 404, 500, "false false false HEAD"),
+	Entry("is unknown if the registry does not show it", 401, 500, "false true true HEAD"),
+	Entry("is unknown if it is forbidden", 403, 500, "false true true HEAD"),
+	Entry("is that of GET, if a registry answers nothing else", 405, 200, "true false false HEAD GET"),
+	Entry("is zero if GET finds none", 405, 404, "false false false HEAD GET"),
+	Entry("is an error otherwise", 400, 400, "false true false HEAD GET"),
+)

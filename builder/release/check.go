@@ -1,0 +1,55 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/mod/semver"
+
+	"laminate/packager/config"
+)
+
+// checkVersion checks that a version, if there is one, is semantic and can stand in tags.
+func checkVersion(version string) error {
+	switch {
+	case version == "":
+	case !isVersion(version):
+		return fmt.Errorf("invalid version %q; write a semantic version, as in 1.2.3", version)
+	case semver.Build(canonical(version)) != "":
+		return fmt.Errorf("invalid version %q; tags cannot hold +", version)
+	}
+	return nil
+}
+
+// checkTags checks what release.toml alone does not show: the length of the tags with the version, and
+// tags that are the same only with it, or in repositories that are written in different ways.
+func checkTags(images []config.ReleaseImage, version string) error {
+	var errs []error
+	taken := map[string]string{}
+	for _, img := range images {
+		for _, t := range img.Tags {
+			tag := t.For(version, img)
+			if t.Versioned() && version == "" {
+				continue
+			}
+			if !config.IsTag(tag) {
+				errs = append(errs, fmt.Errorf("%s: invalid tag %q; tags have at most 128 characters", img.Title(), tag))
+				continue
+			}
+			for _, written := range img.Repositories {
+				repository, err := name.NewRepository(written)
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s: repository %q: %w", img.Title(), written, err))
+					continue
+				}
+				ref := repository.Tag(tag).Name()
+				if other := taken[ref]; other != "" {
+					errs = append(errs, fmt.Errorf("%s: tag %s:%s is that of %s as well", img.Title(), written, tag, other))
+				}
+				taken[ref] = img.Title()
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
