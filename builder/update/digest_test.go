@@ -46,6 +46,19 @@ var _ = Describe("digests", func() {
 		Entry("CRLF", "uri = \"docker://example.com/acme/a@OLD\"\r", "uri = \"docker://example.com/acme/a@NEW\" # 1.1.0\r"),
 	)
 
+	It("find the form in which versions are tagged", func() {
+		digest := w.push("example.com:5000/acme/v:v1.0.0", packaged("acme/v@1.0.0"))
+		w.pushAll("example.com:5000/acme/v", "acme/v", "v1.1.0", "1.2.0")
+		text := "uri = 'example.com:5000/acme/v@" + digest + "'"
+		Expect(w.become(text, update.Options{})).To(HaveSuffix(" # v1.1.0"))
+		w.pushAll("example.com:5000/acme/v", "acme/v", "1.0.0")
+		Expect(w.become(text, update.Options{})).To(HaveSuffix(" # 1.2.0"))
+		Expect(w.become(text+" # v1.0.0", update.Options{})).To(HaveSuffix(" # v1.1.0"))
+		w.Reset()
+		Expect(w.become(text+" # laminate: pin", update.Options{})).To(HaveSuffix(digest + "' # laminate: pin"))
+		Expect(w.Requests(nil)).To(BeEmpty())
+	})
+
 	It("are updated in lists and inline tables", func() {
 		text := "buildpacks = [\n {uri = 'example.com/acme/a@OLD', id = 'acme/a'},\n {uri = 'example.com/acme/a@OLD'} , {uri = 'example.com/acme/a@OLD'},\n {uri = 'example.com/acme/a@OLD'}\n]\n"
 		want := "buildpacks = [\n {uri = 'example.com/acme/a@NEW', id = 'acme/a'},\n {uri = 'example.com/acme/a@NEW'} , {uri = 'example.com/acme/a@NEW'},\n {uri = 'example.com/acme/a@NEW'} # 1.1.0\n]\n"
@@ -106,8 +119,19 @@ var _ = Describe("digests", func() {
 		labels["org.opencontainers.image.url"] = "javascript:alert(1)"
 		w.push("example.com/acme/a:v1.2.0", labels)
 		w.push("example.com/acme/a:v1.1.0", labels)
-		_, plan := w.updated("[[buildpacks]]\nuri = 'example.com/acme/a:v1.1.0'\n", update.Options{})
-		Expect(plan.Items[0].Links).To(Equal(update.Links{Source: "https://github.com/acme/repo.git", URL: "https://github.com/acme/a", Releases: "https://github.com/acme/repo/releases?q=1.2.0"}))
+		links := func() update.Links {
+			_, plan := w.updated("[[buildpacks]]\nuri = 'example.com/acme/a:v1.1.0'\n", update.Options{})
+			return plan.Items[0].Links
+		}
+		Expect(links()).To(Equal(update.Links{Source: "https://github.com/acme/repo.git", URL: "https://github.com/acme/a", Releases: "https://github.com/acme/repo/releases?q=1.2.0"}))
+		for _, bad := range []string{"ftp://github.com/acme/repo", "https://me:secret@github.com/acme/repo", "https://github.com/acme/repo?\x1b", "https://github.com/(acme)/repo", "https://github.com/" + strings.Repeat("a/", 200)} {
+			labels["org.opencontainers.image.source"] = bad
+			w.push("example.com/acme/a:v1.2.0", labels)
+			Expect(links()).To(Equal(update.Links{URL: "https://github.com/acme/a", Releases: "https://github.com/acme/a/releases?q=1.2.0"}), bad)
+		}
+		labels["org.opencontainers.image.source"], labels["org.opencontainers.image.url"] = "https://gitlab.com/acme/a", "https://github.com/acme"
+		w.push("example.com/acme/a:v1.2.0", labels)
+		Expect(links()).To(Equal(update.Links{Source: "https://gitlab.com/acme/a", URL: "https://github.com/acme"}))
 	})
 })
 

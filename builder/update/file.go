@@ -199,9 +199,6 @@ func (f *Files) addComposite() error {
 		if err != nil {
 			return err
 		}
-		if !composite.doc.Has("order") {
-			return nil
-		}
 		err = composite.readOrders("order")
 		f.files = append(f.files, composite)
 		return err

@@ -76,7 +76,7 @@ func (r *reference) written(tag string) string {
 
 // pair moves the version beside a uri.
 func (p *planning) pair(plan *Plan, c *choice) error {
-	if c.ref.pair == nil || c.found == nil {
+	if c.ref.pair == nil {
 		return nil
 	}
 	text, ok := c.ref.file.doc.Text(c.ref.pair...)
@@ -138,7 +138,7 @@ func (c *choice) named() string { return c.ref.repository + ":" + c.toTag }
 func (c *choice) successors(ref flatten.Ref) []string {
 	versions := c.found.refs[ref.ID]
 	from, is := parseVersion(ref.Version)
-	if len(versions) < 2 || !is {
+	if !is {
 		return versions
 	}
 	var near []string

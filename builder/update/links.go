@@ -55,7 +55,7 @@ func onGitHub(link string) string {
 	if err != nil || u.Host != "github.com" {
 		return ""
 	}
-	parts := strings.Split(strings.Trim(strings.TrimSuffix(u.Path, ".git"), "/"), "/")
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
 	if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
 		return ""
 	}

@@ -2,7 +2,6 @@ package update
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -61,9 +60,6 @@ func (a *asked) describe(ctx context.Context, i image, reference string) (descri
 	if ask == nil {
 		ask = sync.OnceValues(func() (described, error) {
 			digest, labels, err := a.registry.Labels(ctx, i.repository, reference)
-			if err == nil && !digestForm.MatchString(digest) {
-				err = errors.New(i.repository + ":" + reference + ": unsupported digest " + digest)
-			}
 			return described{digest, labels}, err
 		})
 		a.images[key] = ask

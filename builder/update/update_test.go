@@ -26,6 +26,7 @@ var _ = Describe("updating", func() {
 		Entry("past a deleted tag", "1.2.4", `1.2.3"`, `1.2.4"`),
 		Entry("no pre-release", "1.2.3 1.3.0-rc.1 1.3.0-alpha2 1.3.0-20240101", `1.2.3"`, `1.2.3"`),
 		Entry("a pre-release from one", "1.3.0-rc.1 1.3.0-rc.2 1.3.0-beta.9", `1.3.0-rc.1"`, `1.3.0-rc.2"`),
+		Entry("a number after a number", "1.2.3-1 1.2.3-2 1.2.3-2-jammy", `1.2.3-1"`, `1.2.3-2"`),
 		Entry("the release after a pre-release", "1.3.0-rc.1 1.3.0-rc.2 1.3.0", `1.3.0-rc.1"`, `1.3.0"`),
 		Entry("no variant", "1.2.3 1.3.0-jammy 1.3.0-linux-x86-64", `1.2.3"`, `1.2.3"`),
 		Entry("the same variant", "1.2.3-jammy 1.3.0-jammy 1.4.0 1.4.0-noble 1.4.0-rc.1-jammy 1.4.0-jammy-rc.1", `1.2.3-jammy"`, `1.3.0-jammy"`),
@@ -37,6 +38,8 @@ var _ = Describe("updating", func() {
 		Entry("a range of two", "1.2.3 1.9.9 2.0.0", `1.2.3" # laminate: >=1.2 <2`, `1.9.9" # laminate: >=1.2 <2`),
 		Entry("a range that does not hold the current one", "1.2.9 2.0.0 2.1.0", `2.0.0" # laminate: ~1.2`, `2.0.0" # laminate: ~1.2`),
 		Entry("a range and pre-releases", "1.3.0-rc.1 1.3.0-rc.2 1.4.0-rc.1", `1.3.0-rc.1" # laminate: ~1.3`, `1.3.0-rc.2" # laminate: ~1.3`),
+		Entry("a range that names a pre-release", "1.3.0-rc.1 1.3.0-rc.2 1.3.0-rc.3", `1.3.0-rc.1" # laminate: <1.3.0-rc.3`, `1.3.0-rc.2" # laminate: <1.3.0-rc.3`),
+		Entry("one of two ranges, and pre-releases", "1.3.0-rc.1 2.0.1-rc.1 2.1.0-rc.1", `1.3.0-rc.1" # laminate: >=1.3.0-rc.1 <1.4 || ~2.0`, `2.0.1-rc.1" # laminate: >=1.3.0-rc.1 <1.4 || ~2.0`),
 		Entry("a pin", "1.2.3 1.2.4", `1.2.3" # laminate: pin # until 1.2.4 works`, `1.2.3" # laminate: pin # until 1.2.4 works`),
 		Entry("other comments", "1.2.3 1.2.4", `1.2.3" # see laminate: the tool, ~1.0`, `1.2.4" # see laminate: the tool, ~1.0`),
 		Entry("moving tags", "full-cnb latest 1.2 1.2.4", `full-cnb"`, `full-cnb"`),
@@ -44,11 +47,11 @@ var _ = Describe("updating", func() {
 	)
 
 	DescribeTable("--only", func(only update.Only, want string) {
-		w.pushAll("example.com/acme/a", "acme/a", "1.2.3", "1.2.4", "1.3.0", "2.0.0")
+		w.pushAll("example.com/acme/a", "acme/a", "1.2.3", "1.2.4", "1.3.0", "2.0.0", "2.2.9")
 		Expect(w.become(`uri = "docker://example.com/acme/a:1.2.3"`, update.Options{Only: only})).To(ContainSubstring(":" + want + `"`))
 		Expect(w.become(`uri = "docker://example.com/acme/a:1.2.3" # laminate: <1.3`, update.Options{Only: only})).To(ContainSubstring(`:1.2.4"`))
 	},
-		Entry(nil, update.Patch, "1.2.4"), Entry(nil, update.Minor, "1.3.0"), Entry(nil, update.Major, "2.0.0"), Entry(nil, update.Only(""), "2.0.0"),
+		Entry(nil, update.Patch, "1.2.4"), Entry(nil, update.Minor, "1.3.0"), Entry(nil, update.Major, "2.2.9"), Entry(nil, update.Only(""), "2.2.9"),
 	)
 
 	It("says what is newer, and why it is not taken", func() {
@@ -61,6 +64,29 @@ var _ = Describe("updating", func() {
 		_, plan = w.updated("[[buildpacks]]\nuri = \"docker://example.com/acme/a:1.2.4\" # laminate: ~1.1\n", update.Options{})
 		Expect(item(plan.Items[0])).To(HaveSuffix("1.2.4 ->  (held) 1.2.4 itself is not in ~1.1, and nothing newer is"))
 		Expect(plan.Changes()).To(BeZero())
+		_, plan = w.updated("[[buildpacks]]\nuri = \"docker://example.com/acme/a:1.2.3\" # laminate: pin\n[[buildpacks]]\nuri = 'example.com/acme/a:1.2.3'\n", update.Options{})
+		Expect(item(plan.Items[0])).To(HaveSuffix("1.2.3 ->  (held) pinned"))
+		Expect(item(plan.Items[1])).To(HaveSuffix("1.2.3 -> 2.0.0 (update)"))
+		Expect(plan.Items[1].Newest).To(BeEmpty())
+		w.pushAll("v.example.com/acme/v", "acme/v", "1.0.0", "1.1.0")
+		_, plan = w.updated("[[buildpacks]]\nuri = 'v.example.com/acme/v:1.0.0'\n[[buildpacks]]\nuri = 'v.example.com:5000/acme/v'\n", update.Options{})
+		Expect(item(plan.Items[0])).To(Equal("builder.toml:2 buildpacks.uri v.example.com/acme/v 1.0.0 -> 1.1.0 (update)"))
+		Expect(item(plan.Items[1])).To(Equal("builder.toml:4 buildpacks.uri v.example.com:5000/acme/v  ->  (moving) the tag latest moves"))
+	})
+
+	It("limits only the line that a comment ends", func() {
+		w.pushAll("example.com/acme/a", "acme/a", "1.0.0", "1.1.0")
+		w.pushAll("example.com/acme/b", "acme/b", "1.0.0", "1.1.0")
+		got, _ := w.updated("[stack]\nbuild-image = 'example.com/acme/a:1.0.0' # laminate: pin\nrun-image = 'example.com/acme/b:1.0.0'\n", update.Options{})
+		Expect(got).To(Equal("[stack]\nbuild-image = 'example.com/acme/a:1.0.0' # laminate: pin\nrun-image = 'example.com/acme/b:1.1.0'\n"))
+	})
+
+	It("moves versions of the same kind only", func() {
+		for _, v := range []string{"1.0.0", "2.0.0"} {
+			w.push("example.com/acme/x:"+v, packagedAs("extension", "acme/x@"+v))
+		}
+		got, _ := w.updated("[[extensions]]\nuri = 'example.com/acme/x:1.0.0'\n[[order]]\ngroup = [{id = 'acme/x', version = '1.0.0'}]\n[[order-extensions]]\ngroup = [{id = 'acme/x', version = '1.0.0'}]\n", update.Options{})
+		Expect(got).To(Equal("[[extensions]]\nuri = 'example.com/acme/x:2.0.0'\n[[order]]\ngroup = [{id = 'acme/x', version = '1.0.0'}]\n[[order-extensions]]\ngroup = [{id = 'acme/x', version = '2.0.0'}]\n"))
 	})
 
 	DescribeTable("constraints", func(text string, want int) {
@@ -77,6 +103,8 @@ var _ = Describe("updating", func() {
 		Entry("in a list, on the line", "[run]\n[[run.images]]\nimage = 'example.com/acme/other'\nmirrors = [\n 'example.com/acme/a:1.0.0', # laminate: ^1\n]\n", 1),
 		Entry("in a list, above the line", "[[run.images]]\nimage = 'example.com/acme/other'\nmirrors = [\n # laminate: ^1\n 'example.com/acme/a:1.0.0',\n]\n", 1),
 		Entry("of a table", "# laminate: ^1\n[build]\nimage = 'example.com/acme/a:1.0.0'\n", 1),
+		Entry("at the end of several lines", "[[buildpacks]]\nuri = '''\nexample.com/acme/a:1.0.0''' # laminate: ~1.0\n", 2),
+		Entry("above several lines", "[[buildpacks]]\n# laminate: ~1.0\nuri = '''\nexample.com/acme/a:1.0.0'''\n", 2),
 		Entry("CRLF", "[[buildpacks]]\r\n# laminate: ~1.0\r\nuri = 'example.com/acme/a:1.0.0'\r\n", 2),
 		Entry("in an inline table", "buildpacks = [\n {uri = 'example.com/acme/a:1.0.0'}, # laminate: ~1.0\n]\n", 2),
 	)
@@ -191,6 +219,31 @@ buildpacks = [{id = "acme/all", version = "1.1.0"}, {id = "acme/all", version = 
 		}
 	})
 
+	It("finds the composite's directory, and leaves others alone", func() {
+		w.pushAll("example.com/acme/a", "acme/a", "1.0.0", "1.1.0")
+		files := map[string]string{
+			"package.toml":       "[buildpack]\nuri = 'sub'\n[[dependencies]]\nuri = 'docker://example.com/acme/a:1.0.0'\n",
+			"sub/buildpack.toml": "api = '0.9'\n[[order]]\ngroup = [{id = 'acme/a', version = '1.0.0'}]\n",
+			"buildpack.toml":     "api = '0.9'\n[[order]]\ngroup = [{id = 'acme/a', version = '1.0.0'}]\n",
+		}
+		for uri, want := range map[string]string{"sub": "sub/buildpack.toml", "built.tgz": "buildpack.toml", "docker://example.com/acme/a:1.1.0": "buildpack.toml"} {
+			files["package.toml"] = strings.Replace(files["package.toml"], "'sub'", "'"+uri+"'", 1)
+			f := newFolder(files)
+			f.write("built.tgz", "")
+			plan, err := w.plan(f.at("package.toml"), update.Options{})
+			Expect(err).NotTo(HaveOccurred())
+			outputs, err := plan.Outputs()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(outputs).To(HaveLen(2))
+			Expect(outputs[1].Path).To(Equal(f.at(want)))
+			files["package.toml"] = strings.Replace(files["package.toml"], "'"+uri+"'", "'sub'", 1)
+		}
+		files["sub/buildpack.toml"] = "api = '0.9'\n[buildpack]\nversion = '1.0.0'\n"
+		plan, err := w.plan(newFolder(files).at("package.toml"), update.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(plan.Changes()).To(Equal(1))
+	})
+
 	It("updates base images, mirrors and the lifecycle", func() {
 		w.pushTags("docker.io/acme/build", "1.0.0", "1.1.0", "1.2.0")
 		w.pushTags("docker.io/acme/run", "1.0.0", "1.1.0", "1.2.0")
@@ -232,8 +285,17 @@ version = "v0.21.0"
 		w.pushTags("docker.io/acme/run", "1.0.0", "1.1.0")
 		w.pushTags("mirror.example.com/run", "1.0.0", "1.1.0")
 		text := "[[run.images]]\nimage = 'acme/run:1.0.0'\nmirrors = [\n 'mirror.example.com/run:1.0.0', # laminate: pin\n]\n"
-		got, _ := w.updated(text, update.Options{})
+		got, plan := w.updated(text, update.Options{})
 		Expect(got).To(Equal(text))
+		Expect(item(plan.Items[0])).To(HaveSuffix("1.0.0 ->  (held) mirror.example.com/run does not have it, or must not move to it"))
+		Expect(item(plan.Items[1])).To(HaveSuffix("1.0.0 ->  (held) pinned"))
+	})
+
+	It("moves a mirror of another variant by itself", func() {
+		w.pushTags("docker.io/acme/run", "1.0.0-jammy", "1.1.0-jammy")
+		w.pushTags("mirror.example.com/run", "1.0.0", "1.2.0")
+		got, _ := w.updated("[[run.images]]\nimage = 'acme/run:1.0.0-jammy'\nmirrors = ['mirror.example.com/run:1.0.0']\n", update.Options{})
+		Expect(got).To(Equal("[[run.images]]\nimage = 'acme/run:1.1.0-jammy'\nmirrors = ['mirror.example.com/run:1.2.0']\n"))
 	})
 
 	It("asks for each list of tags once, and for each image once", func() {

@@ -29,7 +29,7 @@ type version struct {
 // parseVersion parses a tag, and returns false if it is not a version.
 func parseVersion(tag string) (version, bool) {
 	m := tagForm.FindStringSubmatch(tag)
-	if m == nil || len(tag) > 128 {
+	if m == nil {
 		return version{}, false
 	}
 	pre, variant := splitSuffix(m[3])

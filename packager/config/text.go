@@ -48,7 +48,7 @@ func (d Doc) LineEnd(line int) int {
 	if line <= len(d.newlines) {
 		end = d.newlines[line-1]
 	}
-	if end > 0 && end < len(d.data) && d.data[end-1] == '\r' {
+	if end > 0 && d.data[end-1] == '\r' {
 		end--
 	}
 	return end + d.mark
