@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -171,6 +175,32 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 			digests = append(digests, report.Apps[0].Image)
 		}
 		Expect(slices.Compact(digests)).To(HaveLen(1), "all are the same image")
+	})
+
+	It("keeps the build cache in a directory beside the current one", func() {
+		GinkgoT().Chdir(GinkgoT().TempDir())
+		Expect(os.Mkdir("here", 0o755)).To(Succeed())
+		GinkgoT().Chdir("here")
+		for _, line := range []string{"making data", "reusing data"} {
+			report, r := l.report([]string{"cached"}, "--cache", "../cache")
+			Expect(r.code).To(BeZero(), r.stdout+r.stderr)
+			Expect(report.Apps[0].Phases[0].Log).To(ContainSubstring(line))
+		}
+		Expect("../cache").To(BeADirectory())
+	})
+
+	It("refuses a builder without layers", func() {
+		bare, err := mutate.Config(empty.Image, v1.Config{Env: []string{"CNB_USER_ID=1000", "CNB_GROUP_ID=1000"}, Labels: map[string]string{
+			"io.buildpacks.builder.metadata": `{"stack":{"runImage":{"image":"acme/run"}},"lifecycle":{"version":"0.21.0","apis":{"platform":{"supported":["0.15"]}}}}`,
+		}})
+		Expect(err).NotTo(HaveOccurred())
+		dir := filepath.Join(GinkgoT().TempDir(), "none")
+		to, err := layout.Write(dir, empty.Index)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(to.AppendImage(bare)).To(Succeed())
+		r := laminateWith(l.vars(), "builder", "smoke", "oci:"+dir, "--run-image", "oci:"+l.at("base"), "--app", l.at("apps/hello"), "--quiet", "--target", "linux/amd64")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout+r.stderr).To(MatchRegexp(`sandbox: executing /cnb/lifecycle/creator|no such file|no layers`), r.stdout+r.stderr)
 	})
 
 	It("builds twice, and says what became of each layer", func() {

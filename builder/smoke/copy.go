@@ -35,10 +35,20 @@ func copyTree(to, from string) error {
 			}
 			return os.Symlink(target, dest)
 		case mode.IsRegular():
-			return copyFile(dest, path, mode.Perm())
+			return inCopy(dest, rel, copyFile(dest, path, mode.Perm()))
 		}
 		return fmt.Errorf("%s is neither a file, a directory nor a symbolic link", rel)
 	})
+}
+
+// inCopy names a file as the original has it in an error about its copy, which is gone when the user reads
+// the error.
+func inCopy(to, rel string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) && at.Path == to {
+		return fmt.Errorf("copying %s to the work directory: %w", rel, at.Err)
+	}
+	return err
 }
 
 func copyFile(to, from string, mode fs.FileMode) error {
