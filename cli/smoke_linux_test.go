@@ -147,6 +147,9 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 		for _, name := range []string{"workspace/name.txt", "layers/group.toml", "layers/smoke_good/hello/bin/hello", "layout/index.docker.io/laminate/app/latest/index.json", "platform/env", "cache", "build.log", "launch/launch.log"} {
 			Expect(filepath.Join(kept, name)).To(BeAnExistingFile())
 		}
+		_, root, found := strings.Cut(r.stdout, "root file system is in ")
+		Expect(found).To(BeTrue(), r.stdout)
+		Expect(filepath.Join(strings.TrimSuffix(root, "\n"), "cnb/lifecycle/creator")).To(BeARegularFile())
 		Expect(laminateIn(vars, l.args([]string{"hello"})...).code).To(BeZero())
 		Expect(laminateIn(vars, "cache", "clean").code).To(BeZero())
 		Expect(filepath.Join(kept, "build.log")).To(BeARegularFile())

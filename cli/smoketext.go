@@ -48,6 +48,9 @@ func (s *smokeRun) print(r smoke.Report) error {
 		if a.Kept != "" {
 			fmt.Fprintf(s.stdout, "   kept in %s\n", printable(a.Kept))
 		}
+		if a.Root != "" {
+			fmt.Fprintf(s.stdout, "   the builder's root file system is in %s\n", printable(a.Root))
+		}
 	}
 	return nil
 }

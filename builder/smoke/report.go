@@ -58,6 +58,8 @@ type Result struct {
 	Twice *Twice `json:"twice,omitempty"`
 	// Kept is the directory with everything that the build had; "" if it is not kept.
 	Kept string `json:"kept,omitempty"`
+	// Root is the builder's root file system in the cache, where Kept is set; "" if it is not in the cache.
+	Root string `json:"root,omitempty"`
 }
 
 // Status says how a test ended.

@@ -40,7 +40,7 @@ func report() smoke.Report {
 	failed.Warnings = []string{"one is \x01", "two"}
 	broken.Set(errors.New("no user namespace\x01"), nil)
 	passed.Set(nil, nil)
-	broken.Kept = "/tmp/laminate-smoke-bad-1"
+	broken.Kept, broken.Root = "/tmp/laminate-smoke-bad-1", "/root/.cache/laminate/v1/trees/ab/cd/root"
 	broken.Twice = &smoke.Twice{Image: "sha256:3", Layers: []smoke.TwiceLayer{
 		{Name: "app", Outcome: smoke.GoneLayer},
 		{Buildpack: "acme/jre", Name: "jre", Outcome: smoke.DifferentLayer, Bytes: 5, Written: 4, AppFiles: 2, MoreChanges: 1, Changes: []tardiff.Change{{Path: "/layers/acme_jre/jre/x", Kind: tardiff.Removed}}},

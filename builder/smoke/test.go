@@ -24,6 +24,9 @@ func (s *Session) Test(ctx context.Context, a App) (Result, *Built) {
 	if err == nil {
 		if a.KeepIn != "" {
 			result.Kept = dir
+			if s.Cache != nil {
+				result.Root = s.Root()
+			}
 		}
 		built, failures, err = s.test(ctx, a, dir, &result)
 		result.Set(err, failures)
