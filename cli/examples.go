@@ -46,6 +46,7 @@ laminate inspect oci:out --output html > builder.html
 laminate inspect ghcr.io/acme/java:1.2.3 --target linux/arm64`
 
 	verifyExamples = `laminate verify acme/builder
+laminate verify docker://acme/builder --key cosign.pub
 laminate verify oci:out --output json
 laminate verify oci:flattened --against oci:exploded`
 

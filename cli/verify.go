@@ -12,11 +12,14 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/location"
+	"laminate/packager/signing"
 	"laminate/packager/source"
 	"laminate/packager/verify"
 )
 
 const verifyDescription = `It reads all layers of a buildpackage, a builder or any other image, made by any tool, and checks that digests and diffIDs match the bytes, that labels and directories agree, that every buildpack.toml says what the label says, that orders name buildpacks of the image, that engines and platforms can use it, and more. It exits with 1 if something is broken. Notes do not count. Of a multi-platform index it checks all images, unless --target names one.
+
+Of an image in a registry, it reads what is attached, too: SBOMs (CycloneDX) and in-toto statements, such as provenance, must be about its digest. With --key, the image must be signed by that key, as release and cosign sign it.
 
 With --against, the image named there is checked as well, and both must hold the same buildpacks with the same files, in whatever layers: flattened against exploded, or made by another tool. Times and owners do not count, nor does it that REF2 has too many layers.
 
@@ -31,6 +34,7 @@ var verifyForms = map[string]func(io.Writer, *verify.Result) error{
 func (r *run) verifyCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "output", Value: "text", Usage: "print as `FORMAT`: " + flatten.AnyOf(forms(verifyForms))},
+		&cli.StringFlag{Name: "key", Usage: "check that a signature in the registry is of the public key in `FILE`, such as cosign.pub", TakesFile: true},
 		&cli.StringFlag{Name: "against", Usage: "check that the image `REF2` holds the same buildpacks with the same files"},
 	}
 	return &cli.Command{
@@ -48,6 +52,7 @@ type verifyRun struct {
 	loc     location.Location
 	against *location.Location
 	target  flatten.Target
+	key     *signing.PublicKey // nil if signatures are not checked
 	result  *verify.Result
 }
 
@@ -70,6 +75,11 @@ func (v *verifyRun) do() error {
 		return wrongUse(v.c, "%w", err)
 	}
 	v.loc, v.target = refs[0], target
+	if file := v.c.String("key"); file != "" {
+		if v.key, err = readPublicKey(file); err != nil {
+			return err
+		}
+	}
 	if err := v.within(v.c.Context, v.check); err != nil {
 		return err
 	}
@@ -90,6 +100,9 @@ func (v *verifyRun) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if v.result.Attached, err = v.attached(ctx, found); err != nil {
+		return err
+	}
 	others := &source.Platforms{}
 	if v.against != nil {
 		v.result.Against = v.against.String()
@@ -107,7 +120,7 @@ func (v *verifyRun) check(ctx context.Context) error {
 	if v.against != nil {
 		v.result.Differences, err = verify.Against(ctx, v.result.Images, v.result.AgainstImages)
 	}
-	v.result.OK = isOK(v.result.Images) && isOK(v.result.AgainstImages) && len(v.result.Differences) == 0
+	v.result.OK = isOK(v.result.Images) && isOK(v.result.AgainstImages) && countBrokenAttached(v.result.Attached) == 0 && len(v.result.Differences) == 0
 	return err
 }
 
@@ -144,7 +157,7 @@ func verified(ctx context.Context, found *source.Platforms) ([]*verify.Report, e
 // brokenError says how much is broken in which image. The list is on standard output.
 func (v *verifyRun) brokenError() error {
 	var parts []string
-	if n := countBroken(v.result.Images); n > 0 {
+	if n := countBroken(v.result.Images) + countBrokenAttached(v.result.Attached); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s: %s", v.loc, count(n, "problem")))
 	}
 	if n := countBroken(v.result.AgainstImages); n > 0 {
@@ -175,6 +188,7 @@ const notesShown = 10
 func printVerified(w io.Writer, r *verify.Result) error {
 	p := &page{}
 	p.verified(r.Name, r.Images)
+	p.attached(r.Name, r.Attached)
 	if r.Against != "" {
 		p.verified(r.Against, r.AgainstImages)
 		switch n := len(r.Differences); n {

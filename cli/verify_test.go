@@ -1,7 +1,12 @@
 package cli_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +20,26 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/fixtures"
+	"laminate/packager/attest"
+	"laminate/packager/signing"
+	"laminate/packager/sink"
+	"laminate/packager/verify"
 )
+
+// keyPair returns a private key, and writes its public half to a file.
+func keyPair(file string) *signing.Key {
+	GinkgoHelper()
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	Expect(err).NotTo(HaveOccurred())
+	private, err := x509.MarshalECPrivateKey(ec)
+	Expect(err).NotTo(HaveOccurred())
+	public, err := x509.MarshalPKIXPublicKey(&ec.PublicKey)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644)).To(Succeed())
+	key, err := signing.ParseKey(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), nil)
+	Expect(err).NotTo(HaveOccurred())
+	return key
+}
 
 var _ = Describe("verify", func() {
 	BeforeEach(func() { enterBuilder() })
@@ -131,6 +155,80 @@ $`))
 		Expect(r.stdout).To(BeEmpty())
 		Expect(r.stderr).To(HavePrefix("laminate: " + host + "/acme/other:1: "))
 		Expect(r.stderr).NotTo(ContainSubstring("problem"))
+	})
+
+	It("checks what is attached to an image in a registry, and its signature", func(ctx SpecContext) {
+		host := fixtures.Registry(GinkgoT())
+		ref := host + "/acme/builder:1"
+		digest := strings.TrimPrefix(create(ref, "--publish", "-q").stdout[:71], "sha256:")
+		image := host + "/acme/builder@sha256:" + digest
+		key := keyPair("key.pub")
+		Expect(laminate("verify", ref).stdout).NotTo(ContainSubstring("attached"))
+		r := laminate("verify", ref, "--key", "key.pub")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout).To(ContainSubstring("\n" + ref + " sha256:" + digest[:12] + ": broken\n   broken: sha256:" + digest + " is not signed\n"))
+		Expect(r.stderr).To(Equal("laminate: " + ref + ": 1 problem\n"))
+
+		attach := func(about string) {
+			GinkgoHelper()
+			_, err := sink.Attach(ctx, image, []sink.Artifact{{Type: attest.InToto, MediaType: attest.InToto,
+				Content: []byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"` + about + `"}}]}`)}}, sink.Options{})
+			Expect(err).NotTo(HaveOccurred())
+		}
+		attach(digest)
+		Expect(sink.Sign(ctx, image, key, sink.Options{})).To(BeFalse())
+		for _, name := range []string{ref, image, "docker://" + ref} {
+			r = laminate("verify", name, "--key", "key.pub")
+			Expect(r.code).To(BeZero(), r.stderr)
+			Expect(strings.Join(strings.Fields(r.stdout), " ")).To(HaveSuffix(" " + name + " sha256:" + digest[:12] + ": ok, 1 document attached, signed by the key"))
+		}
+		other := strings.Repeat("b", 64)
+		attach(other)
+		r = laminate("verify", ref, "--output", "json", "-q")
+		Expect(r.code).To(Equal(1))
+		var result verify.Result
+		Expect(json.Unmarshal([]byte(r.stdout), &result)).To(Succeed())
+		Expect(result.OK).To(BeFalse())
+		Expect(result.Attached).To(HaveLen(1))
+		Expect(result.Attached[0].Documents).To(HaveLen(2))
+		Expect(result.Attached[0].Signatures).To(BeZero())
+		Expect(result.Attached[0].Findings[0].Message).To(HaveSuffix("is about sha256:" + other + ", not about this image"))
+	})
+
+	It("wants a signature of the index, and checks what is attached to each of its images", func(ctx SpecContext) {
+		host := fixtures.Registry(GinkgoT())
+		r := laminate("builder", "create", "-c", "builder.toml", "-t", "linux/amd64", "-t", "linux/arm64", "--skip-run-image-check", host+"/acme/builder:1", "--publish", "-q")
+		Expect(r.code).To(BeZero(), r.stderr)
+		index := r.stdout[:71]
+		key := keyPair("key.pub")
+		Expect(sink.Sign(ctx, host+"/acme/builder@"+index, key, sink.Options{})).To(BeFalse())
+		for _, args := range [][]string{nil, {"-t", "linux/arm64"}} {
+			r = laminate(append([]string{"verify", host + "/acme/builder:1", "--key", "key.pub"}, args...)...)
+			Expect(r.code).To(BeZero(), r.stdout)
+			Expect(strings.Count(r.stdout, "signed by the key")).To(Equal(1))
+		}
+		var result verify.Result
+		Expect(json.Unmarshal([]byte(laminate("verify", host+"/acme/builder:1", "--output", "json").stdout), &result)).To(Succeed())
+		Expect(result.Attached).To(HaveLen(3))
+		arm := result.Images[1].Digest
+		_, err := sink.Attach(ctx, host+"/acme/builder@"+arm, []sink.Artifact{{Type: attest.CycloneDX, MediaType: attest.CycloneDX,
+			Content: []byte(`{"bomFormat":"CycloneDX","metadata":{"component":{"version":"` + index + `"}}}`)}}, sink.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(laminate("verify", host+"/acme/builder:1", "-t", "linux/amd64").code).To(BeZero())
+		r = laminate("verify", host+"/acme/builder:1")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout).To(ContainSubstring("builder:1 " + arm[:19] + ": broken, 1 document attached\n"))
+	})
+
+	It("reads the key before it opens the image", func() {
+		Expect(laminate("verify", "oci:none", "--key", "key.pub")).To(Equal(result{1, "", "laminate: --key key.pub: no such file; name a public key, such as cosign.pub\n"}))
+		Expect(laminate("verify", "oci:none", "--key", "builder.toml")).To(Equal(result{1, "", "laminate: --key builder.toml: invalid public key: no PEM of type PUBLIC KEY, such as cosign.pub\n"}))
+	})
+
+	It("has no signatures elsewhere", func() {
+		Expect(create("oci:out", "-q").code).To(BeZero())
+		keyPair("key.pub")
+		Expect(laminate("verify", "oci:out", "--key", "key.pub")).To(Equal(result{1, "", "laminate: oci:out is not in a registry, and has no signatures; leave out --key, or write docker://REF\n"}))
 	})
 
 	DescribeTable("refuses what makes no sense, before anything is tried", func(want string, args ...string) {

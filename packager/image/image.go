@@ -26,6 +26,8 @@ type Raw struct {
 	Name   string // its name as the user wrote it, for messages
 	Stored bool   // layers are blobs of known digests
 	Remote bool   // layers come over the network
+	// Repository is the repository in a registry, with its host, or "".
+	Repository string
 	// Saved means that this run exported the image from the Docker daemon.
 	Saved bool
 	// LayoutDir is the directory of its OCI layout, or "".
@@ -143,6 +145,10 @@ func (i *Image) Kind() Kind {
 // Stored reports whether the source holds the image as blobs of known digests. If not (Docker
 // archives and the daemon), the digest of the manifest is not known without compressing all layers.
 func (i *Image) Stored() bool { return i.raw.Stored }
+
+// Repository returns the repository that the image was opened from, with its registry, or "" if it is
+// not in a registry.
+func (i *Image) Repository() string { return i.raw.Repository }
 
 // Contents returns the layers, lowest first.
 func (i *Image) Contents() []*Layer { return i.layers }

@@ -26,6 +26,7 @@ func (i *opening) openRegistry(ref string, target flatten.Target) error {
 	if err != nil {
 		return err
 	}
+	i.Repository = parsed.Context().Name()
 	puller := i.puller
 	if puller == nil {
 		if puller, err = remote.NewPuller(i.registryOptions.Remote(i.ctx)...); err != nil {

@@ -3,7 +3,8 @@
 //
 // [Image] reads every layer once, to its end, and reports everything that is wrong: with the bytes,
 // with what the labels say about them, and with the orders. [Against] compares the files of the
-// modules of two images. docs/verify.md lists the checks.
+// modules of two images. [AttachedTo] checks the documents and signatures of an image in a registry.
+// docs/verify.md lists the checks.
 package verify
 
 import (
@@ -32,6 +33,9 @@ type Result struct {
 	Images []*Report `json:"images"`
 	// AgainstImages are those of Against. If they are broken, OK is false.
 	AgainstImages []*Report `json:"against_images,omitempty"`
+	// Attached is what is attached to the index, if there is one, and to each of its images, in a
+	// registry.
+	Attached []*Attached `json:"attached,omitempty"`
 	// Differences are those between the two locations. They are broken.
 	Differences []Finding `json:"differences"`
 }
@@ -94,6 +98,9 @@ const (
 	Platform    What = "platform"         // is in both locations
 	Modules     What = "modules"          // are in both images
 	Files       What = "files"            // of a module are the same in both images
+
+	AttachedDocument What = "attachment" // is about the image
+	Signature        What = "signature"  // of the key is valid
 )
 
 // Report is what was found in one image. Findings are about the image first, then about its layers
