@@ -19,7 +19,7 @@ type constraint struct {
 
 var (
 	// directive matches a comment with a constraint, at its beginning or after a tag.
-	directive = regexp.MustCompile(`(?i)^#+\s*(?:v?[0-9]\S*\s+)?laminate:\s*([^#]*)`)
+	directive = regexp.MustCompile(`(?i)^#+\s*(?:v?[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*[\s,;]+)?laminate:\s*([^#]*)`)
 	// prerelease matches a range with a pre-release.
 	prerelease = regexp.MustCompile(`[0-9]-[0-9A-Za-z]`)
 	// noColon matches a constraint whose colon was forgotten.

@@ -2,6 +2,7 @@ package update_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,6 +33,7 @@ type everything struct {
 	versions map[string][]string // by id
 	mu       sync.Mutex
 	lists    map[string]int
+	issued   map[string]string // the tag of each digest
 }
 
 func (e *everything) Tags(_ context.Context, repository string) ([]string, error) {
@@ -53,11 +55,20 @@ func (e *everything) Digest(ctx context.Context, repository, tag string) (string
 }
 
 func (e *everything) Labels(_ context.Context, repository, reference string) (string, map[string]string, error) {
-	sum := sha256.Sum256([]byte(repository + reference))
-	refs := []string{repositoryID(repository) + "@" + strings.TrimPrefix(reference, "v")}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if strings.HasPrefix(reference, "sha256:") {
-		refs[0] = repositoryID(repository) + "@1.0.0" // an old image
+		tag := cmp.Or(e.issued[reference], "1.0.0") // an old image
+		return reference, e.labels(repository, tag), nil
 	}
+	sum := sha256.Sum256([]byte(repository + reference))
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	e.issued[digest] = reference
+	return digest, e.labels(repository, reference), nil
+}
+
+func (e *everything) labels(repository, reference string) map[string]string {
+	refs := []string{repositoryID(repository) + "@" + strings.TrimPrefix(reference, "v")}
 	isOld := !strings.HasPrefix(strings.TrimPrefix(reference, "v"), "49.")
 	for id, versions := range e.versions {
 		if isOld {
@@ -70,7 +81,7 @@ func (e *everything) Labels(_ context.Context, repository, reference string) (st
 	}
 	labels := packaged(refs...)
 	labels["io.buildpacks.extension.layers"] = labels["io.buildpacks.buildpack.layers"]
-	return "sha256:" + hex.EncodeToString(sum[:]), labels, nil
+	return labels
 }
 
 func repositoryID(repository string) string {
@@ -119,7 +130,7 @@ func corpus() (files []string) {
 // planned is the plan of a file over everything.
 func planned(path string) (*update.Plan, *everything) {
 	GinkgoHelper()
-	e := &everything{versions: map[string][]string{}, lists: map[string]int{}}
+	e := &everything{versions: map[string][]string{}, lists: map[string]int{}, issued: map[string]string{}}
 	for _, name := range []string{path, filepath.Join(filepath.Dir(path), "buildpack.toml")} {
 		data, err := os.ReadFile(name)
 		if err == nil {

@@ -43,6 +43,9 @@ var _ = Describe("digests", func() {
 		Entry("without any tag", `uri = "docker://example.com/acme/a@OLD" `, `uri = "docker://example.com/acme/a@NEW" # 1.1.0 `),
 		Entry("without any tag, but a constraint", `uri = "docker://example.com/acme/a@OLD" # laminate: ^1`, `uri = "docker://example.com/acme/a@NEW" # 1.1.0 laminate: ^1`),
 		Entry("without any tag, but another comment", `uri = "docker://example.com/acme/a@OLD" # the best`, `uri = "docker://example.com/acme/a@NEW" # the best`),
+		Entry("with a tag that is no version, and a constraint", `uri = "docker://example.com/acme/a@OLD" # 01.0.0 laminate: ^1`, `uri = "docker://example.com/acme/a@NEW" # 01.0.0 laminate: ^1`),
+		Entry("with what is neither tag nor constraint", `uri = "docker://example.com/acme/a@OLD" # 1C0.0 laminate: ^1`, `uri = "docker://example.com/acme/a@NEW" # 1C0.0 laminate: ^1`),
+		Entry("with a comma after the tag", `uri = "docker://example.com/acme/a@OLD" # 1.0.0, laminate: ^1`, `uri = "docker://example.com/acme/a@NEW" # 1.1.0, laminate: ^1`),
 		Entry("CRLF", "uri = \"docker://example.com/acme/a@OLD\"\r", "uri = \"docker://example.com/acme/a@NEW\" # 1.1.0\r"),
 	)
 

@@ -170,7 +170,7 @@ func (r *reference) noteTag(tag string) (config.Edit, bool) {
 		at := n.Start + strings.Index(n.Text, r.inComment)
 		return config.Edit{Start: at, End: at + len(r.inComment), New: tag}, true
 	}
-	if n.limits {
+	if n.limits && !tagInComment.MatchString(n.Text) {
 		at := n.Start + len(n.Text) - len(strings.TrimLeft(n.Text, "# \t"))
 		return config.Edit{Start: at, End: at, New: tag + " "}, true
 	}

@@ -102,6 +102,8 @@ var _ = Describe("updating", func() {
 		Entry("not of the one before", "[[buildpacks]]\nuri = 'x.tgz'\n[[buildpacks]]\nuri = 'example.com/acme/a:1.0.0'\n[[buildpacks]] # laminate: pin\nuri = 'example.com/acme/a:0.9.0'\n", 0),
 		Entry("in a list, on the line", "[run]\n[[run.images]]\nimage = 'example.com/acme/other'\nmirrors = [\n 'example.com/acme/a:1.0.0', # laminate: ^1\n]\n", 1),
 		Entry("in a list, above the line", "[[run.images]]\nimage = 'example.com/acme/other'\nmirrors = [\n # laminate: ^1\n 'example.com/acme/a:1.0.0',\n]\n", 1),
+		Entry("at a list of mirrors", "[[run.images]]\nimage = 'example.com/acme/other'\nmirrors = [ # laminate: ^1\n 'example.com/acme/other:latest',\n 'example.com/acme/a:1.0.0',\n]\n", 1),
+		Entry("above the list of the stack's mirrors", "[stack]\nrun-image = 'example.com/acme/other'\n# laminate: ^1\nrun-image-mirrors = [\n 'example.com/acme/other:latest',\n 'example.com/acme/a:1.0.0',\n]\n", 1),
 		Entry("of a table", "# laminate: ^1\n[build]\nimage = 'example.com/acme/a:1.0.0'\n", 1),
 		Entry("at the end of several lines", "[[buildpacks]]\nuri = '''\nexample.com/acme/a:1.0.0''' # laminate: ~1.0\n", 2),
 		Entry("above several lines", "[[buildpacks]]\n# laminate: ~1.0\nuri = '''\nexample.com/acme/a:1.0.0'''\n", 2),
