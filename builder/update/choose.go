@@ -149,10 +149,12 @@ func (p *planning) compare(ctx context.Context, c *choice) error {
 	switch {
 	case c.old.root.ID != c.found.root.ID:
 		c.hold(fmt.Sprintf("%s has %s instead of %s", c.toTag, c.found.root.ID, c.old.root.ID))
+	case c.from.core == nil && c.limits.ranges != nil && !both:
+		c.hold(fmt.Sprintf("%s has %s now, which cannot be compared with %s", c.toTag, c.found.root, c.limits.text))
 	case c.from.core == nil && versioned && both && to.compare(from) < 0:
 		c.hold(fmt.Sprintf("%s has %s now, which is older", c.toTag, c.found.root))
-	case c.from.core == nil && versioned && both && !c.limits.only.allows(from, to):
-		c.hold(fmt.Sprintf("%s has %s now; limited by --only %s", c.toTag, c.found.root, c.limits.only))
+	case c.from.core == nil && versioned && both && c.limits.allows(from, to) != "":
+		c.hold(fmt.Sprintf("%s has %s now; limited by %s", c.toTag, c.found.root, c.limits.allows(from, to)))
 	}
 	return nil
 }

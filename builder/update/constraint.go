@@ -73,8 +73,9 @@ type comments struct {
 type note struct {
 	config.Comment
 	constraint
-	limits bool // has a constraint
-	used   bool
+	limits  bool // has a constraint
+	used    bool
+	limited int // references
 }
 
 func newComments(file string, doc config.Doc) *comments {
@@ -92,15 +93,20 @@ func newComments(file string, doc config.Doc) *comments {
 	return c
 }
 
-// of returns the constraint of a value: the nearest to it, or to the headers that it is below.
-func (c *comments) of(value config.Text, headers ...int) constraint {
-	found := constraint{}
+// of returns the comment that limits a value: the nearest to it, or to the headers that it is below.
+// It returns an empty comment if there is none.
+func (c *comments) of(value config.Text, headers ...int) *note {
+	var found *note
 	for _, line := range append([]int{value.LastLine, value.Line}, headers...) {
 		near := c.near(line)
-		if found.text == "" && near != nil {
-			found = near.constraint
+		if found == nil {
+			found = near
 		}
 	}
+	if found == nil {
+		found = &note{}
+	}
+	found.limited++
 	return found
 }
 

@@ -100,7 +100,7 @@ func (f *Files) Plan(ctx context.Context, o Options) (*Plan, error) {
 			if r.lifecycle {
 				r.repository = cmp.Or(o.Lifecycle, LifecycleRepository)
 			}
-			p.choices = append(p.choices, &choice{ref: r, limits: limits{o.Only, r.limit}})
+			p.choices = append(p.choices, &choice{ref: r, limits: limits{o.Only, r.limit.constraint}})
 		}
 	}
 	if err := p.each(ctx, p.lookUp); err != nil {
@@ -178,7 +178,7 @@ func (p *planning) lookUp(ctx context.Context, c *choice) error {
 		from.v = "" // tags have none
 	}
 	switch {
-	case !is && r.limit.ranges != nil:
+	case !is && r.limit.ranges != nil && r.limit.limited == 1 && (r.digest == "" || r.kind == ""):
 		return fmt.Errorf("the constraint %s has nothing to compare with: %s is not a version", r.limit.text, cmp.Or(tag, "latest"))
 	case c.limits.pin:
 		c.status, c.reason = Held, "pinned"

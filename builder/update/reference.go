@@ -22,7 +22,7 @@ type reference struct {
 	kind  flatten.Kind // of what it names; "" for other images
 	group string       // references of one group move to one version
 	pair  []any        // path of the version beside a uri, if there is one
-	limit constraint
+	limit *note
 
 	image
 	lifecycle bool   // the value is a version of the lifecycle, not a reference
