@@ -55,6 +55,17 @@ var _ = Describe("a second build", Ordered, func() {
 			`layer "all" of smoke/bundles holds the app's files (3) with others, 2.1 MB in all: it is new whenever the app is`),
 	)
 
+	DescribeTable("takes no layer for one with the app's files and others", func(ctx SpecContext, name, value string) {
+		result := twice(ctx, "bundles", smoke.App{Env: []config.EnvVar{{Name: name, Value: value}}})
+		Expect(result.Status).To(Equal(smoke.Passed), "%+v", result)
+		for _, t := range result.Twice.Layers {
+			Expect(t.AppFiles).To(BeZero(), t.Name)
+		}
+	},
+		Entry("that has little else", "BP_BUNDLES_BYTES", "100000"),
+		Entry("that has few of the app's files", "BP_BUNDLES_FILES", "src"),
+	)
+
 	It("has the layers of the lifecycle, with their bytes", func(ctx SpecContext) {
 		result := twice(ctx, "hello", smoke.App{})
 		names := map[string]smoke.TwiceLayer{}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -76,6 +77,25 @@ var _ = DescribeTable("Compare", func(was, is []string, want ...string) {
 	Entry("late content", []string{"f 644 /a " + strings.Repeat("x", 200<<10)}, []string{"f 644 /a " + strings.Repeat("x", 200<<10-1) + "y"}, "changed /a"),
 )
 
+var _ = DescribeTable("Compare of headers", func(change func(*tar.Header)) {
+	one := func(change func(*tar.Header)) io.Reader {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		h := tar.Header{Name: "/a", Typeflag: tar.TypeReg, Mode: 0o644, ModTime: time.Unix(1, 0)}
+		change(&h)
+		Expect(w.WriteHeader(&h)).To(Succeed())
+		Expect(w.Close()).To(Succeed())
+		return &b
+	}
+	same := func(*tar.Header) {}
+	Expect(changes(one(same), one(same))).To(BeEmpty())
+	Expect(changes(one(same), one(change))).To(Equal([]string{"changed /a"}))
+},
+	Entry("owner", func(h *tar.Header) { h.Uid = 1 }),
+	Entry("group", func(h *tar.Header) { h.Gid = 1 }),
+	Entry("time", func(h *tar.Header) { h.ModTime = time.Unix(2, 0) }),
+)
+
 var _ = Describe("a damaged archive", func() {
 	It("is an error", func() {
 		whole, err := io.ReadAll(archive("f 644 /a "+strings.Repeat("x", 5000), "f 644 /b x"))
@@ -104,6 +124,17 @@ var _ = Describe("Read", func() {
 		), f)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(c).To(Equal(tardiff.Content{Bytes: 5 + 5 + 5 + 5 + 5 + 5 + 10, Known: 2, KnownBytes: 15}))
+	})
+})
+
+var _ = Describe("Read, with files of one content,", func() {
+	It("counts each once, the one with the longest path", func() {
+		var f tardiff.Files
+		for _, name := range []string{"a.x", "b/a.x"} {
+			Expect(f.Add(name, 4, strings.NewReader("same"))).To(Succeed())
+		}
+		Expect(tardiff.Read(archive("f 644 /l/b/a.x same"), &f)).To(Equal(tardiff.Content{Bytes: 4, Known: 1, KnownBytes: 4}))
+		Expect(tardiff.Read(archive("f 644 /l/a.x same", "f 644 /l/b/a.x same"), &f)).To(Equal(tardiff.Content{Bytes: 8, Known: 2, KnownBytes: 8}))
 	})
 })
 
