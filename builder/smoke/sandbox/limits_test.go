@@ -44,6 +44,14 @@ var _ = Describe("Limits", func() {
 		Expect(exceeded.Limit).To(Equal(sandbox.LimitBytes))
 	})
 
+	It("give the program the ordinary priority, whatever that of its supervisor is", func() {
+		b := newBox("cat", "/proc/self/stat")
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred())
+		_, behind, _ := strings.Cut(b.out.String(), ") ") // the name, which can hold spaces
+		Expect(strings.Fields(behind)[16]).To(Equal("0"), "the nice value, field 19")
+	})
+
 	It("do not mistake an exit code for one", func() {
 		result, err := newBox("exit", "153").run()
 		Expect(err).NotTo(HaveOccurred())

@@ -25,6 +25,7 @@ func execute(t task) error {
 		}
 	}
 	unix.Umask(0o022)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0) // and not that of the supervisor
 	if err := setLimits(t.Limits); err != nil {
 		return err
 	}

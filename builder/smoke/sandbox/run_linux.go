@@ -125,6 +125,7 @@ func supervised(ctx context.Context, t task) (Result, error) {
 	if err := cmd.Start(); err != nil {
 		return Result{}, setupError("making namespaces", err)
 	}
+	preferSupervisor(cmd.Process.Pid)
 	theirTask.Close()
 	theirReport.Close()
 	if v != nil {
@@ -180,6 +181,14 @@ func (r report) outcome(ended error) (Result, error) {
 func interrupted(ctx context.Context) error {
 	return fmt.Errorf("sandbox: interrupted: %w", context.Cause(ctx))
 }
+
+// preferred is the nice value of the supervisor.
+const preferred = -10
+
+// preferSupervisor lets the supervisor, the only process of its group yet, run before the processes
+// that it has to stop if they become too many. Only root may do so; for others the kernel limits the
+// number of processes itself.
+func preferSupervisor(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, preferred) }
 
 // namespaces are those of the supervisor.
 func namespaces(n Network) *syscall.SysProcAttr {
