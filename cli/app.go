@@ -48,6 +48,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, env func(
 	}
 	args, r.loose = interspersed(app, args)
 	err := app.RunContext(ctx, args)
+	if r.pool != nil {
+		r.pool.Close()
+	}
 	var usage *usageError
 	var kept *keptError
 	switch {
@@ -82,6 +85,7 @@ type run struct {
 	env            func(string) string
 	loose          []looseValue
 	keychain       *registry.DockerKeychain // nil until a registry may be needed
+	pool           *registry.Pool           // likewise
 }
 
 // usageError is an invalid command line.

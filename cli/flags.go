@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"laminate/packager/registry"
 )
 
 // outputFlags are the flags of every command that writes images.
@@ -22,6 +24,7 @@ func outputFlags() []cli.Flag {
 		&cli.StringFlag{Name: "on-conflict", Usage: "if sources have different contents for one buildpack, `USE` the first or the last of them (last is what pack does), and warn; by default that is an error"},
 		&cli.StringFlag{Name: "pull-policy", DefaultText: "always for images in TOML files, if-not-present for docker-daemon:REF", Usage: "let the Docker daemon pull the images that are read from it `WHEN`: always, if-not-present or never"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "allow plain HTTP for the registry `HOST`; may be repeated"},
+		jobsFlag(),
 		&cli.IntFlag{Name: "max-layers", Usage: "fail if the image would have more than `N` layers; with auto, plan for N layers"},
 		&cli.StringFlag{Name: "previous", Usage: "reuse the layers of the image `REF`, by default of what a registry or OCI layout has at DEST; none disables that"},
 		&cli.BoolFlag{Name: "no-cache", Usage: "neither read nor fill the cache; see: laminate cache --help"},
@@ -40,6 +43,22 @@ func commonFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "timestamps", Usage: "accepted, and has no effect", Hidden: true},
 		&cli.BoolFlag{Name: "version", Usage: "print laminate's version"},
 	}
+}
+
+// jobsFlag is the flag of commands that make many requests to registries.
+func jobsFlag() cli.Flag {
+	return &cli.IntFlag{Name: "jobs", Value: registry.DefaultJobs, Usage: "have at most `N` requests to a registry under way at the same time; fewer while it answers 429"}
+}
+
+// maxJobs keeps a typing error from flooding the registry with requests.
+const maxJobs = 64
+
+// readJobs reads jobsFlag.
+func (s *session) readJobs() (errs []error) {
+	if s.jobs = s.c.Int("jobs"); s.jobs < 1 || s.jobs > maxJobs {
+		errs = append(errs, fmt.Errorf("--jobs needs a number from 1 to %d", maxJobs))
+	}
+	return errs
 }
 
 // anywhere reports whether a flag is set on the command or on one above it.

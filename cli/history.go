@@ -19,9 +19,6 @@ import (
 	"laminate/packager/source"
 )
 
-// maxJobs keeps a typing error from flooding the registry with requests.
-const maxJobs = 64
-
 const historyDescription = `It reads a builder's releases from a registry: the tags of REPO that are versions (1.2.3 or v1.2.3, with or without a suffix such as -rc.1; X.Y if there is no X.Y.Z), and of each image the manifest and the labels, but no layer. It prints the file that "laminate builder simulate" reads: which buildpacks each release has, in which layers, and their sizes.
 
 Images that are not builders for the platform, and builders with invalid labels, are skipped with a warning; "left_out" in the notes of the output names them.
@@ -73,7 +70,7 @@ func (h *historyRun) do() error {
 	h.ui = h.begin(h.c)
 	defer h.ui.end()
 	h.options.Log = h.ui
-	open := &source.Opener{Keychain: h.openKeychain(h.ui.Warn), Insecure: h.list("insecure-registry"), Log: h.ui}
+	open := &source.Opener{Keychain: h.openKeychain(h.ui.Warn), Pool: h.openPool(), Insecure: h.list("insecure-registry"), Log: h.ui}
 	images, err := open.Repository(h.c.Context, h.options.Builder)
 	if err != nil {
 		return err
@@ -114,9 +111,8 @@ func (h *historyRun) readFlags() (errs []error) {
 	if o.Last = h.c.Int("last"); o.Last < 0 || o.Last == 0 && h.c.IsSet("last") {
 		errs = append(errs, errors.New("--last needs a number from 1 on"))
 	}
-	if o.Jobs = h.c.Int("jobs"); o.Jobs < 1 || o.Jobs > maxJobs {
-		errs = append(errs, fmt.Errorf("--jobs needs a number from 1 to %d", maxJobs))
-	}
+	errs = append(errs, h.readJobs()...)
+	o.Jobs = h.jobs
 	return append(errs, checkHosts(h.list("insecure-registry"))...)
 }
 

@@ -80,6 +80,7 @@ func (o *output) read(images ...string) (errs []error) {
 	note(err)
 	errs = append(errs, o.empty()...)
 	errs = append(errs, checkHosts(o.list("insecure-registry"))...)
+	errs = append(errs, o.readJobs()...)
 	if n := o.c.Int("max-layers"); o.c.IsSet("max-layers") && (n < 1 || n > mostLayers) {
 		note(fmt.Errorf("invalid --max-layers %d; write a number from 1 to %d, which is what container engines load", n, mostLayers))
 	}

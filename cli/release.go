@@ -34,6 +34,7 @@ func (r *run) releaseCommand() *cli.Command {
 		&cli.BoolFlag{Name: "force", Usage: "move version tags that point to something else, and release what has not changed"},
 		&cli.StringFlag{Name: "notes", Usage: "write the release notes, in Markdown, to `FILE`"},
 		&cli.StringSliceFlag{Name: "insecure-registry", Usage: "allow plain HTTP for the registry `HOST`; may be repeated"},
+		jobsFlag(),
 		&cli.BoolFlag{Name: "no-cache", Usage: "neither read nor fill the cache; see: laminate cache --help"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "create everything, say what would be released, and write to no registry"},
 		outputFlag("text or json"),
@@ -65,6 +66,7 @@ func (r *releaseRun) do(ctx context.Context) error {
 	r.json, err = wantsJSON(r.c)
 	errs = append(append(errs, err), r.empty()...)
 	errs = append(errs, checkHosts(r.list("insecure-registry"))...)
+	errs = append(errs, r.readJobs()...)
 	if err := errors.Join(errs...); err != nil {
 		return wrongUse(r.c, "%w", err)
 	}
@@ -123,7 +125,7 @@ func (r *releaseRun) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	registries := sink.Options{Keychain: r.keychain, Insecure: r.list("insecure-registry"), Log: r.ui}
+	registries := sink.Options{Keychain: r.keychain, Pool: r.pool, Jobs: r.jobs, Insecure: r.list("insecure-registry"), Log: r.ui}
 	sign, err := r.signer(registries)
 	if err != nil {
 		return err

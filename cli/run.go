@@ -77,7 +77,7 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Keychain: o.keychain, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
+	return sink.Options{Keychain: o.keychain, Pool: o.pool, Jobs: o.jobs, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
 }
 
 // write writes the images, and prints the outputs.

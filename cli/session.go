@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/packager/cache"
+	"laminate/packager/registry"
 	"laminate/packager/source"
 )
 
@@ -18,6 +19,7 @@ type session struct {
 
 	policy  source.PullPolicy
 	workDir string
+	jobs    int // most requests to a registry at the same time; 0 for the default
 	ui      *ui
 	cache   *cache.Cache // nil if there is none
 	open    *source.Opener
@@ -40,8 +42,16 @@ func (s *session) within(ctx context.Context, do func(context.Context) error) (e
 func (s *session) openSources() {
 	s.cache = s.openCache()
 	s.open = &source.Opener{
-		Keychain: s.openKeychain(s.ui.Warn), Insecure: s.list("insecure-registry"),
+		Keychain: s.openKeychain(s.ui.Warn), Pool: s.openPool(), Insecure: s.list("insecure-registry"),
 		Daemon: s.dockerDaemon(), PullPolicy: s.policy, DryRun: s.c.Bool("dry-run"),
 		Cache: s.cache, WorkDir: s.workDir, Log: s.ui,
 	}
+}
+
+// openPool returns what all requests of the run share.
+func (s *session) openPool() *registry.Pool {
+	if s.pool == nil {
+		s.pool = registry.NewPool(s.jobs)
+	}
+	return s.pool
 }

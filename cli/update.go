@@ -70,7 +70,7 @@ func (u *updateRun) do(ctx context.Context) error {
 	u.ui = u.begin(u.c)
 	defer u.ui.end()
 	u.options.Registry = &repositories{open: &source.Opener{
-		Keychain: u.openKeychain(u.ui.Warn), Insecure: u.list("insecure-registry"), Log: u.ui,
+		Keychain: u.openKeychain(u.ui.Warn), Pool: u.openPool(), Insecure: u.list("insecure-registry"), Log: u.ui,
 	}}
 	plan, err := files.Plan(ctx, u.options)
 	u.ui.end()
@@ -135,9 +135,8 @@ func (u *updateRun) readFlags() (errs []error) {
 	if named, err := reference.ParseNormalizedNamed(u.options.Lifecycle); u.options.Lifecycle != "" && (err != nil || !reference.IsNameOnly(named)) {
 		note(fmt.Errorf("invalid --lifecycle-image %q; write a repository of a registry without a tag, as in %s", flatten.Clip(u.options.Lifecycle), update.LifecycleRepository))
 	}
-	if u.options.Jobs = u.c.Int("jobs"); u.options.Jobs < 1 || u.options.Jobs > maxJobs {
-		note(fmt.Errorf("--jobs needs a number from 1 to %d", maxJobs))
-	}
+	errs = append(errs, u.readJobs()...)
+	u.options.Jobs = u.jobs
 	errs = append(errs, u.empty()...)
 	return append(errs, checkHosts(u.list("insecure-registry"))...)
 }

@@ -29,8 +29,11 @@ const userAgent = "laminate"
 type Options struct {
 	// Keychain finds credentials; nil means authn.DefaultKeychain.
 	Keychain authn.Keychain
-	// Transport sends all requests; nil means remote.DefaultTransport. It is always wrapped by
-	// [Options.Guard].
+	// Pool is what the requests of a run share; nil means that each call of Remote, Retrying and
+	// Session has one of its own.
+	Pool *Pool
+	// Transport sends all requests; nil means that of Pool or, without it, remote.DefaultTransport.
+	// It is always wrapped by [Options.Guard].
 	Transport http.RoundTripper
 	// Insecure lists hosts, as host or host:port, that may be accessed without TLS. A host without
 	// a port matches any port. Loopback addresses and "localhost" are always allowed.
@@ -65,16 +68,18 @@ func (o Options) ParseReference(s string) (name.Reference, error) {
 // Remote returns the options for all requests of package remote. Requests end with ctx, even while
 // waiting for a retry (see [Options.Retrying]). A blob whose connection breaks is resumed over a
 // new one, with a new token if the first has expired. All other responses (manifests, indexes, tag
-// lists) are limited to 16 MiB.
+// lists) are limited to 16 MiB. The pool answers what it knows.
 func (o Options) Remote(ctx context.Context) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
 		keychain = authn.DefaultKeychain
 	}
+	o = o.pooled()
+	resuming := &resuming{inner: o.Retrying(), pause: o.pause(), keychain: keychain}
 	return []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(keychain),
-		remote.WithTransport(&limiting{inner: &resuming{inner: o.Retrying(), pause: o.pause(), keychain: keychain}, all: o.DocumentsOnly}),
+		remote.WithTransport(o.Pool.sharing(&limiting{inner: resuming, all: o.DocumentsOnly})),
 		remote.WithUserAgent(userAgent),
 		// The library's own retries cannot be interrupted, ignore Retry-After, and treat a mount
 		// that fails temporarily as refused.
@@ -83,11 +88,14 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 	}
 }
 
-// Retrying is [Options.Guard] with retries: transient failures are retried, five attempts in all,
-// with exponential backoff or after the time in Retry-After. Other errors (401, 403, 404) are
-// final. Requests with the content of a blob return an [AgainError] instead.
+// Retrying is [Options.Guard] with the pool's limit of concurrent requests, and with retries:
+// transient failures are retried, five attempts in all, with exponential backoff or after the time
+// in Retry-After. A host that answers 429 to some requests and serves others gets ten attempts.
+// Other errors (401, 403, 404) are final. Requests with the content of a blob return an [AgainError]
+// instead.
 func (o Options) Retrying() http.RoundTripper {
-	return &retrying{inner: o.Guard(), pause: o.pause()}
+	o = o.pooled()
+	return &retrying{inner: &pacing{o.Pool, o.Guard()}, pool: o.Pool, pause: o.pause()}
 }
 
 func (o Options) pause() time.Duration { return cmp.Or(o.Pause, firstPause) }
@@ -102,6 +110,9 @@ func (o Options) pause() time.Duration { return cmp.Or(o.Pause, firstPause) }
 //   - cuts the bodies of error responses short.
 func (o Options) Guard() http.RoundTripper {
 	g := &guard{inner: o.Transport, plain: o.mayBePlain, stall: cmp.Or(o.Stall, DefaultStall)}
+	if g.inner == nil && o.Pool != nil && o.Pool.transport != nil {
+		g.inner = o.Pool.transport
+	}
 	if g.inner == nil {
 		g.inner = remote.DefaultTransport
 	}

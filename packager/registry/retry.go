@@ -19,6 +19,10 @@ import (
 const (
 	// attempts is the maximum number of attempts, including the first.
 	attempts = 5
+	// busyAttempts is that of a request that is refused with 429 by a host that serves others.
+	busyAttempts = 10
+	// doublings is how often the pause between attempts doubles.
+	doublings = 3
 	// firstPause is the default of [Options.Pause].
 	firstPause = 250 * time.Millisecond
 	// longestWait is the longest Retry-After that is honoured. Requests with a longer one fail.
@@ -30,18 +34,19 @@ const (
 type AgainError struct {
 	After time.Duration // the registry's Retry-After, or 0
 	Err   error
+	busy  bool // the host answered 429, and has served other requests
 }
 
 func (e *AgainError) Error() string { return e.Err.Error() }
 func (e *AgainError) Unwrap() error { return e.Err }
 
-// Again calls work until it does not return an [AgainError], up to five times, with pauses that end
-// with ctx. Attempts count from 1.
+// Again calls work until it does not return an [AgainError], up to five times, or ten if the host is
+// busy with other requests, with pauses that end with ctx. Attempts count from 1.
 func (o Options) Again(ctx context.Context, work func(attempt int) error) error {
 	for n := 1; ; n++ {
 		err := work(n)
 		var again *AgainError
-		if n == attempts || !errors.As(err, &again) {
+		if !errors.As(err, &again) || n >= attempts && !again.busy || n == busyAttempts {
 			return err
 		}
 		if err := wait(ctx, o.pause(), n, again.After); err != nil {
@@ -52,7 +57,7 @@ func (o Options) Again(ctx context.Context, work func(attempt int) error) error 
 
 // wait waits after the nth attempt.
 func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) error {
-	timer := time.NewTimer(max(pause<<(n-1), after))
+	timer := time.NewTimer(max(pause<<min(n-1, doublings), after))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -73,6 +78,7 @@ func SkipExistsCheck(ctx context.Context) context.Context {
 // retrying retries requests that fail transiently.
 type retrying struct {
 	inner http.RoundTripper
+	pool  *Pool
 	pause time.Duration
 }
 
@@ -86,9 +92,14 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		}, nil
 	}
 	original := req
+	host := t.pool.pace(req.URL)
+	served := host.responses()
 	for n := 1; ; n++ {
 		body := &ownBody{}
 		resp, err := t.inner.RoundTrip(body.within(req))
+		before := served
+		served = host.responses()
+		busy := err == nil && resp.StatusCode == http.StatusTooManyRequests && served > before
 		var after time.Duration
 		worth := false
 		switch {
@@ -110,8 +121,8 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			if err == nil {
 				err = refusal(resp)
 			}
-			return nil, &AgainError{After: after, Err: err}
-		case n == attempts:
+			return nil, &AgainError{After: after, Err: err, busy: busy}
+		case n >= attempts && !busy, n == busyAttempts:
 			return resp, err
 		}
 		if err == nil {

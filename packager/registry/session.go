@@ -46,7 +46,8 @@ func (o Options) Session(ctx context.Context, repository name.Repository, scope 
 	if err != nil {
 		return nil, err
 	}
-	inner := transport.NewUserAgent(&limiting{inner: o.Retrying(), all: true}, userAgent)
+	o = o.pooled()
+	inner := transport.NewUserAgent(o.Pool.sharing(&limiting{inner: o.Retrying(), all: true}), userAgent)
 	logged, err := transport.NewWithContext(ctx, repository.Registry, auth, inner, []string{repository.Scope(scope)})
 	if err != nil {
 		return nil, err

@@ -25,8 +25,8 @@ type holdings struct {
 	blobs     map[v1.Hash]bool
 }
 
-// look reads the current targets of the references, each with one request. It returns the holdings
-// of their repositories, by name.
+// look reads the current targets of the references, each with one request, unless the run has just
+// read it. It returns the holdings of their repositories, by name.
 func (p *push) look(ctx context.Context, refs []name.Reference) (map[string]*holdings, error) {
 	all := map[string]*holdings{}
 	for _, ref := range refs {
@@ -37,7 +37,7 @@ func (p *push) look(ctx context.Context, refs []name.Reference) (map[string]*hol
 	group.SetLimit(p.jobs)
 	for _, ref := range refs {
 		group.Go(func() error {
-			d, err := p.puller.Get(ctx, ref)
+			d, err := p.puller.Get(registry.RecentTags(ctx), ref)
 			switch {
 			case isRefused(err):
 				return nil

@@ -38,7 +38,7 @@ func writeLayout(ctx context.Context, dest location.Location, contents []content
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.close(err != nil)) }()
-	if err := l.writeBlobs(ctx, blobs, o.Jobs); err != nil {
+	if err := l.writeBlobs(ctx, blobs, min(o.Jobs, layoutJobs)); err != nil {
 		return nil, err
 	}
 	if err := l.publish(ctx, root, dest.Ref); err != nil {

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,9 +195,12 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 	for _, c := range contents {
 		blobs = append(append(blobs, c.layers...), c.config)
 	}
+	// Uploads first: each is several requests one after the other, a mount is one.
+	blobs = unique(blobs)
+	slices.SortStableFunc(blobs, func(a, b blob) int { return cmp.Compare(mountsAfter(a), mountsAfter(b)) })
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
-	for _, b := range unique(blobs) {
+	for _, b := range blobs {
 		if have == nil || !have[b.digest] && !isOf(b, repo) {
 			group.Go(func() error { return p.upload(ctx, repo, b, from) })
 		} else if b.layer != nil {
@@ -204,6 +208,14 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 		}
 	}
 	return group.Wait()
+}
+
+// mountsAfter returns 1 for layers that may be mounted, and 0 for other blobs.
+func mountsAfter(b blob) int {
+	if _, mounts := b.layer.(*remote.MountableLayer); mounts {
+		return 1
+	}
+	return 0
 }
 
 // isOf reports whether a blob comes from the repository.

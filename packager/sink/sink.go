@@ -20,14 +20,15 @@ import (
 	"laminate/packager/registry"
 )
 
-// defaultJobs is the default of [Options.Jobs].
-const defaultJobs = 4
+// layoutJobs is how many blobs are written into an OCI layout concurrently.
+const layoutJobs = 4
 
 // Options are the options of [Write]. The zero value works.
 type Options struct {
-	// Keychain, Transport, Insecure, Stall and Pause configure access to registries (see
+	// Keychain, Pool, Transport, Insecure, Stall and Pause configure access to registries (see
 	// [registry.Options]).
 	Keychain  authn.Keychain
+	Pool      *registry.Pool
 	Transport http.RoundTripper
 	Insecure  []string
 	Stall     time.Duration
@@ -41,7 +42,8 @@ type Options struct {
 	Suffix bool
 	// Log receives progress; nil means progress.Discard.
 	Log progress.Log
-	// Jobs is how many blobs are transferred concurrently; 0 means 4.
+	// Jobs is how many blobs are transferred to a registry concurrently, as far as the pool lets them;
+	// 0 means 16. Into an OCI layout four are written at most.
 	Jobs int
 }
 
@@ -92,13 +94,13 @@ func (o Options) orDefaults() Options {
 		o.Log = progress.Discard
 	}
 	if o.Jobs <= 0 {
-		o.Jobs = defaultJobs
+		o.Jobs = registry.DefaultJobs
 	}
 	return o
 }
 
 func (o Options) registry() registry.Options {
-	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
+	return registry.Options{Keychain: o.Keychain, Pool: o.Pool, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
 }
 
 // tags parses the references of an image in a Docker daemon or archive: ref, unless it is empty,

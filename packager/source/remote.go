@@ -34,7 +34,7 @@ func (i *opening) openRegistry(ref string, target flatten.Target) error {
 		}
 	}
 	c := remoteCatalog{parsed.Context(), puller}
-	d, err := c.get(i.ctx, parsed)
+	d, err := c.get(registry.RecentTags(i.ctx), parsed)
 	switch {
 	case err != nil:
 	case d.MediaType.IsIndex():

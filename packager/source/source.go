@@ -34,6 +34,9 @@ import (
 type Opener struct {
 	// Keychain finds credentials; nil means authn.DefaultKeychain.
 	Keychain authn.Keychain
+	// Pool is what the requests of a run share; nil means that each image that is opened has one of its
+	// own.
+	Pool *registry.Pool
 	// Transport sends all requests except those to the Docker daemon; nil means a default with
 	// timeouts.
 	Transport http.RoundTripper
@@ -148,6 +151,11 @@ func (o *Opener) Config(ctx context.Context, loc location.Location, target flatt
 	return config, image.CheckTarget(loc.String(), config, target)
 }
 
+// IsRemote reports whether opening the image at a location means nothing but requests to a registry.
+func (o *Opener) IsRemote(loc location.Location) bool {
+	return loc.Kind == location.Registry || (loc.Kind == location.Listed || loc.Kind == location.Name) && !o.FromDaemon
+}
+
 // open opens the image at a location.
 func (o *Opener) open(ctx context.Context, loc location.Location, target flatten.Target) (*opening, error) {
 	img := o.opening(ctx, loc.String())
@@ -195,7 +203,7 @@ func (o *Opener) opening(ctx context.Context, name string) *opening {
 }
 
 func (o *Opener) registry() registry.Options {
-	return registry.Options{Keychain: o.Keychain, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
+	return registry.Options{Keychain: o.Keychain, Pool: o.Pool, Transport: o.Transport, Insecure: o.Insecure, Stall: o.Stall, Pause: o.Pause}
 }
 
 func (o *Opener) log() progress.Log {

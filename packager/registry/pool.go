@@ -1,0 +1,145 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// DefaultJobs is how many requests to one host are under way at the same time, unless [NewPool] says
+// otherwise.
+const DefaultJobs = 16
+
+// Pool is what the requests of a run share, for each host: connections, what it requires to log in,
+// tokens, documents that were read, and the limit of concurrent requests. Hosts are kept apart by
+// scheme, name and port, and logins by their credentials. It is safe for concurrent use.
+type Pool struct {
+	transport *http.Transport
+	jobs      int
+	pings     pings
+	tokens    tokens
+	reads     reads
+
+	mu    sync.Mutex
+	paces map[string]*pace // by host
+}
+
+// NewPool returns a pool that sends at most this many requests to one host at the same time; 0 means
+// DefaultJobs.
+func NewPool(jobs int) *Pool {
+	if jobs <= 0 {
+		jobs = DefaultJobs
+	}
+	return &Pool{transport: newTransport(jobs), jobs: jobs, paces: map[string]*pace{}}
+}
+
+// Close closes connections that are not in use.
+func (p *Pool) Close() { p.transport.CloseIdleConnections() }
+
+// newTransport returns the library's transport, which speaks HTTP/2 where TLS offers it, with as many
+// idle connections as there can be requests: opening a connection again costs up to three round
+// trips.
+func newTransport(jobs int) *http.Transport {
+	t, is := remote.DefaultTransport.(*http.Transport)
+	if !is {
+		t = http.DefaultTransport.(*http.Transport)
+	}
+	t = t.Clone()
+	t.MaxIdleConns = 0 // no limit over all hosts
+	t.MaxIdleConnsPerHost = 4 * jobs
+	return t
+}
+
+// pooled returns the options with a pool. Without one, they get one of their own, which has no
+// connections.
+func (o Options) pooled() Options {
+	if o.Pool == nil {
+		o.Pool = &Pool{jobs: DefaultJobs, paces: map[string]*pace{}}
+	}
+	return o
+}
+
+// sharing lets a pool answer what it can of the requests to a transport.
+func (p *Pool) sharing(inner http.RoundTripper) http.RoundTripper {
+	return &readsTripper{pool: p, inner: &tokensTripper{pool: p, inner: &pingsTripper{known: &p.pings, inner: inner}}}
+}
+
+// pace returns the pace of the requests to a host.
+func (p *Pool) pace(at *url.URL) *pace {
+	key := originOf(at)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paces[key] == nil {
+		p.paces[key] = newPace(p.jobs)
+	}
+	return p.paces[key]
+}
+
+// originOf returns scheme, host and port of a URL.
+func originOf(u *url.URL) string {
+	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Hostname()) + ":" + port(u)
+}
+
+// secret is the hash of something that must not be kept as it is.
+type secret [sha256.Size]byte
+
+func hashed(parts ...string) secret { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
+
+// flights let concurrent callers with the same key share one call.
+type flights[K comparable, V any] struct {
+	mu   sync.Mutex
+	over map[K]*flight[V]
+}
+
+type flight[V any] struct {
+	landed chan struct{}
+	value  V
+	err    error
+	again  bool // the caller gave up, which says nothing to others
+}
+
+// do returns the result of call, or that of a call for the same key that is under way. Errors are
+// shared too, except that of a caller whose context has ended.
+func (f *flights[K, V]) do(ctx context.Context, key K, call func() (V, error)) (V, error) {
+	for {
+		f.mu.Lock()
+		other := f.over[key]
+		if other == nil {
+			return f.fly(ctx, key, call)
+		}
+		f.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			var none V
+			return none, ctx.Err()
+		case <-other.landed:
+			if !other.again {
+				return other.value, other.err
+			}
+		}
+	}
+}
+
+// fly calls for all. It is called with the lock held, and releases it.
+func (f *flights[K, V]) fly(ctx context.Context, key K, call func() (V, error)) (V, error) {
+	own := &flight[V]{landed: make(chan struct{}), again: true}
+	if f.over == nil {
+		f.over = map[K]*flight[V]{}
+	}
+	f.over[key] = own
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.over, key)
+		close(own.landed)
+	}()
+	own.value, own.err = call()
+	own.again = own.err != nil && ctx.Err() != nil
+	return own.value, own.err
+}
