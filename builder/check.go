@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -53,12 +52,12 @@ func (c *contents) check() config.Problems {
 
 // checkRunImages checks the run images: unavailable ones are a warning, incompatible ones an error.
 // If the output is in the Docker daemon, it pulls them according to the pull policy.
-func (p *preparation) checkRunImages(ctx context.Context, made *contents) config.Problems {
+func (p *preparation) checkRunImages(opened rest) config.Problems {
 	c := p.options.Config
 	var problems config.Problems
-	for _, loc := range p.runImages {
+	for i, loc := range p.runImages {
 		path := c.RunImagePath(loc.index)
-		file, err := p.open.Config(ctx, loc.Location, flatten.Target{OS: made.target.OS, Arch: made.target.Arch, Variant: made.target.Variant})
+		file, err := opened.runImages[i]()
 		if err != nil {
 			problem := c.Problem(fmt.Sprintf("run image %v; skip the check with --skip-run-image-check", err), path...)
 			problem.Warning = source.IsAbsent(err)

@@ -71,7 +71,19 @@ func Prepare(ctx context.Context, open *source.Opener, o Options) ([]*Job, error
 	if err != nil {
 		return nil, err
 	}
-	return engine.ForEach(targets, func(t flatten.Target) (*Job, error) { return p.job(ctx, t) })
+	ctx, p.stop = context.WithCancelCause(ctx)
+	begun := map[string]*ahead{}
+	for _, t := range targets {
+		begun[t.String()] = p.begin(ctx, t)
+	}
+	jobs, err := engine.ForEach(targets, func(t flatten.Target) (*Job, error) { return p.job(ctx, t, begun[t.String()]) })
+	if err != nil {
+		p.stop(err)
+		for _, a := range begun {
+			a.end()
+		}
+	}
+	return jobs, err
 }
 
 // Sources returns what the builder is made of: the build image, the lifecycle, and the buildpacks and
@@ -93,6 +105,8 @@ type preparation struct {
 	buildImage location.Location
 	sources    []engine.Source // of buildpacks, and then of extensions
 	runImages  []runImage
+	// stop ends what was begun, after an error; otherwise images are read until they are written.
+	stop context.CancelCauseFunc
 }
 
 // runImage is the location of a run image, or of a mirror of it, with its index.
@@ -142,17 +156,18 @@ func listed(c config.Builder, kind flatten.Kind) []config.BuilderSource {
 }
 
 // job decides everything about the builder for one target.
-func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
-	img, modules, err := p.openBase(ctx, target)
+func (p *preparation) job(ctx context.Context, target flatten.Target, begun *ahead) (*Job, error) {
+	base, err := begun.base()
 	if err != nil {
 		return nil, err
 	}
-	c := &contents{options: p.options, target: img.Target}
+	c := &contents{options: p.options, target: base.img.Target}
 	c.target.Distros = target.Distros
+	opened := begun.of(c.target, func() rest { return p.beginRest(ctx, c.target) })
 	var errBase, errLifecycle error
-	c.base, errBase = readBase(img, modules)
-	c.lifecycle, errLifecycle = p.openLifecycle(ctx, c.target)
-	packages, errSources := p.openSources(ctx, c.target)
+	c.base, errBase = readBase(base.img, base.modules)
+	c.lifecycle, errLifecycle = opened.lifecycle()
+	packages, errSources := opened.sources()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -162,10 +177,10 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	for _, kind := range kinds {
 		c.packages = append(c.packages, packages[kind]...)
 	}
-	if err := p.decide(ctx, c, packages); err != nil {
+	if err := p.decide(ctx, c, packages, opened); err != nil {
 		return nil, err
 	}
-	maker, err := p.Maker(ctx, p.open, c.target)
+	maker, err := opened.maker()
 	if err != nil {
 		return nil, err
 	}
@@ -173,13 +188,13 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 }
 
 // decide expands and checks, once everything is open.
-func (p *preparation) decide(ctx context.Context, c *contents, packages map[flatten.Kind][]*image.Package) error {
+func (p *preparation) decide(ctx context.Context, c *contents, packages map[flatten.Kind][]*image.Package, opened rest) error {
 	problems, conflicts := c.collect(ctx, packages)
 	problems = append(problems, p.contradictions(packages)...)
 	problems = append(problems, c.expand(packages)...)
 	if problems.Err() == nil {
 		problems = append(problems, c.check()...)
-		problems = append(problems, p.checkRunImages(ctx, c)...)
+		problems = append(problems, p.checkRunImages(opened)...)
 	}
 	for _, w := range problems.Warnings() {
 		p.Warn(w.Error())

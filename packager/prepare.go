@@ -83,6 +83,10 @@ func (p *preparation) warnOffSpec(jobs []*Job) {
 
 // job decides everything about the image for one target.
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
+	var maker func() (*engine.Maker, error)
+	if target.Arch != "" { // otherwise the sources decide what the previous image is for
+		maker = p.MakerAhead(ctx, p.open, target)
+	}
 	packages, err := engine.OpenAll(ctx, p.open, p.sources, target)
 	if err != nil {
 		return nil, err
@@ -107,8 +111,11 @@ func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, err
 	if !whole {
 		return nil, err
 	}
+	if maker == nil {
+		maker = p.MakerAhead(ctx, p.open, j.Target)
+	}
 	var wrong error
-	if j.maker, wrong = p.Maker(ctx, p.open, j.Target); wrong == nil {
+	if j.maker, wrong = maker(); wrong == nil {
 		wrong = j.plan(ctx, all.Packed(packages))
 	}
 	return j, errors.Join(err, wrong)

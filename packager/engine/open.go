@@ -32,24 +32,34 @@ func Locate(uri, image, dir string) (loc location.Location, key string, err erro
 	return loc, "uri", err
 }
 
-// openJobs is how many sources are opened concurrently.
+// openJobs is how many sources are opened concurrently that are not images in registries. Those only
+// wait for registries, and the opener limits their requests.
 const openJobs = 4
 
 // OpenAll opens sources for a target, and returns packages in their order. It tries all, and joins
 // their errors.
 func OpenAll(ctx context.Context, open *source.Opener, sources []Source, target flatten.Target) ([]*image.Package, error) {
 	packages, errs := make([]*image.Package, len(sources)), make([]error, len(sources))
-	var group errgroup.Group
-	group.SetLimit(openJobs)
-	for i, s := range sources {
-		group.Go(func() error {
-			var err error
-			packages[i], err = open.Package(ctx, s.Location, s.Kind, target)
-			errs[i] = WithPlace(s.At, err)
-			return nil
-		})
+	var remote, others errgroup.Group
+	others.SetLimit(openJobs)
+	for _, first := range []bool{true, false} {
+		for i, s := range sources {
+			if open.IsRemote(s.Location) != first {
+				continue
+			}
+			group := &others
+			if first {
+				group = &remote
+			}
+			group.Go(func() error {
+				var err error
+				packages[i], err = open.Package(ctx, s.Location, s.Kind, target)
+				errs[i] = WithPlace(s.At, err)
+				return nil
+			})
+		}
 	}
-	_ = group.Wait()
+	_, _ = others.Wait(), remote.Wait() // the errors are in errs
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -38,18 +38,22 @@ type PreviousImage struct {
 	Found bool
 }
 
-// openPrevious opens the previous image, if there is one for the target. An image that was not
-// named may be missing; failing to read it is only a warning. A timeout of its registry is an
-// error, since the push would wait for the same registry again.
-func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target, log progress.Log) (*previous, error) {
+// openPrevious opens the previous image, if there is one for the target.
+func openPrevious(ctx context.Context, open *source.Opener, at *PreviousImage, target flatten.Target) (*previous, error) {
 	if at == nil {
 		return nil, nil
 	}
 	img, err := open.Image(ctx, at.Location, target)
-	var p *previous
-	if err == nil {
-		p, err = newPrevious(img)
+	if err != nil {
+		return nil, err
 	}
+	return newPrevious(img)
+}
+
+// orNone returns the opened previous image, or none in spite of an error. An image that was not named
+// may be missing; failing to read it is only a warning. A timeout of its registry is an error, since
+// the push would wait for the same registry again.
+func (at *PreviousImage) orNone(ctx context.Context, p *previous, err error, log progress.Log) (*previous, error) {
 	switch {
 	case err == nil:
 		return p, nil

@@ -62,11 +62,20 @@ type Maker struct {
 // Maker opens the previous image for a target, and returns a [Maker] for the image that replaces
 // it.
 func (r *Run) Maker(ctx context.Context, open *source.Opener, target flatten.Target) (*Maker, error) {
-	p, err := openPrevious(ctx, open, r.options.Previous, target, r.options.Log)
-	if err != nil {
-		return nil, err
+	return r.MakerAhead(ctx, open, target)()
+}
+
+// MakerAhead begins to open the previous image, and returns a function that waits for it and returns
+// what [Run.Maker] does.
+func (r *Run) MakerAhead(ctx context.Context, open *source.Opener, target flatten.Target) func() (*Maker, error) {
+	wait := Ahead(func() (*previous, error) { return openPrevious(ctx, open, r.options.Previous, target) })
+	return func() (*Maker, error) {
+		p, err := wait()
+		if p, err = r.options.Previous.orNone(ctx, p, err, r.options.Log); err != nil {
+			return nil, err
+		}
+		return &Maker{Run: r, previous: p}, nil
 	}
-	return &Maker{Run: r, previous: p}, nil
 }
 
 // note logs the result for a layer.
