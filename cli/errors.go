@@ -33,6 +33,9 @@ func (e *bugError) Unwrap() error { return e.err }
 
 // explain returns the text of an error, with advice.
 func explain(err error) string {
+	if of, ok := err.(*releaseError); ok {
+		return explainRelease(of.err)
+	}
 	var many *packager.TooManyLayersError
 	if errors.As(err, &many) {
 		var s strings.Builder

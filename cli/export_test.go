@@ -48,3 +48,6 @@ func commandPaths(path string, commands []*cli.Command) []string {
 	}
 	return paths
 }
+
+// InRelease returns a message with the words of release.toml.
+func InRelease(message string) string { return inRelease(message) }

@@ -79,13 +79,19 @@ func (r *releaseRun) do(ctx context.Context) error {
 		return err
 	}
 	failed := r.within(ctx, r.work)
+	if failed != nil {
+		failed = &releaseError{failed}
+	}
 	if r.report == nil {
 		return failed
 	}
 	if err := standardOutput(r.print()); err != nil {
 		return errors.Join(failed, err)
 	}
-	return errors.Join(failed, r.forGitHub())
+	if err := r.forGitHub(failed); err != nil {
+		return errors.Join(failed, err)
+	}
+	return failed
 }
 
 // readVersion returns the version of the release, or "".
@@ -151,6 +157,12 @@ func (r *releaseRun) work(ctx context.Context) error {
 		return nil
 	}
 	r.report, err = prepared.Publish(ctx)
+	switch {
+	case err != nil && prepared.Tagging:
+		return &keptError{err, "some tags were moved; run it again to finish"}
+	case ctx.Err() != nil:
+		return &keptError{err, "no tag was moved; run it again to go on"}
+	}
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"laminate/builder/release"
 	"laminate/builder/smoke"
+	"laminate/packager/config"
 )
 
 // print prints what was released, or what failed.
@@ -55,14 +56,22 @@ func releaseNotes(r *release.Report) string {
 	if r.Version != "" {
 		title += " " + r.Version
 	}
+	if r.State == release.Unchanged {
+		title = "Nothing to release"
+	}
 	fmt.Fprintf(&s, "## %s\n\n%s", mdText(title), sizesTable(r.Items))
 	for _, item := range r.Items {
 		fmt.Fprintf(&s, "\n### %s\n\n", mdText(item.Title))
-		for _, tag := range item.Tags {
-			fmt.Fprintf(&s, "- %s\n", mdCode(tag))
+		if r.State == release.Unchanged {
+			fmt.Fprintf(&s, "Unchanged since %s.\n", mdCode(item.Last))
+		} else {
+			for _, tag := range item.Tags {
+				fmt.Fprintf(&s, "- %s\n", mdCode(tag))
+			}
 		}
 		fmt.Fprintf(&s, "\nDigest: %s\n", mdCode(item.Digest))
 		switch {
+		case r.State == release.Unchanged:
 		case item.Changes == nil:
 			s.WriteString("\nThere is no earlier release.\n")
 		default:
@@ -72,48 +81,70 @@ func releaseNotes(r *release.Report) string {
 	return s.String()
 }
 
-// sizesTable returns the table of sizes and layers. Variants are compared with the item before them
-// that has the same targets: mostly the standard variant.
+// sizesTable returns the table of sizes and layers. Variants of a builder are compared with the
+// standard one.
 func sizesTable(items []release.ItemReport) string {
 	var rows [][]string
-	var standard *release.ItemReport
-	for i, item := range items {
-		if item.Variant == "standard" || item.Kind != "builder" {
-			standard = &items[i]
-		}
-		for n, img := range item.Images {
-			saved := ""
-			if standard != nil && standard != &items[i] && n < len(standard.Images) {
-				than := standard.Images[n]
-				saved = fmt.Sprintf("%s, %s less than %s", count(than.Layers-img.Layers, "layer"), bytes(than.Bytes-img.Bytes), standard.Title)
-			}
-			pull := ""
-			if c := item.Changes; c != nil && n < len(c.Images) && c.Images[n].Layers.Pull.Bytes != nil {
-				pull = bytes(*c.Images[n].Layers.Pull.Bytes)
-			}
-			rows = append(rows, []string{item.Title, img.Target, fmt.Sprint(img.Layers), bytes(img.Bytes), pull, saved})
+	for _, item := range items {
+		for _, img := range item.Images {
+			rows = append(rows, []string{item.Title, img.Target, fmt.Sprint(img.Layers), bytes(img.Bytes), toPull(item, img), saved(items, item, img)})
 		}
 	}
 	return markdownTable("Image | Platform | Layers | Size | To pull | Saved", rows)
+}
+
+// toPull returns how many bytes users of the last release pull, or "".
+func toPull(item release.ItemReport, img release.ImageReport) string {
+	if item.Changes == nil {
+		return ""
+	}
+	for _, c := range item.Changes.Images {
+		if c.New.Digest == img.Digest && c.Layers.Pull.Bytes != nil {
+			return bytes(*c.Layers.Pull.Bytes)
+		}
+	}
+	return ""
+}
+
+// saved returns what an image of a variant has less than that of the standard variant, or "".
+func saved(items []release.ItemReport, item release.ItemReport, img release.ImageReport) string {
+	for _, standard := range items {
+		if standard.Variant != config.StandardVariant || item.Title != item.Variant+"-"+standard.Title {
+			continue
+		}
+		for _, than := range standard.Images {
+			if than.Target == img.Target && than.Layers >= img.Layers && than.Bytes >= img.Bytes {
+				return fmt.Sprintf("%s, %s less than %s", count(than.Layers-img.Layers, "layer"), bytes(than.Bytes-img.Bytes), standard.Title)
+			}
+		}
+	}
+	return ""
 }
 
 // outputName matches what cannot stand in the name of an output of a GitHub step.
 var outputName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
 // forGitHub writes the summary and the outputs of a step, if this is one of a GitHub workflow.
-func (r *releaseRun) forGitHub() error {
-	var s strings.Builder
-	fmt.Fprintf(&s, "released=%t\nstate=%s\nversion=%s\n", r.report.Published, r.report.State, r.report.Version)
+func (r *releaseRun) forGitHub(failed error) error {
+	var outputs strings.Builder
+	fmt.Fprintf(&outputs, "released=%t\nstate=%s\nversion=%s\n", r.report.Published, r.report.State, r.report.Version)
 	for _, item := range r.report.Items {
-		fmt.Fprintf(&s, "digest-%s=%s\n", outputName.ReplaceAllString(item.Title, "-"), item.Digest)
+		fmt.Fprintf(&outputs, "digest-%s=%s\n", outputName.ReplaceAllString(item.Title, "-"), item.Digest)
 	}
-	for name, text := range map[string]string{"GITHUB_OUTPUT": s.String(), "GITHUB_STEP_SUMMARY": releaseNotes(r.report)} {
-		file := r.env(name)
+	summary := releaseNotes(r.report)
+	switch {
+	case failed != nil:
+		summary = "## Not released\n\n" + mdText(strings.SplitN(explain(failed), "\n", 2)[0]) + "\n"
+	case r.c.Bool("dry-run"):
+		summary = "This is a dry run.\n\n" + summary
+	}
+	for _, to := range []struct{ name, text string }{{"GITHUB_OUTPUT", outputs.String()}, {"GITHUB_STEP_SUMMARY", summary}} {
+		file := r.env(to.name)
 		if file == "" {
 			continue
 		}
-		if err := appendTo(file, text); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if err := appendTo(file, to.text); err != nil {
+			return fmt.Errorf("%s: %w", to.name, err)
 		}
 	}
 	return nil

@@ -3,10 +3,13 @@ package release
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/mod/semver"
 
+	"laminate/flatten"
 	"laminate/packager/config"
 )
 
@@ -53,3 +56,36 @@ func checkTags(images []config.ReleaseImage, version string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// checkApps checks that the apps are there.
+func (r *Release) checkApps() error {
+	var errs []error
+	for _, img := range r.Config.Images {
+		for _, a := range img.Smoke {
+			if info, err := os.Stat(r.path(a.App)); err != nil || !info.IsDir() {
+				errs = append(errs, &ItemError{img.Title(), fmt.Errorf("app %s: no such directory", a.App)})
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkMachine checks that this machine can build the apps.
+func (r *Release) checkMachine() error {
+	var errs []error
+	for _, item := range r.Items {
+		fits := len(item.ReleaseImage.Smoke) == 0
+		for _, img := range item.Images {
+			fits = fits || isThis(img.Target)
+		}
+		if !fits {
+			errs = append(errs, &ItemError{item.Title(), errOtherMachine})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var errOtherMachine = fmt.Errorf("no image for linux/%s, on which the apps could be built; release on another machine, or without smoke", runtime.GOARCH)
+
+// isThis reports whether a target is the platform of this machine.
+func isThis(t flatten.Target) bool { return t.OS == "linux" && t.Arch == runtime.GOARCH }

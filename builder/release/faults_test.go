@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 
@@ -64,6 +65,14 @@ var _ = Describe("nothing is tagged", func() {
 		l.Write("builder.toml", "[build]\n")
 		o := l.run(toml, "1.0.0")
 		Expect(o.err).To(MatchError(And(ContainSubstring("full: "), ContainSubstring("buildpackless-full: "), ContainSubstring("java: "))))
+		expectReadsOnly(l.Traffic)
+	})
+
+	It("and nothing pushed, if this machine cannot build the apps", func() {
+		l.Write("app/file", "")
+		other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+		o := l.run(l.toml("builder", "targets = ['linux/"+other+"']\n[[builders.smoke]]\napp = 'app'"), "1.0.0")
+		Expect(o.err).To(MatchError("full: no image for linux/" + runtime.GOARCH + ", on which the apps could be built; release on another machine, or without smoke"))
 		expectReadsOnly(l.Traffic)
 	})
 

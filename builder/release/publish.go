@@ -19,6 +19,9 @@ func (r *Release) Publish(ctx context.Context) (*Report, error) {
 	if r.State != Pending {
 		return report, nil
 	}
+	if err := r.checkMachine(); err != nil {
+		return report, err
+	}
 	for i, item := range r.Items {
 		if err := r.Registry.Push(ctx, item.Repositories[0], item.Images); err != nil {
 			return report, &ItemError{item.Title(), err}
@@ -38,6 +41,7 @@ func (r *Release) Publish(ctx context.Context) (*Report, error) {
 	if err := r.lookAgain(ctx); err != nil {
 		return report, err
 	}
+	r.Tagging = true
 	if err := r.tag(ctx); err != nil {
 		return report, err
 	}
@@ -59,9 +63,11 @@ func (r *Release) test(ctx context.Context, item *Item, result *ItemReport) erro
 		result.Verified = append(result.Verified, checked)
 	}
 	if len(item.ReleaseImage.Smoke) > 0 {
-		result.Smoke, err = r.smoke(ctx, item, found)
+		tested, err := r.smoke(ctx, item, found)
+		result.Smoke = append(result.Smoke, tested...)
+		return err
 	}
-	return err
+	return nil
 }
 
 // failed returns an error if a test has failed.

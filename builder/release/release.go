@@ -10,6 +10,8 @@ type Release struct {
 	Options
 	Items []*Item
 	State State
+	// Tagging reports that Publish has come to the tags, so that some may have moved.
+	Tagging bool
 }
 
 // Prepare creates all images and compares them with what is released. It writes nothing but the work
@@ -24,6 +26,9 @@ func Prepare(ctx context.Context, o Options) (*Release, error) {
 		return nil, err
 	}
 	r := &Release{Options: o}
+	if err := r.checkApps(); err != nil {
+		return nil, err
+	}
 	for _, img := range o.Config.Images {
 		r.Items = append(r.Items, &Item{ReleaseImage: img})
 	}

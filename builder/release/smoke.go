@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"laminate/builder/smoke"
@@ -22,7 +21,7 @@ const smokeTimeout = 30 * time.Minute
 func (r *Release) smoke(ctx context.Context, item *Item, found *source.Platforms) ([]smoke.Result, error) {
 	builder := forThis(found)
 	if builder == nil {
-		return nil, fmt.Errorf("no image for linux/%s, on which the apps could be built; release on another machine, or without smoke", runtime.GOARCH)
+		return nil, errOtherMachine
 	}
 	sessions := map[string]*smoke.Session{}
 	defer func() {
@@ -42,6 +41,9 @@ func (r *Release) smoke(ctx context.Context, item *Item, found *source.Platforms
 			sessions[key] = s
 		}
 		result, err := r.app(ctx, s, a)
+		if ctx.Err() != nil {
+			return results, context.Cause(ctx) // what the app says is only that it was interrupted
+		}
 		if err != nil {
 			return results, err
 		}
@@ -53,7 +55,7 @@ func (r *Release) smoke(ctx context.Context, item *Item, found *source.Platforms
 // forThis returns the image for this machine, or nil.
 func forThis(found *source.Platforms) *image.Image {
 	for _, img := range found.Images {
-		if img.Target.OS == "linux" && img.Target.Arch == runtime.GOARCH {
+		if isThis(img.Target) {
 			return img
 		}
 	}

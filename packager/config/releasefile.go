@@ -2,28 +2,32 @@ package config
 
 // releaseFile is the form of release.toml.
 type releaseFile struct {
-	VersionFile   string         `toml:"version-file"`
-	Builders      []releaseImage `toml:"builders"`
-	Buildpackages []releaseImage `toml:"buildpackages"`
-	Sign          releaseSign    `toml:"sign"`
+	VersionFile   string           `toml:"version-file"`
+	Builders      []releaseBuilder `toml:"builders"`
+	Buildpackages []releaseImage   `toml:"buildpackages"`
+	Sign          releaseSign      `toml:"sign"`
 }
 
-// releaseImage is an entry of [[builders]] or [[buildpackages]]; the latter has no variants, no smoke
-// and no run image.
+// releaseImage is an entry of [[buildpackages]].
 type releaseImage struct {
-	Name           string           `toml:"name"`
-	Config         string           `toml:"config"`
-	Repositories   []string         `toml:"repositories"`
-	Tags           []string         `toml:"tags"`
-	Targets        []string         `toml:"targets"`
-	Flatten        string           `toml:"flatten"`
-	FlattenGroups  [][]string       `toml:"flatten-groups"`
-	FlattenExclude []string         `toml:"flatten-exclude"`
-	MaxLayers      int              `toml:"max-layers"`
-	MediaTypes     string           `toml:"media-types"`
-	SkipRunImages  bool             `toml:"skip-run-image-check"`
-	Variants       []releaseVariant `toml:"variants"`
-	Smoke          []releaseSmoke   `toml:"smoke"`
+	Name           string     `toml:"name"`
+	Config         string     `toml:"config"`
+	Repositories   []string   `toml:"repositories"`
+	Tags           []string   `toml:"tags"`
+	Targets        []string   `toml:"targets"`
+	Flatten        string     `toml:"flatten"`
+	FlattenGroups  [][]string `toml:"flatten-groups"`
+	FlattenExclude []string   `toml:"flatten-exclude"`
+	MaxLayers      int        `toml:"max-layers"`
+	MediaTypes     string     `toml:"media-types"`
+}
+
+// releaseBuilder is an entry of [[builders]].
+type releaseBuilder struct {
+	releaseImage
+	SkipRunImages bool             `toml:"skip-run-image-check"`
+	Variants      []releaseVariant `toml:"variants"`
+	Smoke         []releaseSmoke   `toml:"smoke"`
 }
 
 type releaseVariant struct {

@@ -41,9 +41,9 @@ func (r *releaseReader) required(value string, path ...any) {
 }
 
 // builder returns the variants of a builder.
-func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
-	base := r.image(b, path...)
-	base.Builder = true
+func (r *releaseReader) builder(b releaseBuilder, path ...any) []ReleaseImage {
+	base := r.image(b.releaseImage, path...)
+	base.Builder, base.SkipRunImageCheck = true, b.SkipRunImages
 	variants, named := b.Variants, r.Has(at(path, "variants")...)
 	if !named {
 		variants = []releaseVariant{{Name: StandardVariant}}
@@ -89,11 +89,6 @@ func (r *releaseReader) builder(b releaseImage, path ...any) []ReleaseImage {
 
 // buildpackage returns a buildpackage.
 func (r *releaseReader) buildpackage(p releaseImage, path ...any) ReleaseImage {
-	for _, key := range []string{"skip-run-image-check", "variants", "smoke"} {
-		if r.Has(at(path, key)...) {
-			r.add("a buildpackage has no "+key+"; remove it", at(path, key)...)
-		}
-	}
 	img := r.image(p, path...)
 	img.Tags = []ReleaseTag{"{version}", "latest"}
 	if r.Has(at(path, "tags")...) {
@@ -106,7 +101,7 @@ func (r *releaseReader) buildpackage(p releaseImage, path ...any) ReleaseImage {
 func (r *releaseReader) image(f releaseImage, path ...any) ReleaseImage {
 	img := ReleaseImage{
 		Name: f.Name, Config: f.Config, Repositories: f.Repositories, Path: path,
-		MaxLayers: f.MaxLayers, MediaTypes: f.MediaTypes, SkipRunImageCheck: f.SkipRunImages,
+		MaxLayers: f.MaxLayers, MediaTypes: f.MediaTypes,
 		Grouping: flatten.Grouping{Mode: flatten.None, Groups: f.FlattenGroups, Exclude: f.FlattenExclude},
 	}
 	r.name(f.Name, at(path, "name")...)

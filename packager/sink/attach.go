@@ -210,7 +210,7 @@ func (a *attachment) upload(ctx context.Context, contents ...[]byte) error {
 		if err != nil {
 			return err
 		}
-		if err := a.push.uploadConfig(ctx, a.image.Context(), bytesBlob("document", digest, content)); err != nil {
+		if err := a.push.uploadConfig(ctx, a.image.Context(), bytesBlob("document", digest, content), nil); err != nil {
 			return err
 		}
 	}

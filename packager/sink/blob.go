@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"laminate/packager/progress"
@@ -22,6 +23,9 @@ type blob struct {
 	size   int64
 	open   func() (io.ReadCloser, error)
 	layer  v1.Layer // nil except for layers
+	// home is a repository that may have the config, since the topmost layer comes from it; nil for
+	// others.
+	home name.Reference
 }
 
 // String names the blob in messages.

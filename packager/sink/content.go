@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"laminate/flatten"
@@ -153,6 +154,10 @@ func (c *content) readLayers(img Image, m *v1.Manifest) error {
 			return fmt.Errorf("layer %d: digest is %s, manifest says %s", i+1, digest, m.Layers[i].Digest)
 		}
 		c.layers = append(c.layers, blob{what: "layer", digest: digest, size: m.Layers[i].Size, open: l.Compressed, layer: l})
+		c.config.home = nil
+		if from, ok := l.(*remote.MountableLayer); ok {
+			c.config.home = from.Reference
+		}
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ var _ = Describe("transfers to a registry", func() {
 			reg.Reset()
 			Expect(write(ctx, "b:1", imageOf(amd64, must(img.Layers())...))).To(Succeed())
 			Expect(reg.Count(http.MethodHead, fixtures.Blob)).To(BeZero())
-			Expect(reg.Requests(func(r fixtures.Request) bool { return r.Mount })).To(HaveLen(2))
+			Expect(reg.Requests(func(r fixtures.Request) bool { return r.Mount })).To(HaveLen(3), "the config too")
 			down, up := reg.Layers()
 			Expect(down + up).To(BeZero())
 		})

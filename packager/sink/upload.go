@@ -23,7 +23,7 @@ import (
 // mountable blob only after mounting failed.
 func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from name.Reference) (err error) {
 	if b.layer == nil {
-		return p.uploadConfig(ctx, repo, b)
+		return p.uploadConfig(ctx, repo, b, from)
 	}
 	j := &journey{blob: b, verb: progress.Uploading, log: p.log}
 	defer func() { j.end(err) }()
@@ -95,7 +95,9 @@ func (p *push) send(ctx context.Context, repo name.Repository, l v1.Layer) error
 // is.
 func isUnanswered(err error) bool { return isRefused(err) || statusOf(err) == http.StatusBadRequest }
 
-func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob) error {
+// uploadConfig mounts a config that may be in another repository: from, or that of its image. If it is
+// not there, the same request begins an upload.
+func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob, from name.Reference) error {
 	r, err := b.read(ctx)
 	if err != nil {
 		return err
@@ -104,12 +106,23 @@ func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob) e
 	if err != nil {
 		return err
 	}
+	l := static.NewLayer(config, types.DockerConfigJSON)
+	source := b.home
+	if from != nil && from.Context().RegistryStr() == repo.RegistryStr() {
+		source = from
+	}
+	mounts := source != nil && source.Context().RegistryStr() == repo.RegistryStr() && source.Context().Name() != repo.Name()
 	return p.speak.Again(ctx, func(attempt int) error {
-		ctx := ctx
+		asking := ctx
 		if attempt == 1 {
-			ctx = registry.SkipExistsCheck(ctx)
+			asking = registry.SkipExistsCheck(ctx)
 		}
-		return p.pusher.Upload(ctx, repo, static.NewLayer(config, types.DockerConfigJSON))
+		if mounts && attempt == 1 {
+			if err := p.mounter.Upload(asking, repo, &remote.MountableLayer{Layer: l, Reference: source}); !isUnanswered(err) {
+				return err
+			}
+		}
+		return p.pusher.Upload(asking, repo, l)
 	})
 }
 
