@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -279,6 +280,31 @@ var _ = Describe("artifacts", func() {
 		_, err = attachTo(ctx, image, nil, sbom)
 		Expect(err).To(MatchError(image + ": tag " + fallbackTag(digest) + ` is not an index of referrers: its media type is "application/vnd.docker.distribution.manifest.v2+json"`))
 		Expect(reg.changes).To(BeEmpty())
+	})
+
+	It("are all listed after the next runs, however many clients attached at once", func(ctx SpecContext) {
+		reg := newRegistry()
+		image, digest := pushed(ctx, reg.host+"/a")
+		var all []sink.Artifact
+		for i := range 8 {
+			all = append(all, sink.Artifact{Type: "a/b", MediaType: "a/b", Content: fmt.Append(nil, i)})
+		}
+		var clients sync.WaitGroup
+		for _, one := range all {
+			clients.Go(func() {
+				_, _ = attachTo(ctx, image, nil, one) // it may give up
+			})
+		}
+		clients.Wait()
+		for _, one := range all {
+			_, err := attachTo(ctx, image, nil, one)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		var want []any
+		for _, one := range all {
+			want = append(want, attachedAs(one))
+		}
+		Expect(found(ctx, image, digest)).To(ConsistOf(want...))
 	})
 
 	It("are finished by the next run, wherever one ends", func(ctx SpecContext) {

@@ -18,7 +18,7 @@ const (
 	// readLimit is the maximum number of attached documents that are read, of one image, and
 	// readBytes that of their bytes.
 	readLimit = 50
-	readBytes = 64 << 20
+	readBytes = 32 << 20
 	// emptyType is the artifact type that registries list which take the config's for it.
 	emptyType = "application/vnd.oci.empty.v1+json"
 )

@@ -226,6 +226,25 @@ var _ = Describe("what is attached to an image", func() {
 		}),
 	)
 
+	It("costs two requests and a login where there is nothing", func(ctx SpecContext) {
+		s := newStore()
+		var paths []string
+		s.breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+			paths = append(paths, r.URL.Path)
+			return false
+		})
+		repository, err := (&source.Opener{}).Repository(ctx, s.name)
+		Expect(err).NotTo(HaveOccurred())
+		for _, digest := range []v1.Hash{s.image, s.other} {
+			_, err := verify.AttachedTo(ctx, repository, digest, nil)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(paths).To(Equal([]string{
+			"/v2/", "/v2/acme/it/referrers/" + s.image.String(), "/v2/acme/it/manifests/sha256-" + s.image.Hex,
+			"/v2/acme/it/referrers/" + s.other.String(), "/v2/acme/it/manifests/sha256-" + s.other.Hex,
+		}))
+	})
+
 	It("is not read without bounds", func(ctx SpecContext) {
 		s := newStore()
 		var many []string
@@ -237,11 +256,11 @@ var _ = Describe("what is attached to an image", func() {
 
 		s = newStore()
 		many = nil
-		for i := range 6 {
+		for i := range 4 {
 			many = append(many, strings.Repeat(" ", 15<<20+i)+statement(s.image))
 		}
 		s.attach(ctx, attest.InToto, many...)
-		Expect(s.checked(ctx, nil, noteOf("too many attached documents; 5 of 6 attachments are checked")).Documents).To(HaveLen(5))
+		Expect(s.checked(ctx, nil, noteOf("too many attached documents; 3 of 4 attachments are checked")).Documents).To(HaveLen(3))
 	})
 })
 
