@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,8 +61,11 @@ func (r *releaseRun) signingKey(file string) (*signing.Key, error) {
 		return nil, fmt.Errorf("sign.key: %w", err)
 	}
 	key, err := signing.ParseKey(text, []byte(r.env("COSIGN_PASSWORD")))
+	if errors.Is(err, signing.ErrPassword) {
+		err = fmt.Errorf("%w; set COSIGN_PASSWORD", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("sign.key %s: %w; its password is that of COSIGN_PASSWORD", file, err)
+		return nil, fmt.Errorf("sign.key %s: %w", file, err)
 	}
 	return key, nil
 }
