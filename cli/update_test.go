@@ -230,6 +230,12 @@ builder.toml:9  acme/b                  1.0.0 -> 1.0.1, with REPO/b:1.0.1
 		Expect(filepath.Glob("*")).To(Equal([]string{"builder.toml"}))
 	})
 
+	It("tells what is pinned only when asked", func() {
+		put("builder.toml", "[[buildpacks]]\nuri = '"+repo+"/a:1.0.0' # laminate: pin\n")
+		Expect(laminate("update", "builder.toml")).To(Equal(result{0, "", "builder.toml: up to date\n"}))
+		Expect(laminate("update", "builder.toml", "-v").stdout).To(Equal("builder.toml:2  " + repo + "/a  1.0.0 stays: pinned\n"))
+	})
+
 	It("updates the lifecycle from the tags of a repository", func() {
 		publish("lifecycle", "0.20.0", "0.21.0")
 		put("builder.toml", "[lifecycle]\nversion = '0.20.0'\n")

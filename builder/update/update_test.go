@@ -40,6 +40,7 @@ var _ = Describe("updating", func() {
 		Entry("a range and pre-releases", "1.3.0-rc.1 1.3.0-rc.2 1.4.0-rc.1", `1.3.0-rc.1" # laminate: ~1.3`, `1.3.0-rc.2" # laminate: ~1.3`),
 		Entry("a range that names a pre-release", "1.3.0-rc.1 1.3.0-rc.2 1.3.0-rc.3", `1.3.0-rc.1" # laminate: <1.3.0-rc.3`, `1.3.0-rc.2" # laminate: <1.3.0-rc.3`),
 		Entry("one of two ranges, and pre-releases", "1.3.0-rc.1 2.0.1-rc.1 2.1.0-rc.1", `1.3.0-rc.1" # laminate: >=1.3.0-rc.1 <1.4 || ~2.0`, `2.0.1-rc.1" # laminate: >=1.3.0-rc.1 <1.4 || ~2.0`),
+		Entry("a pin behind a tag and a comma", "1.2.3 1.2.4", `1.2.3" # 1.2.3, laminate: pin`, `1.2.3" # 1.2.3, laminate: pin`),
 		Entry("a pin", "1.2.3 1.2.4", `1.2.3" # laminate: pin # until 1.2.4 works`, `1.2.3" # laminate: pin # until 1.2.4 works`),
 		Entry("other comments", "1.2.3 1.2.4", `1.2.3" # see laminate: the tool, ~1.0`, `1.2.4" # see laminate: the tool, ~1.0`),
 		Entry("moving tags", "full-cnb latest 1.2 1.2.4", `full-cnb"`, `full-cnb"`),
@@ -180,6 +181,16 @@ buildpacks = [{id = "acme/all", version = "1.1.0"}, {id = "acme/all", version = 
 		Expect(got).To(Equal(strings.Replace(text, "all:1", "all:2", 1)))
 		Expect(plan.Warnings).To(HaveLen(1))
 		Expect(plan.Warnings[0].Message).To(Equal("acme/b@1.0.0 stays, but example.com/acme/all:2.0.0 has 2.0.0 or 3.0.0 instead; choose one"))
+	})
+
+	It("keeps the version of an entry that one of two images still has", func() {
+		for _, name := range []string{"one", "two"} {
+			w.push("example.com/acme/"+name+":1.0.0", packaged("acme/"+name+"@1.0.0", "acme/b@1.0.0"))
+		}
+		w.push("example.com/acme/one:2.0.0", packaged("acme/one@2.0.0", "acme/b@2.0.0"))
+		w.push("example.com/acme/two:2.0.0", packaged("acme/two@2.0.0", "acme/b@1.0.0"))
+		got, _ := w.updated("[[buildpacks]]\nuri = 'example.com/acme/one:1.0.0'\n[[buildpacks]]\nuri = 'example.com/acme/two:1.0.0'\n[[order]]\ngroup = [{id = 'acme/b', version = '1.0.0'}]\n", update.Options{})
+		Expect(got).To(HaveSuffix("group = [{id = 'acme/b', version = '1.0.0'}]\n"))
 	})
 
 	It("doubts a version beside a URI that the image did not have", func() {

@@ -54,7 +54,7 @@ func (c remoteCatalog) likeliest(ctx context.Context, document []byte) (v1.Image
 	var found *v1.Descriptor
 	for _, d := range index.Manifests {
 		p := d.Platform
-		if !d.MediaType.IsImage() || p != nil && (p.OS == "unknown" || p.Architecture == "unknown") {
+		if !d.MediaType.IsImage() || p != nil && p.OS == "unknown" {
 			continue // an attestation, or an index
 		}
 		amd64 := p != nil && p.OS == "linux" && p.Architecture == "amd64"
