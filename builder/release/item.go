@@ -30,6 +30,8 @@ type Item struct {
 	// Tags are all tags in all repositories.
 	Tags []*Tag
 
+	// newer is a released version above that of this release, or "".
+	newer   string
 	jobs    []job
 	views   []*image.Image  // of the images
 	sources [][]engine.Used // of each image

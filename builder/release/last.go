@@ -55,6 +55,9 @@ func (r *Release) findLast(ctx context.Context, item *Item) (*Last, error) {
 		case err != nil && !hasNone(err):
 			return nil, &ItemError{item.Title(), err}
 		}
+		if newest := lastVersion(tags, template, item.ReleaseImage, ""); r.Version != "" && newest != "" && semver.Compare(canonical(newest), canonical(r.Version)) > 0 {
+			item.newer = newest
+		}
 		if version := lastVersion(tags, template, item.ReleaseImage, r.Version); version != "" {
 			return at(template.For(version, item.ReleaseImage), version)
 		}

@@ -39,18 +39,23 @@ const (
 // lookJobs is how many tags are asked for at one time.
 const lookJobs = 8
 
-// look reads what the tags of all items point to. Without a version there are no versioned tags.
+// look reads what the tags of all items point to. Without a version there are no versioned tags. The
+// others stay with a newer version, if one is released: the run may be one of long ago, repeated.
 func (r *Release) look(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookJobs)
 	for _, item := range r.Items {
+		stay := item.newer != "" && !r.Force
+		if stay {
+			r.Engine.Log.Warn(fmt.Sprintf("%s: %s is released, which is newer; only tags with the version are written", item.Title(), item.newer))
+		}
 		for _, name := range item.Repositories {
 			repository, err := r.Open.Repository(ctx, name)
 			if err != nil {
 				return err
 			}
 			for _, t := range item.ReleaseImage.Tags {
-				if t.Versioned() && r.Version == "" {
+				if t.Versioned() && r.Version == "" || !t.Versioned() && stay {
 					continue
 				}
 				tag := &Tag{Repository: name, Name: t.For(r.Version, item.ReleaseImage), Versioned: t.Versioned()}

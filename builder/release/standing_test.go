@@ -94,6 +94,28 @@ var _ = Describe("what is released", func() {
 		Expect(tags).To(HaveKeyWithValue("builder:1.1.0-buildpackless-full", first.Items[1].Digest))
 	})
 
+	It("keeps the tags that move with the newest version, when an old release is repeated or amended", func() {
+		change()
+		l.succeed(toml, "2.0.0")
+		before := l.tags()
+		l.Write("acme_a@1.0.0/lib/data", strings.Repeat("acme/a@1.0.0\n", 100)) // as it was
+		o := l.run(toml, "1.0.0")
+		Expect(o.err).NotTo(HaveOccurred())
+		Expect(o.State).To(Equal(release.Released))
+		Expect(l.tags()).To(Equal(before))
+		l.Write("acme_a@1.0.0/lib/data", "amended")
+		l.Log.Warnings = nil
+		o = l.succeed(toml, "1.0.1")
+		Expect(l.Log.Warnings).To(ContainElement("full: 2.0.0 is released, which is newer; only tags with the version are written"))
+		after := l.tags()
+		Expect(after).To(HaveKeyWithValue("mirror:1.0.1-full", o.Items[0].Digest))
+		Expect(after["mirror:full"]).To(Equal(before["mirror:full"]))
+		Expect(after["java:latest"]).To(Equal(before["java:latest"]))
+		Expect(o.Items[0].Last).To(HaveSuffix("/builder:1.0.0-full"))
+		o = l.succeed(toml, "1.0.1", force)
+		Expect(l.tags()).To(HaveKeyWithValue("mirror:full", o.Items[0].Digest))
+	})
+
 	It("may get another repository, under the version that it has", func() {
 		more := l.toml("builder mirror third", variants) + l.javaTOML("java")
 		before := l.tags()
