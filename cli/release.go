@@ -199,9 +199,12 @@ func (r releaseRegistry) Tag(ctx context.Context, repository string, digest v1.H
 }
 
 // Attach implements [release.Registry].
-func (r releaseRegistry) Attach(ctx context.Context, repository string, digest v1.Hash, d release.Document) error {
-	artifact := sink.Artifact{Type: d.MediaType, MediaType: d.MediaType, Content: d.Content, Annotations: d.Annotations}
-	_, err := sink.Attach(ctx, repository+"@"+digest.String(), []sink.Artifact{artifact}, r.options)
+func (r releaseRegistry) Attach(ctx context.Context, repository string, digest v1.Hash, documents []release.Document) error {
+	var artifacts []sink.Artifact
+	for _, d := range documents {
+		artifacts = append(artifacts, sink.Artifact{Type: d.MediaType, MediaType: d.MediaType, Content: d.Content, Annotations: d.Annotations})
+	}
+	_, err := sink.Attach(ctx, repository+"@"+digest.String(), artifacts, r.options)
 	return err
 }
 

@@ -32,10 +32,10 @@ func (r *releaseRun) signer(o sink.Options) (func(context.Context, string, v1.Ha
 	command := signing.Command(sign.Command)
 	if len(command) > 0 {
 		if err := command.Check(); err != nil {
-			return nil, fmt.Errorf("sign.command: %w", err)
+			return nil, r.config.Problem("sign.command: "+err.Error(), "sign", "command")
 		}
 		if _, err := exec.LookPath(command[0]); err != nil {
-			return nil, fmt.Errorf("sign.command: %w", err)
+			return nil, r.config.Problem("sign.command: "+err.Error(), "sign", "command")
 		}
 	}
 	return func(ctx context.Context, repository string, digest v1.Hash) error {

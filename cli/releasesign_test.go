@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,7 +92,7 @@ var _ = Describe("release, with [sign]", func() {
 		toml(sign)
 		r := l.run("--release-version", "1.0.0")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(HavePrefix("laminate: " + want))
+		Expect(r.stderr).To(MatchRegexp("^laminate: (release.toml:[0-9]+: )?" + regexp.QuoteMeta(want)))
 		Expect(l.Requests(nil)).To(BeEmpty())
 	},
 		Entry("a program that is missing", "command = ['no-such-program', '{ref}']", "sign.command: exec: \"no-such-program\": executable file not found in $PATH\n"),

@@ -25,10 +25,10 @@ type Document struct {
 	Annotations map[string]string
 }
 
-// attachment is a document and the digest that it is about.
+// attachment are the documents about a digest.
 type attachment struct {
-	digest v1.Hash
-	Document
+	digest    v1.Hash
+	documents []Document
 }
 
 // documents makes the documents about an item: an SBOM of each image, and the provenance of all. They
@@ -44,15 +44,18 @@ func (r *Release) documents(ctx context.Context, item *Item) ([]attachment, erro
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, attachment{digest, Document{MediaType: attest.CycloneDX, Content: sbom}})
+		all = append(all, attachment{digest, []Document{{MediaType: attest.CycloneDX, Content: sbom}}})
 	}
 	provenance, err := r.provenance(item)
 	if err != nil {
 		return nil, err
 	}
-	return append(all, attachment{item.Digest, Document{
-		MediaType: attest.InToto, Content: provenance, Annotations: map[string]string{attest.PredicateAnnotation: attest.ProvenanceType},
-	}}), nil
+	about := Document{MediaType: attest.InToto, Content: provenance, Annotations: map[string]string{attest.PredicateAnnotation: attest.ProvenanceType}}
+	if len(all) == 1 { // no index
+		all[0].documents = append(all[0].documents, about)
+		return all, nil
+	}
+	return append(all, attachment{item.Digest, []Document{about}}), nil
 }
 
 // base returns the build image of a builder's image, if it has a digest.
@@ -125,9 +128,9 @@ func flattenOf(img config.ReleaseImage) map[string]any {
 }
 
 // attach attaches the documents in a repository.
-func (r *Release) attach(ctx context.Context, repository string, documents []attachment) error {
-	for _, d := range documents {
-		if err := r.Registry.Attach(ctx, repository, d.digest, d.Document); err != nil {
+func (r *Release) attach(ctx context.Context, repository string, attachments []attachment) error {
+	for _, a := range attachments {
+		if err := r.Registry.Attach(ctx, repository, a.digest, a.documents); err != nil {
 			return err
 		}
 	}

@@ -182,9 +182,12 @@ func (r registry) Tag(ctx context.Context, repository string, digest v1.Hash, ta
 	return sink.Tag(ctx, repository, digest, tags, r.options)
 }
 
-func (r registry) Attach(ctx context.Context, repository string, digest v1.Hash, d release.Document) error {
-	artifact := sink.Artifact{Type: d.MediaType, MediaType: d.MediaType, Content: d.Content, Annotations: d.Annotations}
-	_, err := sink.Attach(ctx, repository+"@"+digest.String(), []sink.Artifact{artifact}, r.options)
+func (r registry) Attach(ctx context.Context, repository string, digest v1.Hash, documents []release.Document) error {
+	var artifacts []sink.Artifact
+	for _, d := range documents {
+		artifacts = append(artifacts, sink.Artifact{Type: d.MediaType, MediaType: d.MediaType, Content: d.Content, Annotations: d.Annotations})
+	}
+	_, err := sink.Attach(ctx, repository+"@"+digest.String(), artifacts, r.options)
 	return err
 }
 

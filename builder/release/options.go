@@ -43,8 +43,8 @@ type Registry interface {
 	Push(ctx context.Context, repository string, images []Image) error
 	// Tag points tags to a digest that the repository has, in this order.
 	Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error
-	// Attach attaches a document to a digest that the repository has, unless it is attached.
-	Attach(ctx context.Context, repository string, digest v1.Hash, d Document) error
+	// Attach attaches documents to a digest that the repository has, unless they are attached.
+	Attach(ctx context.Context, repository string, digest v1.Hash, documents []Document) error
 }
 
 // Image is an image and its target.

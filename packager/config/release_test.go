@@ -184,7 +184,7 @@ var _ = Describe("release.toml", func() {
 			`9: invalid network "bridge"; write none or host`, `10: invalid timeout "30"; write a duration, such as "90s" or "15m"`,
 			`11: unknown variant "standard"`, `12: invalid env.name "A B"`, `15: invalid timeout "-1s"; write a duration, such as "90s" or "15m"`),
 		Entry("with [sign] that signs nothing", releaseOf("[sign]"), "5: sign has neither command nor key"),
-		Entry("with an empty command", releaseOf("[sign]\ncommand = ['']"), "6: sign.command is empty", "6: sign.command names no image; write {ref}, or {repository} and {digest}, in an argument"),
+		Entry("with an empty command", releaseOf("[sign]\ncommand = ['']"), "6: sign.command is empty"),
 	)
 
 	It("gives valid tags for every version that a tag can hold", func() {

@@ -240,7 +240,7 @@ func (r *releaseReader) unique(images []ReleaseImage) {
 	}
 }
 
-// sign checks how digests are signed.
+// sign reads how digests are signed. What a command may hold is checked where it is used.
 func (r *releaseReader) sign(f releaseSign) *ReleaseSign {
 	command := r.Has("sign", "command")
 	if !command && f.Key == "" {
@@ -248,11 +248,6 @@ func (r *releaseReader) sign(f releaseSign) *ReleaseSign {
 	}
 	if command && (len(f.Command) == 0 || f.Command[0] == "") {
 		r.add("sign.command is empty", "sign", "command")
-	}
-	if command && !slices.ContainsFunc(f.Command, func(a string) bool {
-		return strings.Contains(a, "{ref}") || strings.Contains(a, "{digest}")
-	}) {
-		r.add("sign.command names no image; write {ref}, or {repository} and {digest}, in an argument", "sign", "command")
 	}
 	return &ReleaseSign{Command: f.Command, Key: f.Key}
 }
