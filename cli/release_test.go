@@ -266,6 +266,46 @@ var _ = Describe("release", func() {
 		})
 	})
 
+	// tagged are the tags that were written, without those of attachments.
+	tagged := func() (tags []string) {
+		for _, r := range l.writes() {
+			if r.Kind == fixtures.Manifest && !strings.HasPrefix(r.Digest, "sha256") {
+				tags = append(tags, r.Digest)
+			}
+		}
+		return tags
+	}
+
+	It("sees a version that another run releases meanwhile, although requests are shared", func() {
+		index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
+		l.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v2/builder/blobs/") { // it is verified
+				put := must(http.NewRequest(http.MethodPut, "http://"+l.Host+"/v2/builder/manifests/1.0.0-full", strings.NewReader(index)))
+				put.Header.Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+				l.ServeQuietly(put)
+			}
+			return false
+		})
+		r := l.run("--release-version", "1.0.0")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stderr).To(MatchRegexp(`^laminate: full: tag HOST/builder:1.0.0-full points to sha256:\S+, not to sha256:\S+; release another version, or use --force\n$`))
+		Expect(tagged()).To(BeEmpty())
+	})
+
+	It("reads from the registry what it verifies, although requests are shared", func() {
+		l.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			damaged := r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v2/builder/blobs/")
+			if damaged {
+				_, _ = w.Write(make([]byte, 100))
+			}
+			return damaged
+		})
+		r := l.run("--release-version", "1.0.0")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout + r.stderr).NotTo(BeEmpty())
+		Expect(tagged()).To(BeEmpty())
+	})
+
 	It("has notes", func() {
 		Expect(l.run("--release-version", "1.0.0").code).To(BeZero())
 		l.Component("acme/c@1.0.0")

@@ -76,6 +76,8 @@ var _ = Describe("the previous image", func() {
 					Expect(err).NotTo(HaveOccurred())
 				}
 			}
+			_, err := b.prepare(file, func(o *packager.Options) { o.Previous = &engine.PreviousImage{Location: at, Found: true} })
+			Expect(err).To(MatchError(And(HavePrefix("previous image "+at.Written), Not(ContainSubstring("--previous")))))
 		}
 		Expect(b.saidWarnings()).To(BeEmpty())
 	})

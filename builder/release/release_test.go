@@ -3,7 +3,9 @@ package release_test
 import (
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -74,6 +76,33 @@ var _ = Describe("a release", func() {
 		Expect([]string{tags["builder:full"], tags["mirror:full"], far["far:full"], tags["mirror:1.0.0-full"]}).To(HaveEach(o.Items[0].Digest))
 		Expect(o.Items[0].Images).To(HaveLen(3))
 		Expect(o.Items[0].Verified).To(HaveLen(3))
+	})
+
+	It("counts a blob once, even if it is in an image twice", func() {
+		l.succeed(l.toml("builder"), "1.0.0")
+		base := l.image("builder:full")
+		layers, err := base.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		size, err := layers[0].Size()
+		Expect(err).NotTo(HaveOccurred())
+		fixture, err := fixtures.BaseImage("")
+		Expect(err).NotTo(HaveOccurred())
+		own, err := fixture.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		twice, err := mutate.AppendLayers(fixture, own[0])
+		Expect(err).NotTo(HaveOccurred())
+		l.Keep(twice, "oci:twice")
+		l.Write("builder.toml", strings.Replace(builderTOML, "image = \"oci:base\"", "image = \"oci:twice\"", 1)+builderOf("acme/a@1.0.0", "acme/b@1.0.0"))
+		o := l.succeed(l.toml("other"), "1.0.0")
+		img := o.Items[0].Images[0]
+		Expect(img.Layers).To(Equal(len(layers) + 1))
+		var sum int64
+		m, err := l.image("other:full").Manifest()
+		Expect(err).NotTo(HaveOccurred())
+		for _, d := range m.Layers {
+			sum += d.Size
+		}
+		Expect(img.Bytes).To(Equal(sum - size))
 	})
 
 	It("tags as release.toml says", func() {
