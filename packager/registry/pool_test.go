@@ -210,6 +210,16 @@ var _ = Describe("a pool", func() {
 		Expect(asked.Load()).To(BeEquivalentTo(2))
 	})
 
+	It("does not keep the response of a host that is broken for a moment", func(ctx SpecContext) {
+		w := newWorld()
+		w.at(home, func(resp http.ResponseWriter, _ *http.Request) { resp.WriteHeader(http.StatusNotFound) })
+		o := w.options(login)
+		o.Pool = registry.NewPool(0)
+		Expect(get(ctx, o, "reg.example.com/acme/a:1")).To(MatchError(ContainSubstring("404")))
+		w.tokenHost(home, "https://auth.org", 300)
+		Expect(get(ctx, o, "reg.example.com/acme/a:1")).To(Succeed())
+	})
+
 	It("pings again for the others if the first gives up", func(ctx SpecContext) {
 		w := newWorld()
 		w.tokenHost(home, "https://auth.org", 300)
