@@ -2,8 +2,12 @@ package cli_test
 
 import (
 	"fmt"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -64,6 +68,73 @@ var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailur
 		Entry("exploded, a new repository", "new", "none", 20),
 	)
 })
+
+var _ = Describe("builder create over a network with faults", Ordered, ContinueOnFailure, func() {
+	var registry *fixtures.Traffic
+	BeforeAll(func() { registry = enterManySources() })
+	AfterEach(func() { registry.Before(nil) })
+
+	It("ends well if the registry answers 429 to every third request", func() {
+		want := publish(registry, "calm", "none")
+		Expect(want.code).To(BeZero(), want.stderr)
+		registry.Reset()
+		var n atomic.Int32
+		registry.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+			if n.Add(1)%3 != 0 {
+				return false
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		})
+		r := publish(registry, "busy", "none")
+		Expect(r.code).To(BeZero(), r.stderr)
+		registry.Before(nil)
+		digest, err := digestAt(registry.Host + "/busy:1")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(want.stdout).To(HavePrefix(digest + "\t"))
+		refused := len(registry.Requests(func(r fixtures.Request) bool { return r.Status == http.StatusTooManyRequests }))
+		Expect(refused).To(BeNumerically(">", 60))
+	})
+
+	It("ends soon, and moves no tag, if the network breaks in the middle", func() {
+		for _, after := range []int32{5, 100, 140, 200} {
+			registry.Reset()
+			wire, err := fixtures.NewWire(registry.Host, time.Millisecond, 1e9)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(wire.Close)
+			put("builder.toml", strings.ReplaceAll(string(must(os.ReadFile("builder.toml"))), registry.Host, wire.Host))
+			var n atomic.Int32
+			registry.Before(func(http.ResponseWriter, *http.Request) bool {
+				if n.Add(1) == after {
+					wire.Close()
+				}
+				return false
+			})
+			repository := fmt.Sprintf("broken%d", after)
+			began := time.Now()
+			r := laminate("builder", "create", wire.Host+"/"+repository+":1", "-q", "--publish", "-c", "builder.toml", "-t", "linux/amd64", "--no-cache")
+			Expect(r.code).To(Equal(1), r.stderr)
+			Expect(r.stderr).To(ContainSubstring(wire.Host))
+			Expect(time.Since(began)).To(BeNumerically("<", 30*time.Second))
+			_, err = digestAt(registry.Host + "/" + repository + ":1")
+			Expect(err).To(HaveOccurred())
+			put("builder.toml", strings.ReplaceAll(string(must(os.ReadFile("builder.toml"))), wire.Host, registry.Host))
+		}
+	})
+})
+
+// digestAt returns the digest of an image in a registry.
+func digestAt(ref string) (string, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	d, err := remote.Head(parsed)
+	if err != nil {
+		return "", err
+	}
+	return d.Digest.String(), nil
+}
 
 // publish creates the builder in a repository of the registry, without a cache.
 func publish(registry *fixtures.Traffic, repository, flatten string) result {
