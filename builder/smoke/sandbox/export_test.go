@@ -9,3 +9,6 @@ var Hint = hint
 
 // Filter returns the seccomp filter of an architecture of Go.
 func Filter(arch string) []unix.SockFilter { return architectures[arch].filter() }
+
+// HasCgroup reports whether runs can have cgroups of their own.
+func HasCgroup() bool { return pidsController() != "" }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -50,6 +51,20 @@ var _ = Describe("Limits", func() {
 		Expect(err).NotTo(HaveOccurred())
 		_, behind, _ := strings.Cut(b.out.String(), ") ") // the name, which can hold spaces
 		Expect(strings.Fields(behind)[16]).To(Equal("0"), "the nice value, field 19")
+	})
+
+	It("let the kernel limit the processes of root too, where there is a cgroup for that", func() {
+		if !sandbox.HasCgroup() {
+			Skip("no cgroup of pids that this user can write to")
+		}
+		b := newBox("cat", "/proc/self/cgroup")
+		_, err := b.run()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(b.out.String()).To(ContainSubstring("laminate-sandbox-"))
+		for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/pids"} {
+			name := regexp.MustCompile("laminate-sandbox-[0-9]+").FindString(b.out.String())
+			Expect(filepath.Join(dir, name)).NotTo(BeADirectory(), "it ends with the sandbox")
+		}
 	})
 
 	It("do not mistake an exit code for one", func() {

@@ -22,6 +22,8 @@ type task struct {
 	Spec
 	Probe   bool // make everything, and run no program
 	Visited bool // the caller has requests while the program runs
+	// CgroupFD is the supervisor's descriptor for putting the program into a cgroup; 0 means none.
+	CgroupFD int
 	// WatchFD is the supervisor's descriptor for telling the caller what is watched, Exits says that ends
 	// of processes are too, and Follow what the process of the spec becomes.
 	WatchFD       int
@@ -122,6 +124,12 @@ func supervised(ctx context.Context, t task) (Result, error) {
 	defer watching.end()
 	t.WatchFD, t.Follow = watching.fd, t.Watch != nil && t.Watch.Became != nil
 	t.Exits = t.Follow || t.Watch != nil && t.Watch.Ending != nil
+	group := newCgroup(t.Limits)
+	defer group.remove()
+	if group.procs != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, group.procs)
+		t.CgroupFD = 2 + len(cmd.ExtraFiles)
+	}
 	if err := cmd.Start(); err != nil {
 		return Result{}, setupError("making namespaces", err)
 	}

@@ -112,6 +112,7 @@ func runTask(t task) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
+	limitTasks(t, p.pid)
 	writable, err := enterRoot(t)
 	if err != nil {
 		return report{}, err
