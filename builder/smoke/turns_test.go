@@ -32,6 +32,11 @@ func (l *lab) turns(ctx context.Context, mode smoke.LayerWrites, scripts ...stri
 	return result, built
 }
 
+// until is the end of a script that waits until the process it has started last has become a program.
+func until(name string) string {
+	return "; until read name </proc/$!/comm && [ $name = " + name + " ]; do :; done; "
+}
+
 func messages(r smoke.Result) (all []string) {
 	for _, f := range r.Failures {
 		all = append(all, f.Message)
@@ -140,7 +145,7 @@ var _ = Describe("the turns of buildpacks, with the stand-in for the lifecycle",
 		result, _ := l.turns(ctx, smoke.RefuseWrites, "", "", "", "mkdir /layers/x; busybox ln -s x /layers/smoke_second")
 		Expect(messages(result)).To(Equal([]string{`layers cannot be protected: layers: making the directory "smoke_second": not a directory`}))
 		Expect(logOfPhase(result, "build")).To(HaveSuffix("===> BUILDING\n"))
-		result, _ = l.turns(ctx, smoke.RefuseWrites, "", "", "", "sleep 600 </dev/null >/layers/log 2>&1 &")
+		result, _ = l.turns(ctx, smoke.RefuseWrites, "", "", "", "sleep 600 </dev/null >/layers/log 2>&1 & true"+until("sleep"))
 		Expect(messages(result)).To(Equal([]string{
 			"process sleep (sleep 600) outlived the detection",
 			"/layers cannot be protected: process sleep (sleep 600) has /layers/log open for writing; the build was ended",
@@ -148,15 +153,18 @@ var _ = Describe("the turns of buildpacks, with the stand-in for the lifecycle",
 	})
 
 	Describe("that leave a process behind", func() {
-		const stay = "sleep 600 </dev/null >/dev/null 2>&1 & "
+		stay := "sleep 600 </dev/null >/dev/null 2>&1 & true" + until("sleep")
+		// The process that is left waits at a pipe, until the next turn lets it go on and waits for its end.
+		const pipe = "busybox mkfifo /tmp/go; "
+		const goOn = "read pid </tmp/pid; echo x >/tmp/go; while [ -e /proc/$pid ]; do sleep 0.01; done"
 
 		It("are named with it, also where it ends before the build", func(ctx SpecContext) {
-			leave := "sleep 0.4 </dev/null >/dev/null 2>&1 & "
-			warned, _ := l.turns(ctx, smoke.WarnOfWrites, leave, "sleep 0.6")
+			leave := pipe + "cat /tmp/go </dev/null >/dev/null 2>&1 & echo $! >/tmp/pid" + until("cat")
+			warned, _ := l.turns(ctx, smoke.WarnOfWrites, leave, goOn)
 			Expect(warned.Status).To(Equal(smoke.Passed), "%+v", warned)
-			Expect(warned.Warnings).To(Equal([]string{"process sleep (sleep 0.4) of smoke/first outlived its turn"}))
-			Expect(warned.Outlived).To(Equal([]smoke.Outlived{{Buildpack: "smoke/first", Name: "sleep", Command: "sleep 0.4"}}))
-			refused, _ := l.turns(ctx, smoke.RefuseWrites, leave, "sleep 0.6")
+			Expect(warned.Warnings).To(Equal([]string{"process cat (cat /tmp/go) of smoke/first outlived its turn"}))
+			Expect(warned.Outlived).To(Equal([]smoke.Outlived{{Buildpack: "smoke/first", Name: "cat", Command: "cat /tmp/go"}}))
+			refused, _ := l.turns(ctx, smoke.RefuseWrites, leave, goOn)
 			Expect(refused.Status).To(Equal(smoke.Failed))
 			Expect(messages(refused)).To(Equal(warned.Warnings))
 			Expect(refused.Warnings).To(BeEmpty())
@@ -176,17 +184,17 @@ var _ = Describe("the turns of buildpacks, with the stand-in for the lifecycle",
 		})
 
 		It("find that it cannot write either when their turn is over", func(ctx SpecContext) {
-			write := `sh -c "sleep 0.3; echo x >$layer/late" </dev/null >/dev/null 2>&1 & `
-			warned, _ := l.turns(ctx, smoke.WarnOfWrites, write, "sleep 0.6")
+			write := pipe + `sh -c "read x </tmp/go; echo x >$layer/late" </dev/null >/dev/null 2>&1 & echo $! >/tmp/pid` + until("sh")
+			warned, _ := l.turns(ctx, smoke.WarnOfWrites, write, goOn)
 			Expect(warned.LayerWrites).To(HaveExactElements(And(HaveField("Path", "/layers/smoke_first/data/late"), HaveField("Buildpack", "smoke/second"))))
-			refused, built := l.turns(ctx, smoke.RefuseWrites, write, "sleep 0.6")
+			refused, built := l.turns(ctx, smoke.RefuseWrites, write, goOn)
 			Expect(refused.LayerWrites).To(BeEmpty())
-			Expect(messages(refused)).To(And(Not(BeEmpty()), HaveEach(MatchRegexp(`^process (sh|sleep) \(.*\) of smoke/first outlived its turn$`))))
+			Expect(messages(refused)).To(And(Not(BeEmpty()), HaveEach(MatchRegexp(`^process sh \(.*\) of smoke/first outlived its turn$`))))
 			Expect(workbench.DigestOf(built.App)).To(Equal(clean))
 		})
 
 		It("are named with the file that it has open for writing", func(ctx SpecContext) {
-			result, built := l.turns(ctx, smoke.RefuseWrites, "sleep 600 </dev/null >$layer/log 2>&1 & ", "echo never")
+			result, built := l.turns(ctx, smoke.RefuseWrites, "sleep 600 </dev/null >$layer/log 2>&1 & true"+until("sleep"), "echo never")
 			Expect(result.Status).To(Equal(smoke.Failed))
 			Expect(messages(result)).To(ContainElement("the layers of smoke/first cannot be protected: process sleep (sleep 600) of smoke/first has /layers/smoke_first/data/log open for writing; the build was ended"))
 			Expect(logOfPhase(result, "build")).NotTo(ContainSubstring("never"))

@@ -14,7 +14,7 @@ import (
 type access struct {
 	dir   string
 	parts map[string]*part
-	pause func() // waits a moment, in which processes can end
+	pause func() (heard bool) // waits a moment, in which processes can end
 }
 
 // part is a mount.
@@ -108,8 +108,8 @@ func (p *part) open() error {
 
 // close makes the mount read-only. A process that has a file in it open for writing may be about to end,
 // and is given a moment for that.
-func (p *part) close(pause func()) error {
-	for begun := time.Now(); ; pause() {
+func (p *part) close(pause func() bool) error {
+	for begun := time.Now(); ; {
 		err := setMount(p.fd, "", unix.MOUNT_ATTR_RDONLY, unix.AT_EMPTY_PATH)
 		switch {
 		case err == nil:
@@ -117,8 +117,14 @@ func (p *part) close(pause func()) error {
 			return nil
 		case err != unix.EBUSY:
 			return step("making "+p.path+" read-only", err)
-		case time.Since(begun) > grace:
-			return p.busy()
+		case pause() || time.Since(begun) <= grace:
+			if !overdue(begun) {
+				continue
+			}
+		}
+		// What is not found may be ending.
+		if e := p.busy(); overdue(begun) || e.Path != "" && over(begun, []Process{e.Process}) {
+			return e
 		}
 	}
 }

@@ -14,6 +14,7 @@ type follower struct {
 	at    string   // which execution of a program that was, when it asked for the next
 	asked *Program // what it has asked for, and may execute already
 	since time.Time
+	still time.Time // when it was last seen to execute the same since then
 }
 
 // doubtful is after what time a process that still executes the same counts as one that could not execute
@@ -22,7 +23,8 @@ const doubtful = time.Second
 
 // asks is called while the process waits for the execution of a program.
 func (f *follower) asks(p Program) {
-	f.at, f.asked, f.since = execution(f.pid), &p, time.Now()
+	f.at, f.asked, f.since = execution(f.pid, os.Readlink), &p, time.Now()
+	f.still = f.since
 }
 
 // look returns what the process has become since it asked for it.
@@ -30,7 +32,11 @@ func (f *follower) look() (p Program, is bool) {
 	if f == nil || f.asked == nil {
 		return p, false
 	}
-	at := execution(f.pid)
+	now := time.Now()
+	at := execution(f.pid, os.Readlink)
+	if at == f.at {
+		f.still = now
+	}
 	if at == "" || at == f.at {
 		return p, false
 	}
@@ -48,7 +54,7 @@ func (f *follower) gone() {
 
 // killed returns what a process has become that a signal has ended since it asked for it.
 func (f *follower) killed() (p Program, is bool) {
-	if f == nil || f.asked == nil || time.Since(f.since) > doubtful {
+	if f == nil || f.asked == nil || f.still.Sub(f.since) > doubtful {
 		return p, false
 	}
 	return *f.asked, true
@@ -63,18 +69,19 @@ func (f *follower) patience() int {
 }
 
 // execution identifies what a process executes: by the executable and the addresses of its code, stack
-// and environment. It returns "" when the process has ended.
-func execution(pid int) string {
-	executable, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		return ""
-	}
+// and environment. It returns "" when the process has ended. The executable is read last, by readlink: one
+// that is read before the process executes another program would stand beside the addresses of that.
+func execution(pid int, readlink func(string) (string, error)) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return ""
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 49 { // the first is the third of proc(5)
+		return ""
+	}
+	executable, err := readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
 		return ""
 	}
 	return executable + "\x00" + strings.Join(append(fields[23:26:26], fields[42:49]...), " ")

@@ -4,7 +4,10 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -27,7 +30,7 @@ func becomes(b *box) (all []sandbox.Program, result sandbox.Result) {
 	return all, result
 }
 
-var _ = DescribeTable("A watch tells what the program becomes", func(args string, want ...string) {
+var _ = DescribeTable("A watch tells what the program becomes", Label("once"), func(args string, want ...string) {
 	all, _ := becomes(newBox(strings.Fields(args)...))
 	var said []string
 	for _, p := range all {
@@ -48,14 +51,35 @@ var _ = DescribeTable("A watch tells what the program becomes", func(args string
 )
 
 var _ = Describe("What a program becomes", func() {
-	It("is never missed, however soon it ends", func() {
-		for range 50 {
+	It("is never missed, however soon it ends", Label("once"), func() {
+		for range 10 {
 			all, _ := becomes(newBox("exec", "A=1", "/bin/other", "exit", "0"))
-			Expect(all).To(HaveLen(2))
+			Expect(all).To(HaveExactElements(HaveField("Executable", "/bin/tool"), HaveField("Executable", "/bin/other")))
 		}
 	})
 
-	It("has no more than half a MiB of an environment", func() {
+	It("is either what it was or what it is, also where it becomes that meanwhile", Label("once"), func() {
+		program := exec.Command("sh", "-c", "read line; exec cat")
+		in, err := program.StdinPipe()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(program.Start()).To(Succeed())
+		DeferCleanup(func() { _ = in.Close(); _ = program.Wait() })
+		comm := func() (string, error) {
+			name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", program.Process.Pid))
+			return strings.TrimSpace(string(name)), err
+		}
+		Eventually(comm).Should(Equal("sh"))
+		before := sandbox.Execution(program.Process.Pid, os.Readlink)
+		during := sandbox.Execution(program.Process.Pid, func(link string) (string, error) {
+			defer Eventually(comm).Should(Equal("cat"))
+			defer io.WriteString(in, "\n")
+			return os.Readlink(link)
+		})
+		Expect(during).To(Equal(before))
+		Expect(sandbox.Execution(program.Process.Pid, os.Readlink)).NotTo(Equal(before))
+	})
+
+	It("has no more than half a MiB of an environment", Label("once"), func() {
 		b := newBox("exit", "0")
 		for i := range 12 {
 			b.Env = append(b.Env, string(rune('A'+i))+"="+strings.Repeat("x", 100<<10))

@@ -10,7 +10,7 @@ import (
 )
 
 // busy returns the error of a mount that a process writes to.
-func (p *part) busy() error {
+func (p *part) busy() *BusyError {
 	e := &BusyError{Dir: p.path}
 	id := fdinfo("self", strconv.Itoa(p.fd))["mnt_id"]
 	for _, pid := range pids() {

@@ -13,7 +13,7 @@ import (
 // cgroupPrefix begins the names of the cgroups that runs make.
 const cgroupPrefix = "laminate-sandbox-"
 
-// spareTasks is how many more tasks a cgroup may have than its limit, so that [watch] sees the excess.
+// spareTasks is how many more tasks the kernel allows than the limit, so that [watch] sees the excess.
 const spareTasks = 16
 
 // A cgroup limits the tasks of a program. It is for root, for whom RLIMIT_NPROC does not hold: the

@@ -46,8 +46,8 @@
 // # What it does not confine
 //
 // Memory and CPU time are not limited. The supervisor's limits on processes and bytes are looked at
-// every few milliseconds, so a program can exceed them for that long. The kernel itself holds the limit
-// of processes as well: for an ordinary user by RLIMIT_NPROC, which exempts root; for root in a cgroup,
+// every few milliseconds, so a program can exceed them for that long. The kernel itself limits processes
+// as well, somewhat above: for an ordinary user by RLIMIT_NPROC, which exempts root; for root in a cgroup,
 // if there is a file system of cgroups that can be written to.
 // Supplementary groups of the caller stay with the program. With [Host] the program reaches what listens
 // on the machine, abstract unix sockets included. A program can end its own supervisor by a queued

@@ -7,6 +7,9 @@ import "golang.org/x/sys/unix"
 // Hint is hint, for tests.
 var Hint = hint
 
+// Execution is execution, for tests.
+var Execution = execution
+
 // Filter returns the seccomp filter of an architecture of Go.
 func Filter(arch string) []unix.SockFilter { return architectures[arch].filter() }
 

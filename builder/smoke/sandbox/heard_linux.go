@@ -24,17 +24,20 @@ func (l *listener) ask(e event) error {
 	return l.access.change(*r.Access)
 }
 
-// settle tells of processes that have ended. One that leaves others behind is told of after a moment, in
-// which these may end too.
-func (l *listener) settle() {
+// settle tells of processes that have ended, the last that began first: those that a program starts end
+// before it. One that leaves others behind is told of after a moment, in which these may end too, and when
+// no call waits, which may be that of one that ends.
+func (l *listener) settle(calls bool) {
+	slices.Reverse(l.running)
+	defer func() { slices.Reverse(l.running) }()
 	l.running = slices.DeleteFunc(l.running, func(w watched) bool {
 		if w.ended.IsZero() {
 			return false
 		}
 		if w.Direct {
 			w.Outlived = l.others()
-			unknown := slices.ContainsFunc(w.Outlived, func(p Process) bool { return !l.seen[p.key()] })
-			if unknown && time.Since(w.ended) < grace {
+			unknown := l.unknown(w.Outlived)
+			if len(unknown) > 0 && !overdue(w.ended) && (calls || !over(w.ended, unknown)) {
 				return false
 			}
 			l.know(w.Outlived)
@@ -62,7 +65,7 @@ func (l *listener) others() []Process {
 
 // finish tells what is left to tell when all processes have ended. What ran at the end is in the report.
 func (l *listener) finish() {
-	for _, w := range l.running {
+	for _, w := range slices.Backward(l.running) {
 		if w.ended.IsZero() {
 			unix.Close(w.fd)
 		}
@@ -139,14 +142,14 @@ func (l *listener) begin(program string, pid, parent int) error {
 	if err != nil {
 		return nil
 	}
-	for l.settle(); slices.ContainsFunc(l.running, func(w watched) bool { return !w.ended.IsZero() }); l.settle() {
-		l.pause()
+	ended := func(w watched) bool { return !w.ended.IsZero() }
+	for l.settle(true); slices.ContainsFunc(l.running, ended); l.settle(l.pause()) {
 	}
 	w := watched{fd: fd, Exec: Exec{Path: program, PID: pid, Direct: parent == l.program}}
 	if w.Direct {
-		for begun := time.Now(); ; l.pause() {
-			w.Outlived = slices.DeleteFunc(l.others(), func(p Process) bool { return l.seen[p.key()] })
-			if len(w.Outlived) == 0 || time.Since(begun) > grace {
+		for begun := time.Now(); ; {
+			w.Outlived = l.unknown(l.others())
+			if len(w.Outlived) == 0 || overdue(begun) || !l.pause() && over(begun, w.Outlived) {
 				break
 			}
 		}
@@ -154,6 +157,16 @@ func (l *listener) begin(program string, pid, parent int) error {
 	}
 	l.running = append(l.running, w)
 	return l.ask(event{Kind: eventBegan, Exec: w.Exec})
+}
+
+// unknown returns those of the processes that the caller does not know of.
+func (l *listener) unknown(all []Process) (out []Process) {
+	for _, p := range all {
+		if !l.seen[p.key()] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func (l *listener) know(all []Process) {

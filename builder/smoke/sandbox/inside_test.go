@@ -51,20 +51,32 @@ func get(ctx context.Context, in sandbox.Inside, address string) string {
 }
 
 var _ = Describe("Inside", func() {
-	DescribeTable("Dial reaches a server", func(address string, change func(*sandbox.Spec), args ...string) {
-		b := newBox(args...)
-		change(&b.Spec)
-		result := b.visit(func(ctx context.Context, in sandbox.Inside) {
+	DescribeTable("Dial reaches a server", func(address string, args ...string) {
+		result := newBox(args...).visit(func(ctx context.Context, in sandbox.Inside) {
 			Expect(get(ctx, in, address)).To(HavePrefix("hello from "))
 			in.Stop(time.Minute)
 		})
 		Expect(result.Signal).To(Equal("SIGTERM"))
 	},
-		Entry("at once", "127.0.0.1:8080", func(*sandbox.Spec) {}, "serve", "8080", "well"),
-		Entry("that takes its time", "127.0.0.1:8080", func(*sandbox.Spec) {}, "serve", "8080", "late"),
-		Entry("of IPv6", "[::1]:8080", func(*sandbox.Spec) {}, "serve", "8080", "six"),
-		Entry("in the network of the host", "127.0.0.1:41873", func(s *sandbox.Spec) { s.Network = sandbox.Host }, "serve", "41873", "well"),
+		Entry("at once", "127.0.0.1:8080", "serve", "8080", "well"),
+		Entry("that takes its time", Label("once"), "127.0.0.1:8080", "serve", "8080", "late"),
+		Entry("of IPv6", Label("once"), "[::1]:8080", "serve", "8080", "six"),
 	)
+
+	It("Dial reaches a server in the network of the host", func() {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		address := free.Addr().String()
+		Expect(free.Close()).To(Succeed())
+		_, port, err := net.SplitHostPort(address)
+		Expect(err).NotTo(HaveOccurred())
+		b := newBox("serve", port, "well")
+		b.Network = sandbox.Host
+		b.visit(func(ctx context.Context, in sandbox.Inside) {
+			Expect(get(ctx, in, address)).To(HavePrefix("hello from "))
+			in.Stop(time.Minute)
+		})
+	})
 
 	It("Dial reaches the loopback interface of the sandbox only", func() {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,7 +98,7 @@ var _ = Describe("Inside", func() {
 		})
 	})
 
-	It("Dial ends with its context where nobody accepts", func() {
+	It("Dial ends with its context where nothing accepts", Label("once"), func() {
 		newBox("serve", "8080", "full").visit(func(ctx context.Context, in sandbox.Inside) {
 			defer in.Stop(time.Minute)
 			Eventually(func() error {
@@ -94,23 +106,23 @@ var _ = Describe("Inside", func() {
 				defer cancel()
 				_, err := in.Dial(short, "tcp", "127.0.0.1:8080") // the first ones are queued
 				return err
-			}, 5*time.Second).Should(MatchError("dial tcp 127.0.0.1:8080: context deadline exceeded"))
+			}).Should(MatchError("dial tcp 127.0.0.1:8080: context deadline exceeded"))
 		})
 	})
 
 	It("ends with the program", func() {
-		before := mounts()
 		descriptors := open()
 		var kept sandbox.Inside
 		var text []byte
 		b := newBox("serve", "8080", "crash")
+		before := mounts(b.Root)
 		result := b.visit(func(ctx context.Context, in sandbox.Inside) {
 			kept = in
 			var conn net.Conn
 			Eventually(func() (err error) {
 				conn, err = in.Dial(ctx, "tcp", "127.0.0.1:8080")
 				return err
-			}, 10*time.Second).Should(Succeed())
+			}).Should(Succeed())
 			defer conn.Close()
 			_, err := conn.Write([]byte("x"))
 			Expect(err).NotTo(HaveOccurred())
@@ -122,7 +134,7 @@ var _ = Describe("Inside", func() {
 		_, err := kept.Dial(context.Background(), "tcp", "127.0.0.1:8080")
 		Expect(err).To(MatchError("dial tcp 127.0.0.1:8080: the sandbox has ended"))
 		kept.Stop(0)
-		Expect(mounts()).To(Equal(before))
+		Expect(mounts(b.Root)).To(Equal(before))
 		Eventually(func() int { return len(open()) }).Should(BeNumerically("<=", len(descriptors)), "%q at first, now %q", descriptors, open()) // earlier specs may close some
 	})
 
@@ -133,7 +145,7 @@ var _ = Describe("Inside", func() {
 			begun := time.Now()
 			in.Stop(300 * time.Millisecond)
 			<-ctx.Done()
-			Expect(time.Since(begun)).To(And(BeNumerically(">=", 300*time.Millisecond), BeNumerically("<", 20*time.Second)))
+			Expect(time.Since(begun)).To(And(BeNumerically(">=", 300*time.Millisecond), BeNumerically("<", time.Minute)))
 		})
 		Expect(result.Signal).To(Equal("SIGKILL"))
 		Expect(processes(word)).To(BeEmpty())
@@ -146,7 +158,7 @@ var _ = Describe("Inside", func() {
 		Expect(b.says()).To(HaveKeyWithValue("fds", "0 1 2"))
 	})
 
-	It("is not begun if the program could not be started", func() {
+	It("is not begun if the program could not be started", Label("once"), func() {
 		descriptors := open()
 		b := newBox()
 		b.Args = []string{"/no"}
@@ -156,7 +168,7 @@ var _ = Describe("Inside", func() {
 		Eventually(func() int { return len(open()) }).Should(BeNumerically("<=", len(descriptors)), "%q at first, now %q", descriptors, open()) // earlier specs may close some
 	})
 
-	It("ends with the caller's context", func() {
+	It("ends with the caller's context", Label("once"), func() {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		b := newBox("serve", "8080", "well")
 		b.Started = func(inner context.Context, in sandbox.Inside) {

@@ -50,8 +50,8 @@ func newWatch(l Limits, writable []int) (*watch, error) {
 
 // look returns the limit that the program exceeds now, or nil.
 func (w *watch) look() *LimitError {
-	if n := countTasks(); n > w.limits.Processes || n == w.limits.Processes && n > 1 {
-		return &LimitError{Limit: LimitProcesses, Max: int64(w.limits.Processes)}
+	if limit := w.tasks(); limit != nil {
+		return limit
 	}
 	// Measuring takes a fiftieth of the time at most. Free space tells at once, but others use it too: so
 	// when it shrinks, the next measurement comes sooner.
@@ -66,6 +66,14 @@ func (w *watch) look() *LimitError {
 	_, limit := w.written()
 	w.last, w.took = time.Now(), time.Since(start)
 	return limit
+}
+
+// tasks returns the limit of processes and threads if it is exceeded now, or nil.
+func (w *watch) tasks() *LimitError {
+	if countTasks(w.limits.Processes) <= w.limits.Processes {
+		return nil
+	}
+	return &LimitError{Limit: LimitProcesses, Max: int64(w.limits.Processes)}
 }
 
 // written returns by how much what the program can write to has grown, and the limit that this exceeds.
@@ -215,10 +223,18 @@ func freeBytes(fds []int) uint64 {
 	return free
 }
 
-// countTasks returns the number of processes and threads.
-func countTasks() int {
+// countTasks returns the number of processes and threads, or any number above enough: what becomes more
+// and more has to be stopped soon.
+func countTasks(enough int) int {
+	all := pids()
+	if len(all) > enough {
+		return len(all)
+	}
 	n := 0
-	for _, pid := range pids() {
+	for _, pid := range all {
+		if n > enough {
+			break
+		}
 		var st unix.Stat_t
 		if unix.Stat(fmt.Sprintf("/proc/%d/task", pid), &st) == nil {
 			n += max(int(st.Nlink)-2, 1)

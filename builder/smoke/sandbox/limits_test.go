@@ -45,7 +45,7 @@ var _ = Describe("Limits", func() {
 		Expect(exceeded.Limit).To(Equal(sandbox.LimitBytes))
 	})
 
-	It("give the program the ordinary priority, whatever that of its supervisor is", func() {
+	It("give the program the ordinary priority, whatever that of its supervisor is", Label("once"), func() {
 		b := newBox("cat", "/proc/self/stat")
 		_, err := b.run()
 		Expect(err).NotTo(HaveOccurred())
@@ -53,7 +53,7 @@ var _ = Describe("Limits", func() {
 		Expect(strings.Fields(behind)[16]).To(Equal("0"), "the nice value, field 19")
 	})
 
-	It("let the kernel limit the processes of root too, where there is a cgroup for that", func() {
+	It("let the kernel limit the processes of root too, where there is a cgroup for that", Label("once"), func() {
 		if !sandbox.HasCgroup() {
 			Skip("no cgroup of pids that this user can write to")
 		}
@@ -67,7 +67,7 @@ var _ = Describe("Limits", func() {
 		}
 	})
 
-	It("do not mistake an exit code for one", func() {
+	It("do not mistake an exit code for one", Label("once"), func() {
 		result, err := newBox("exit", "153").run()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result.ExitCode).To(Equal(153))

@@ -116,7 +116,7 @@ func (l *listener) loop() error {
 				l.running[i].ended = time.Now()
 			}
 		}
-		l.settle()
+		l.settle(fds[0].Revents&unix.POLLIN != 0)
 		l.follow()
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
@@ -161,23 +161,34 @@ func (l *listener) answer(n *notification) error {
 	return err
 }
 
-// pause waits a moment, in which processes that are not watched can end. Other calls have to wait.
-func (l *listener) pause() {
+// pause waits a moment, in which processes that are not watched can end, and execute what is not watched:
+// what they are called is theirs only then. Other calls have to wait. It reports whether there was a call.
+func (l *listener) pause() (heard bool) {
 	fds := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds, 1); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
-		return
+		return false
 	}
 	n, ok := l.receive()
 	if !ok {
-		return
+		return true
 	}
 	pid, _, _, err := family(int(n.pid))
 	watched := pid == l.program || slices.ContainsFunc(l.running, func(w watched) bool { return w.PID == pid })
-	if kind := n.kind(); err == nil && !watched && (kind == callExit || kind == callExitGroup) {
+	if err == nil && !watched && !l.begins(&n) {
 		l.goOn(&n)
-		return
+		return true
 	}
 	l.waiting = append(l.waiting, n)
+	return true
+}
+
+// begins reports whether a call executes a program that is watched.
+func (l *listener) begins(n *notification) bool {
+	if kind := n.kind(); kind == callExit || kind == callExitGroup {
+		return false
+	}
+	program, err := n.path()
+	return err == nil && l.matches(program)
 }
 
 func (l *listener) control(request uint, argument unsafe.Pointer) error {

@@ -45,7 +45,7 @@ func execute(t task) error {
 	}
 	// Handlers are reset by exec, and signals that are ignored stay so: the caller may ignore some.
 	signal.Notify(make(chan os.Signal, 1))
-	if err := unix.Setrlimit(unix.RLIMIT_NPROC, same(uint64(t.Limits.Processes))); err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_NPROC, same(uint64(t.Limits.Processes+spareTasks))); err != nil {
 		return step("limiting processes", err)
 	}
 	if t.Probe {

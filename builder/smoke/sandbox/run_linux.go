@@ -191,12 +191,16 @@ func interrupted(ctx context.Context) error {
 }
 
 // preferred is the nice value of the supervisor.
-const preferred = -10
+const preferred = -20
 
 // preferSupervisor lets the supervisor, the only process of its group yet, run before the processes
-// that it has to stop if they become too many. Only root may do so; for others the kernel limits the
-// number of processes itself.
-func preferSupervisor(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, preferred) }
+// that it has to stop if they become too many. Where the kernel groups processes by their sessions, the
+// value of the group counts (sched(7), "The autogroup feature"). Only root may do so; for others the
+// kernel limits the number of processes itself.
+func preferSupervisor(pid int) {
+	_ = unix.Setpriority(unix.PRIO_PGRP, pid, preferred)
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(preferred)), 0)
+}
 
 // namespaces are those of the supervisor.
 func namespaces(n Network) *syscall.SysProcAttr {

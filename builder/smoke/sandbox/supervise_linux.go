@@ -194,10 +194,15 @@ func watchProgram(program int, w *watch, failed <-chan error) (r report, early b
 			}
 			return report{}, true, err
 		case <-ticker.C:
-			if err := w.look(); err != nil {
-				written, _ := w.written()
-				return report{Limit: err, Result: Result{Written: written}}, true, nil
+			limit := w.look()
+			if limit == nil {
+				continue
 			}
+			if limit.Limit == LimitProcesses { // they become more while files are measured
+				_ = unix.Kill(-1, unix.SIGKILL)
+			}
+			written, _ := w.written()
+			return report{Limit: limit, Result: Result{Written: written}}, true, nil
 		}
 	}
 }
@@ -212,10 +217,14 @@ func finish(status unix.WaitStatus, w *watch, ends <-chan ending) (report, error
 	}
 	r.Left = stillRunning(ends)
 	if len(r.Left) > 0 {
+		r.Limit = w.tasks() // the kernel may have refused the program one more
 		_ = unix.Kill(-1, unix.SIGKILL)
 		<-ends
 	}
-	r.Written, r.Limit = w.written()
+	var limit *LimitError
+	if r.Written, limit = w.written(); limit != nil {
+		r.Limit = limit
+	}
 	// Only the program itself sees the signal or the error; so it is told from what it leaves.
 	if r.Limit == nil && r.ExitCode != 0 && w.largest >= w.limits.FileSize {
 		r.Limit = &LimitError{Limit: LimitFileSize, Max: w.limits.FileSize}
@@ -223,18 +232,16 @@ func finish(status unix.WaitStatus, w *watch, ends <-chan ending) (report, error
 	return r, nil
 }
 
-// grace is how long processes may take to end after the program: those of a pipe, for example.
-const grace = 50 * time.Millisecond
-
 // stillRunning returns the processes that outlive the program.
 func stillRunning(ends <-chan ending) []Process {
-	deadline := time.After(grace)
-	select {
-	case <-ends:
-		return nil
-	case <-deadline:
+	var found []Process
+	for begun := time.Now(); !over(begun, found); found = running() {
+		select {
+		case <-ends:
+			return nil
+		case <-time.After(grace / 10):
+		}
 	}
-	found := running()
 	if len(found) == 0 { // it ended in between
 		_ = unix.Kill(-1, unix.SIGKILL)
 		<-ends

@@ -41,7 +41,7 @@ func watched(args ...string) (b *box, told *[]string) {
 	return b, told
 }
 
-var _ = DescribeTable("A watch tells when programs begin and end", func(args string, want ...string) {
+var _ = DescribeTable("A watch tells when programs begin and end", Label("once"), func(args string, want ...string) {
 	b, told := watched(strings.Fields(args)...)
 	result, err := b.run()
 	Expect(err).NotTo(HaveOccurred(), b.err.String())
@@ -67,7 +67,7 @@ var _ = Describe("A watch", func() {
 		b.Mounts = []sandbox.Mount{{Source: work, Target: "/data"}}
 		var seen []string
 		b.Watch.Began = func(e sandbox.Exec) (*sandbox.Access, error) {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // in which it could write
 			_, err := os.Stat(filepath.Join(work, "b"))
 			seen = append(seen, fmt.Sprint("began ", e.Path, " direct=", e.Direct, " written=", err == nil))
 			return nil, nil
@@ -90,30 +90,52 @@ var _ = Describe("A watch", func() {
 	})
 
 	It("gives a process that is about to end its time", func() {
-		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail 20 , :/cnb/buildpacks/b/1/bin/build trail 150 , :/cnb/buildpacks/a/1/bin/build print x")...)
-		outlived := map[string]int{}
-		b.Watch.Ended = func(e sandbox.Exec) { outlived[e.Path] += len(e.Outlived) }
-		_, err := b.run()
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail burn , :/cnb/buildpacks/b/1/bin/build trail await /never , :/cnb/buildpacks/a/1/bin/build trail burn")...)
+		var began, ended []string
+		note := func(to *[]string, e sandbox.Exec) {
+			for _, p := range append([]sandbox.Process{{Command: "of " + e.Path[16:17]}}, e.Outlived...) {
+				*to = append(*to, p.Command)
+			}
+		}
+		b.Watch.Began = func(e sandbox.Exec) (*sandbox.Access, error) { note(&began, e); return nil, nil }
+		b.Watch.Ended = func(e sandbox.Exec) { note(&ended, e) }
+		result, err := b.run()
 		Expect(err).NotTo(HaveOccurred(), b.err.String())
-		Expect(outlived["/cnb/buildpacks/a/1/bin/build"]).To(BeNumerically("<=", 1)) // the one that b left
-		Expect(outlived["/cnb/buildpacks/b/1/bin/build"]).To(Equal(1))
+		Expect(began).To(HaveExactElements("of a", "of b", "of a"))
+		// The third may end with the program, and with what it leaves.
+		Expect(ended[:4]).To(HaveExactElements("of a", "of b", "tool await /never", "of a"))
+		Expect(result.Left).To(HaveExactElements(HaveField("Command", "tool await /never")))
+	})
+
+	It("tells what a process executes that is about to do so", Label("once"), func() {
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail become stay in-the-background , :/cnb/buildpacks/b/1/bin/build print x")...)
+		var outlived []sandbox.Process
+		b.Watch.Ended = func(e sandbox.Exec) { outlived = append(outlived, e.Outlived...) }
+		result, err := b.run()
+		Expect(err).NotTo(HaveOccurred(), b.err.String())
+		Expect(outlived).To(HaveEach(HaveField("Command", "tool stay in-the-background")))
+		Expect(result.Left).To(Equal(outlived[:1]))
 	})
 
 	It("tells of what outlives the last one, too", func() {
-		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail 150 , :/bin/tool wait 300")...)
+		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build trail relay /data/told /data/ending , :/bin/tool await /data/ending")...)
+		work := GinkgoT().TempDir()
+		b.Mounts = []sandbox.Mount{{Source: work, Target: "/data"}}
 		var outlived []string
 		b.Watch.Ended = func(e sandbox.Exec) {
+			defer GinkgoRecover()
 			for _, p := range e.Outlived {
 				outlived = append(outlived, p.Command)
 			}
+			Expect(os.WriteFile(filepath.Join(work, "told"), nil, 0o644)).To(Succeed())
 		}
 		result, err := b.run()
 		Expect(err).NotTo(HaveOccurred(), b.err.String())
-		Expect(outlived).To(Equal([]string{"tool wait 150"}))
+		Expect(outlived).To(Equal([]string{"tool relay /data/told /data/ending"}))
 		Expect(result.Left).To(BeEmpty())
 	})
 
-	It("lets a program wait at its end", func() {
+	It("lets a program wait at its end", Label("once"), func() {
 		b, told := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build leave , :/cnb/buildpacks/b/1/bin/build exit 3 , :/cnb/buildpacks/a/1/bin/build kill 9")...)
 		b.Watch.Ending = func(e sandbox.Exec) (*sandbox.Access, error) {
 			time.Sleep(20 * time.Millisecond)
@@ -125,7 +147,7 @@ var _ = Describe("A watch", func() {
 		Expect(*told).To(HaveExactElements("+a", "!", "-a", "+b", "!", "-b", "+a", "-a"))
 	})
 
-	It("ends the sandbox for an error of the caller", func() {
+	It("ends the sandbox for an error of the caller", Label("once"), func() {
 		for _, ending := range []bool{false, true} {
 			b, told := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print said , :/cnb/buildpacks/b/1/bin/build print said")...)
 			stop := func(sandbox.Exec) (*sandbox.Access, error) { return nil, errors.New("enough") }
@@ -141,7 +163,7 @@ var _ = Describe("A watch", func() {
 		}
 	})
 
-	It("needs no function", func() {
+	It("needs no function", Label("once"), func() {
 		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print x")...)
 		b.Watch.Began, b.Watch.Ended = nil, nil
 		_, err := b.run()
@@ -149,7 +171,7 @@ var _ = Describe("A watch", func() {
 		Expect(b.out.String()).To(HavePrefix("x\n"))
 	})
 
-	It("ends with its context while the caller is not ready", func() {
+	It("ends with its context while the caller is not ready", Label("once"), func() {
 		b, _ := watched(strings.Fields(":/cnb/buildpacks/a/1/bin/build print x")...)
 		ctx, cancel := context.WithCancel(context.Background())
 		b.Watch.Began = func(sandbox.Exec) (*sandbox.Access, error) {
@@ -161,7 +183,7 @@ var _ = Describe("A watch", func() {
 		Expect(err).To(MatchError(context.Canceled))
 	})
 
-	It("refuses what it cannot watch", func() {
+	It("refuses what it cannot watch", Label("once"), func() {
 		b, _ := watched("x")
 		for _, wrong := range [][]string{nil, {"bin/build"}, {"/cnb/["}} {
 			b.Watch.Programs = wrong

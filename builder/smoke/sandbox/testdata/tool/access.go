@@ -10,15 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaveOpen leaves a process that holds a file for some milliseconds, in the way of args[1].
+// leaveOpen leaves a process that holds a file, in the way of args[1].
 func leaveOpen(args []string) {
 	start(append([]string{"hold"}, args...)...)
-	for range 1000 {
-		if _, err := os.Stat("/data/held"); err == nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	await("/data/held")
 	fmt.Println("left")
 }
 
@@ -41,12 +36,23 @@ func hold(args []string) {
 		f, err = os.Open(args[0])
 		say("open", err)
 	}
-	say("held", os.WriteFile("/data/held", nil, 0o644))
-	time.Sleep(time.Duration(number(args[2])) * time.Millisecond)
-	if args[1] == "dir" {
-		_ = os.WriteFile("/data/late", []byte(fmt.Sprint(os.WriteFile("late", nil, 0o644))), 0o644)
-		time.Sleep(time.Hour)
+	put("/data/held", "")
+	switch {
+	case args[1] == "dir":
+		await("/data/go")
+		put("/data/late", fmt.Sprint(os.WriteFile("late", nil, 0o644)))
+	case len(args) > 2:
+		burn(nil)
+		return
 	}
+	time.Sleep(time.Hour)
+}
+
+// late lets a process of the kind dir go on, and says how its writing went.
+func late([]string) {
+	put("/data/go", "")
+	await("/data/late")
+	cat([]string{"/data/late"})
 }
 
 // reach says what it can do in /layers: own is its part and other another one.

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +49,6 @@ func execNested(args []string) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	say("nested", cmd.Run())
-	time.Sleep(50 * time.Millisecond) // the caller hears of that end first
 }
 
 func execveat(fd int, name string, args, env []string, flags int) error {

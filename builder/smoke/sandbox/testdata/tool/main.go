@@ -40,8 +40,12 @@ var commands = map[string]func(args []string){
 	},
 	"sleep":      func([]string) { fmt.Println("sleeping"); time.Sleep(time.Hour) },
 	"stay":       func([]string) { signal.Ignore(); time.Sleep(time.Hour) },
-	"wait":       func(args []string) { time.Sleep(time.Duration(number(args[0])) * time.Millisecond) },
-	"trail":      func(args []string) { start("wait", args[0]) },
+	"trail":      func(args []string) { start(args...) },
+	"burn":       burn,
+	"become":     become,
+	"await":      func(args []string) { await(args[0]) },
+	"relay":      func(args []string) { await(args[0]); put(args[1], "") },
+	"late":       late,
 	"flood":      flood,
 	"leave-open": leaveOpen,
 	"hold":       hold,
@@ -147,8 +151,42 @@ func start(args ...string) *exec.Cmd {
 
 func leave([]string) {
 	start("stay", "in-the-background")
-	time.Sleep(20 * time.Millisecond)
 	fmt.Println("left")
+}
+
+// become executes this program with other arguments, not at once.
+func become(args []string) {
+	burn(nil)
+	say("exec", syscall.Exec("/proc/self/exe", append([]string{"tool"}, args...), os.Environ()))
+}
+
+// await waits until a file is there.
+func await(file string) {
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// put makes a file, which has all of its text as soon as it is there.
+func put(file, text string) {
+	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
+		say("put", err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		say("put", err)
+	}
+}
+
+// burn uses a processor for longer than the sandbox gives processes that sleep, however long that takes.
+func burn([]string) {
+	for used := time.Duration(0); used < 100*time.Millisecond; {
+		var use unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_THREAD, &use)
+		used = time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
 }
 
 // orphans starts processes that start processes and end: pid 1 has to reap those.
