@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"laminate/builder/release"
 	"laminate/packager/progress"
 )
 
@@ -51,3 +52,6 @@ func commandPaths(path string, commands []*cli.Command) []string {
 
 // InRelease returns a message with the words of release.toml.
 func InRelease(message string) string { return inRelease(message) }
+
+// ReleaseNotes returns the release notes of a report.
+func ReleaseNotes(r *release.Report) string { return releaseNotes(r) }

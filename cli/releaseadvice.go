@@ -26,7 +26,6 @@ func explainRelease(err error) string {
 		}
 		texts = append(texts, text+explain(e))
 	}
-	texts = distinct(texts)
 	all := strings.Join(texts, "\n")
 	if len(texts) > 1 && strings.Count(all, "\n") == len(texts)-1 {
 		all = fmt.Sprintf("%d problems:\n   %s", len(texts), strings.Join(texts, "\n   "))
