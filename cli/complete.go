@@ -209,7 +209,7 @@ var flagValues = map[string][]string{
 	"on-conflict":  {string(engine.UseFirst), string(engine.UseLast)},
 	"only":         {string(update.Major), string(update.Minor), string(update.Patch)},
 	"output":       {"json", "text"},
-	"layer-writes": {"ignore", "warn", "fail"},
+	"layer-writes": {"ignore", "warn", "fail", "refuse"},
 	"network":      {"host", "none"},
 	"plan":         simulate.Names(),
 	"pull-policy":  {string(source.Always), string(source.IfNotPresent), string(source.Never)},

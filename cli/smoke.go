@@ -40,7 +40,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
 		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
-		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail refuses such writes, and the app fails; ignore does not look"},
+		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail fails the app for it; refuse lets the kernel refuse it, which only the buildpack sees; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
 		&cli.BoolFlag{Name: "twice", Usage: "build each app again, and report what was not reused and what differs"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
@@ -146,9 +146,9 @@ func (s *smokeRun) read() (errs []error) {
 		errs = append(errs, fmt.Errorf("invalid --network %q; write none or host", flatten.Clip(s.c.String("network"))))
 	}
 	switch mode := s.c.String("layer-writes"); mode {
-	case "ignore", "warn", "fail":
+	case "ignore", "warn", "fail", "refuse":
 	default:
-		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore, warn or fail", flatten.Clip(mode)))
+		errs = append(errs, fmt.Errorf("invalid --layer-writes %q; write ignore, warn, fail or refuse", flatten.Clip(mode)))
 	}
 	s.format, err = s.session.format(smokeForms...)
 	return append(errs, err)

@@ -18,7 +18,7 @@ func (r *Result) judge(mode LayerWrites, b *Built) (failures []Failure) {
 	for _, o := range b.Outlived {
 		found = append(found, o.String()+" outlived "+o.turn())
 	}
-	if mode == RefuseWrites {
+	if mode == FailOnWrites || mode == RefuseWrites {
 		for _, text := range found {
 			failures = append(failures, Failure{Message: text})
 		}
@@ -36,6 +36,14 @@ func (r *Result) judge(mode LayerWrites, b *Built) (failures []Failure) {
 		failures = append(failures, Failure{Message: b.Stopped.Error()})
 	}
 	return failures
+}
+
+// unseen says of an app that passes that this does not mean that its buildpacks write to their own layers
+// only.
+func (r *Result) unseen(mode LayerWrites) {
+	if mode == RefuseWrites && r.Status == Passed {
+		r.Warnings = append(r.Warnings, "writes into the layers of other buildpacks that were refused are not known: a buildpack that ignores the refusal goes on; --layer-writes fail finds them")
+	}
 }
 
 // hint says what may be behind the failure of a build in which buildpacks could write to their own layers

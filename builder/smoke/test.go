@@ -43,6 +43,7 @@ func (s *Session) Test(ctx context.Context, a App) (Result, *Built) {
 	}
 	result.Seconds = time.Since(begun).Seconds()
 	result.Set(err, failures)
+	result.unseen(a.LayerWrites)
 	return result, built
 }
 

@@ -18,12 +18,14 @@ const buildpacksDir = "/cnb/buildpacks/"
 // that outlive the turn of their buildpack.
 type LayerWrites string
 
-// The default is to ignore them. With WarnOfWrites they are reported. With RefuseWrites a buildpack can
-// write to its own layers only, and what is found nevertheless is a failure.
+// The default is to ignore them. With WarnOfWrites they are reported, and with FailOnWrites they are
+// failures. With RefuseWrites a buildpack can write to its own layers only, and what is found nevertheless is
+// a failure. What is refused is told to the buildpack alone: one that goes on passes.
 const (
 	IgnoreWrites LayerWrites = "ignore"
 	WarnOfWrites LayerWrites = "warn"
-	RefuseWrites LayerWrites = "fail"
+	FailOnWrites LayerWrites = "fail"
+	RefuseWrites LayerWrites = "refuse"
 )
 
 // Outlived is a process that still ran after the turn of its buildpack. What it says of itself is not

@@ -90,7 +90,7 @@ var _ = Describe("the turns of buildpacks, with the stand-in for the lifecycle",
 		for _, mode := range []smoke.LayerWrites{smoke.WarnOfWrites, smoke.RefuseWrites} {
 			result, built := l.turns(ctx, mode)
 			Expect(result.Status).To(Equal(smoke.Passed), "%+v", result)
-			Expect(result.Warnings).To(BeEmpty())
+			Expect(result.LayerWrites).To(BeEmpty())
 			Expect(workbench.DigestOf(built.App)).To(Equal(clean))
 		}
 	})
