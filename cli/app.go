@@ -198,9 +198,19 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		return wrongUse(c, "invalid value %q for --flatten, which takes none in this command; use --%s=%s", flatten.Clip(value), flag, flatten.Clip(value))
 	}
 	for _, e := range flagErrors {
+		if parts := e.theirs.FindStringSubmatch(message); len(parts) == 3 && isDuration(c, parts[2]) {
+			return wrongUse(c, "invalid value %s for --%s; write a duration, such as 90s or 15m", parts[1], parts[2])
+		}
 		message = e.theirs.ReplaceAllString(message, e.ours)
 	}
 	return wrongUse(c, "%s", message)
+}
+
+func isDuration(c *cli.Context, name string) bool {
+	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
+		_, is := f.(*cli.DurationFlag)
+		return is && slices.Contains(f.Names(), name)
+	})
 }
 
 func hasFlag(c *cli.Context, name string) bool {

@@ -25,10 +25,13 @@ var packCommands = map[string][]string{
 	"extension": {"new", "pull", "register", "yank"},
 }
 
-// otherWays are commands of pack that laminate replaces with something else.
+// otherWays are commands of pack that laminate replaces with something else, and commands without
+// their parents.
 var otherWays = map[string]string{
 	"config pull-policy":      "laminate has no settings: pass --pull-policy to each command",
 	"config registry-mirrors": "laminate has no settings: name the mirror where the image is named",
+	"smoke":                   "use laminate builder smoke REF --app DIR",
+	"create":                  "use laminate builder create",
 	"inspect-image":           useInspect,
 	"inspect-builder":         useInspect,
 	"inspect-buildpack":       useInspect,

@@ -61,6 +61,7 @@ var _ = Describe("what scripts for pack say", func() {
 		Entry(nil, `unknown command "inspect-image"; use laminate inspect REF`, "inspect-image", "app"),
 		Entry(nil, `unknown command "sbom"; pack does that`, "sbom", "download", "app"),
 		Entry(nil, `unknown command "manifest"; pack does that`, "manifest", "create"),
+		Entry(nil, `unknown command "smoke"; use laminate builder smoke REF --app DIR`, "smoke", "oci:b", "--app", "app"),
 		Entry(nil, `unknown command "builder inspect"; use laminate inspect REF`, "builder", "inspect", "x"),
 		Entry(nil, `unknown command "builder suggest"; pack does that`, "builders", "suggest"),
 		Entry(nil, `unknown command "buildpack new"; pack does that`, "buildpack", "new", "acme/x", "--api", "0.10"),

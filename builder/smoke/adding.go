@@ -82,7 +82,7 @@ func (a *adding) name(written string) (named, error) {
 		}
 	}
 	if err != nil {
-		return named{}, fmt.Errorf("%w%s", err, a.near(written))
+		return named{}, fmt.Errorf("%w%s", err, a.meant(written))
 	}
 	sources := []engine.Source{{Location: loc, Kind: flatten.Buildpack}}
 	more, err := dependencies(loc)
@@ -97,7 +97,7 @@ func (a *adding) own(written string) (named, error) {
 	}
 	switch found := a.finder.Find(flatten.Entry{ID: id, Version: version}); len(found) {
 	case 0:
-		return named{}, fmt.Errorf("unknown buildpack %q of the builder %s%s", flatten.Clip(written), a.Builder.Name, a.near(written))
+		return named{}, fmt.Errorf("unknown buildpack %q of the builder %s%s", flatten.Clip(written), a.Builder.Name, a.meant(written))
 	case 1:
 		return named{own: found[0]}, nil
 	default:
@@ -105,15 +105,18 @@ func (a *adding) own(written string) (named, error) {
 	}
 }
 
-// near returns a hint at buildpacks of the builder with similar names, or "".
-func (a *adding) near(written string) string {
-	var names []string
+// meant returns a hint at what may be meant instead, or "".
+func (a *adding) meant(written string) string {
+	if parts := strings.Split(written, ","); len(parts) > 1 && !slices.Contains(parts, "") {
+		return "; repeat --buildpack for each of several buildpacks"
+	}
+	names := []string{FromBuilder}
 	for r := range a.builtIn {
 		names = append(names, r.String())
 	}
 	slices.Sort(names)
 	if near := flatten.NearMisses(written, names); len(near) > 0 {
-		return "; the builder has " + flatten.AnyOf(near)
+		return "; did you mean " + flatten.AnyOf(near) + "?"
 	}
 	return ""
 }
@@ -158,7 +161,7 @@ func (a *adding) open(ctx context.Context) error {
 		}
 		if err != nil {
 			if n.sources[0].Location.Kind == location.Name {
-				err = fmt.Errorf("%w%s", err, a.near(a.Buildpacks[i]))
+				err = fmt.Errorf("%w; there is no such file or directory, and no such buildpack in the builder%s", err, a.meant(a.Buildpacks[i]))
 			}
 			errs = append(errs, err)
 			continue

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -125,6 +126,26 @@ var _ = Describe("a build with the stand-in for the lifecycle, in the sandbox", 
 		Entry("whose detection fails, as expected", "broken", smoke.Passed, ""),
 		Entry("whose build fails, as expected", "fails", smoke.Passed, ""),
 		Entry("with other expectations", "wrong", smoke.Failed, "expected"),
+	)
+
+	DescribeTable("warns of a project.toml that pack would follow", func(ctx SpecContext, text string, want ...any) {
+		app := GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(app, "project.toml"), []byte(text), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(app, "Procfile"), []byte("web: true\n"), 0o600)).To(Succeed())
+		result, built := l.Test(ctx, smoke.App{Dir: app})
+		Expect(built.Close()).To(Succeed())
+		var about []string
+		for _, w := range result.Warnings {
+			if strings.Contains(w, "project.toml") {
+				about = append(about, w)
+			}
+		}
+		Expect(about).To(HaveExactElements(want...))
+	},
+		Entry("with the keys", "[_]\nschema-version = \"0.2\"\n[io.buildpacks]\nexclude = [\"*.md\"]\n[[io.buildpacks.build.env]]\nname = \"A\"\n",
+			"project.toml is ignored; pack build takes io.buildpacks.exclude, io.buildpacks.build.env from it"),
+		Entry("if it is invalid", "[_\n", ContainSubstring("project.toml:1: ")),
+		Entry("but not of a name", "[_]\nschema-version = \"0.2\"\nname = \"x\"\n"),
 	)
 
 	It("names a process that outlives the build", func(ctx SpecContext) {

@@ -25,7 +25,7 @@ type platform struct {
 // platformOf reads what a builder says about its lifecycle and its user.
 func platformOf(img *image.Image) (*platform, error) {
 	if img.Kind() != image.Builder {
-		return nil, fmt.Errorf("%s: it is an %s, not a builder", img.Name, img.Kind())
+		return nil, fmt.Errorf("%s is %s, not a builder", img.Name, img.Kind().Indefinite())
 	}
 	labels, err := img.BuilderLabels()
 	if err != nil {

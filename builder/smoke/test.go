@@ -53,6 +53,7 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 	if err != nil {
 		return nil, nil, err
 	}
+	result.Warnings = append(result.Warnings, projectWarnings(a.Dir)...)
 	a.Env = append(append([]config.EnvVar{}, a.Env...), want.BuildEnv...)
 	built, err := s.logged(ctx, a, dir, "build", result)
 	if err != nil {

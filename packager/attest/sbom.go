@@ -149,7 +149,7 @@ func (s *sbom) infos() (infos, error) {
 		i.root, i.description = flatten.Ref{ID: metadata.ID, Version: metadata.Version}, metadata.Description
 		add(kind, metadata.Info)
 	default:
-		return i, fmt.Errorf("it is an %s, neither a builder nor a buildpackage", s.img.Kind())
+		return i, fmt.Errorf("it is %s, neither a builder nor a buildpackage", s.img.Kind().Indefinite())
 	}
 	return i, nil
 }

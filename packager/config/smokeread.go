@@ -187,7 +187,7 @@ func (r *smokeReader) files(files []smokeFileOf) []SmokeFileContent {
 		here := []any{"files", i}
 		r.required(f.Path, at(here, "path")...)
 		if f.Path != "" && !path.IsAbs(f.Path) {
-			r.add(fmt.Sprintf("files.path %s is relative; write it from the image's root, such as %s", quote(f.Path), quote(path.Join("/workspace", f.Path))), at(here, "path")...)
+			r.add(fmt.Sprintf("files.path %s is relative; write it from the image's root, such as %s", quote(f.Path), quote(inWorkspace(f.Path))), at(here, "path")...)
 		}
 		c := SmokeFileContent{Path: path.Clean(f.Path), Content: r.pattern(f.Content, at(here, "content")...), Absent: f.Absent}
 		if r.kind(at(here, "mode")...) == unstable.String {
@@ -203,6 +203,15 @@ func (r *smokeReader) files(files []smokeFileOf) []SmokeFileContent {
 		all = append(all, c)
 	}
 	return all
+}
+
+// inWorkspace returns the path in the app's directory that a relative path may mean.
+func inWorkspace(file string) string {
+	rest := path.Join("/", file)
+	if rest == "/workspace" || strings.HasPrefix(rest, "/workspace/") {
+		return rest
+	}
+	return path.Join("/workspace", rest)
 }
 
 // values reads labels, or the environment of a process; key is the name of the key of their names.

@@ -126,6 +126,14 @@ const (
 	Other        Kind = "image"
 )
 
+// Indefinite returns the kind with its article, for messages.
+func (k Kind) Indefinite() string {
+	if k == Buildpackage || k == Builder {
+		return "a " + string(k)
+	}
+	return "an " + string(k)
+}
+
 // Kind returns the kind of the image, by its labels.
 func (i *Image) Kind() Kind {
 	has := func(key string) bool { _, is := i.Config.Config.Labels[key]; return is }

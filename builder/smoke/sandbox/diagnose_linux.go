@@ -53,8 +53,8 @@ func hint(step string, errno unix.Errno, uid int, read func(string) string) stri
 	case errno == unix.ENODEV && step == "mounting the overlay":
 		return "the kernel has no overlay file system: modprobe overlay"
 	case step == "mounting the overlay":
-		return "overlay does not take this file system, or not in a user namespace; " +
-			"use a local disk (ext4, xfs, btrfs, tmpfs) and Linux 5.12 or later"
+		return "overlay does not take this file system, such as that of a container, or not in a user namespace; set TMPDIR and LAMINATE_CACHE_DIR " +
+			"to directories on a local disk (ext4, xfs, btrfs, tmpfs) or a volume, and use Linux 5.12 or later"
 	case denied && step == "making namespaces":
 		return "something forbids user namespaces: a chroot, a security module, or a container without the permission"
 	case errno == unix.EINVAL && step == "changing the root":
