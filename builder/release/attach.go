@@ -1,10 +1,8 @@
 package release
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -68,19 +66,11 @@ func (i *Item) base(n int) engine.Used {
 
 // provenance says what the item was made of, and how.
 func (r *Release) provenance(item *Item) ([]byte, error) {
-	file, err := os.ReadFile(r.path(item.ReleaseImage.Config))
-	if err != nil {
-		return nil, err
-	}
-	digest, _, err := v1.SHA256(bytes.NewReader(file))
-	if err != nil {
-		return nil, err
-	}
 	in := attest.ProvenanceInput{
 		Subjects:  []attest.ResourceDescriptor{attest.Resource(item.Repositories[0], item.Digest)},
 		BuilderID: cmp.Or(r.BuilderID, localBuilder), Version: r.Creator,
 		Parameters: attest.Parameters{
-			Config: attest.Resource(item.ReleaseImage.Config, digest), Version: r.Version, Variant: item.Variant, Flatten: flattenOf(item.ReleaseImage),
+			Config: attest.Resource(item.ReleaseImage.Config, item.file), Version: r.Version, Variant: item.Variant, Flatten: flattenOf(item.ReleaseImage),
 		},
 	}
 	for _, t := range item.Targets {

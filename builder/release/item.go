@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"laminate/packager/diff"
 	"laminate/packager/engine"
 	"laminate/packager/image"
+	"laminate/packager/localfile"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
 )
@@ -31,7 +33,9 @@ type Item struct {
 	Tags []*Tag
 
 	// newer is a released version above that of this release, or "".
-	newer   string
+	newer string
+	// file is the digest of the config, as it was when the item was planned.
+	file    v1.Hash
 	jobs    []job
 	views   []*image.Image  // of the images
 	sources [][]engine.Used // of each image
@@ -61,10 +65,22 @@ func (r *Release) plan(ctx context.Context, item *Item) (err error) {
 	} else {
 		item.jobs, err = r.planBuildpackage(ctx, item, o)
 	}
+	if err == nil {
+		item.file, err = digestOf(r.path(item.ReleaseImage.Config))
+	}
 	if err != nil {
 		return &ItemError{item.Title(), err}
 	}
 	return nil
+}
+
+func digestOf(file string) (v1.Hash, error) {
+	data, err := localfile.Read(file, config.MaxSize)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(data))
+	return digest, err
 }
 
 func (r *Release) planBuilder(ctx context.Context, item *Item, o engine.Options) ([]job, error) {

@@ -48,15 +48,9 @@ func (r *Release) findLast(ctx context.Context, item *Item) (*Last, error) {
 		return &Last{Ref: name + ":" + tag, Version: version, Digest: digest, repository: name}, nil
 	}
 	if template := versioned(item.ReleaseImage.Tags); template != "" {
-		tags, err := repository.Tags(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case err != nil && !hasNone(err):
-			return nil, &ItemError{item.Title(), err}
-		}
-		if newest := lastVersion(tags, template, item.ReleaseImage, ""); r.Version != "" && newest != "" && semver.Compare(canonical(newest), canonical(r.Version)) > 0 {
-			item.newer = newest
+		tags, err := r.list(ctx, item, repository, template)
+		if err != nil {
+			return nil, err
 		}
 		if version := lastVersion(tags, template, item.ReleaseImage, r.Version); version != "" {
 			return at(template.For(version, item.ReleaseImage), version)
@@ -68,6 +62,21 @@ func (r *Release) findLast(ctx context.Context, item *Item) (*Last, error) {
 		}
 	}
 	return nil, nil
+}
+
+// list lists the tags of the item's first repository, and notes a released version above this one.
+func (r *Release) list(ctx context.Context, item *Item, repository *source.Repository, template config.ReleaseTag) ([]string, error) {
+	tags, err := repository.Tags(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil && !hasNone(err):
+		return nil, &ItemError{item.Title(), err}
+	}
+	if newest := lastVersion(tags, template, item.ReleaseImage, ""); r.Version != "" && newest != "" && semver.Compare(canonical(newest), canonical(r.Version)) > 0 {
+		item.newer = newest
+	}
+	return tags, nil
 }
 
 // hasNone reports whether an error of a list of tags means that there is no such repository, or that the

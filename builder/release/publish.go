@@ -41,6 +41,9 @@ func (r *Release) Publish(ctx context.Context) (*Report, error) {
 	if err := r.lookAgain(ctx); err != nil {
 		return report, err
 	}
+	for i, item := range r.Items { // some may stay now
+		report.Items[i].Tags = item.refs()
+	}
 	r.Tagging = true
 	if err := r.tag(ctx); err != nil {
 		return report, err
@@ -142,19 +145,16 @@ func (i *Item) again(found *source.Platforms) ([]Image, error) {
 	return images, nil
 }
 
-// tag moves the tags: those with a version first, everywhere; then the others, those of first
-// repositories last. So a run that ends in between finds by the version tags what it has to finish.
+// tag moves the tags: those with a version first, everywhere; then the others; of both, those of first
+// repositories last, where later runs look. So a run that ends in between is finished by the next, and
+// is never taken for one that is done.
 func (r *Release) tag(ctx context.Context) error {
-	for _, step := range []func(*Item, *Tag) bool{
-		func(_ *Item, t *Tag) bool { return t.Versioned },
-		func(i *Item, t *Tag) bool { return !t.Versioned && t.Repository != i.Repositories[0] },
-		func(i *Item, t *Tag) bool { return !t.Versioned && t.Repository == i.Repositories[0] },
-	} {
+	for _, step := range []struct{ versioned, first bool }{{true, false}, {true, true}, {false, false}, {false, true}} {
 		for _, item := range r.Items {
-			for _, repository := range item.Repositories {
+			for i, repository := range item.Repositories {
 				var names []string
 				for _, t := range item.Tags {
-					if t.Repository == repository && step(item, t) && !slices.Contains(names, t.Name) {
+					if t.Repository == repository && t.Versioned == step.versioned && (i == 0) == step.first && !slices.Contains(names, t.Name) {
 						names = append(names, t.Name)
 					}
 				}

@@ -64,13 +64,10 @@ func (r *Release) Report() *Report {
 	for _, item := range r.Items {
 		i := ItemReport{
 			Title: item.Title(), Kind: "buildpackage", Variant: item.Variant, Digest: item.Digest.String(),
-			Images: item.sizes, Changes: item.changes, Repositories: item.Repositories, Tags: []string{}, Verified: []*verify.Report{}, Smoke: []smoke.Result{},
+			Images: item.sizes, Changes: item.changes, Repositories: item.Repositories, Tags: item.refs(), Verified: []*verify.Report{}, Smoke: []smoke.Result{},
 		}
 		if item.Builder {
 			i.Kind = "builder"
-		}
-		for _, t := range item.Tags {
-			i.Tags = append(i.Tags, t.Ref())
 		}
 		if item.Last != nil {
 			i.Last, i.LastDigest = item.Last.Ref, item.Last.Digest.String()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,15 @@ type Tag struct {
 
 // Ref returns the reference.
 func (t *Tag) Ref() string { return t.Repository + ":" + t.Name }
+
+// refs returns the references of the item's tags.
+func (i *Item) refs() []string {
+	refs := []string{}
+	for _, t := range i.Tags {
+		refs = append(refs, t.Ref())
+	}
+	return refs
+}
 
 // State is what there is to do.
 type State string
@@ -45,10 +55,7 @@ func (r *Release) look(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookJobs)
 	for _, item := range r.Items {
-		stay := item.newer != "" && !r.Force
-		if stay {
-			r.Engine.Log.Warn(fmt.Sprintf("%s: %s is released, which is newer; only tags with the version are written", item.Title(), item.newer))
-		}
+		stay := r.stay(item)
 		for _, name := range item.Repositories {
 			repository, err := r.Open.Repository(ctx, name)
 			if err != nil {
@@ -72,11 +79,23 @@ func (r *Release) look(ctx context.Context) error {
 	return group.Wait()
 }
 
+// stay reports whether the tags without a version stay, and warns that they do.
+func (r *Release) stay(item *Item) bool {
+	if item.newer == "" || r.Force {
+		return false
+	}
+	r.Engine.Log.Warn(fmt.Sprintf("%s: %s is released, which is newer; only tags with the version are written", item.Title(), item.newer))
+	return true
+}
+
 // lookAgain reads the version tags once more, right before they are written: the tests took their
-// time, and another run may have released the version. All repositories exist now, so what a registry
-// does not show may be there.
+// time, and another run may have released the version, or a newer one. All repositories exist now, so
+// what a registry does not show may be there.
 func (r *Release) lookAgain(ctx context.Context) error {
 	return r.each(func(item *Item) error {
+		if err := r.listAgain(ctx, item); err != nil {
+			return err
+		}
 		var errs []error
 		for _, t := range item.Tags {
 			if !t.Versioned {
@@ -98,6 +117,25 @@ func (r *Release) lookAgain(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// listAgain lists the tags once more, and drops those that move if a newer version is released now.
+func (r *Release) listAgain(ctx context.Context, item *Item) error {
+	template := versioned(item.ReleaseImage.Tags)
+	if template == "" || item.newer != "" {
+		return nil
+	}
+	repository, err := r.Open.Repository(ctx, item.Repositories[0])
+	if err != nil {
+		return err
+	}
+	if _, err := r.list(ctx, item, repository, template); err != nil {
+		return err
+	}
+	if r.stay(item) {
+		item.Tags = slices.DeleteFunc(item.Tags, func(t *Tag) bool { return !t.Versioned })
+	}
+	return nil
 }
 
 // conflict returns an error for a version tag that points to something else.

@@ -2,8 +2,10 @@ package release_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -114,6 +116,42 @@ var _ = Describe("what is released", func() {
 		Expect(o.Items[0].Last).To(HaveSuffix("/builder:1.0.0-full"))
 		o = l.succeed(toml, "1.0.1", force)
 		Expect(l.tags()).To(HaveKeyWithValue("mirror:full", o.Items[0].Digest))
+	})
+
+	It("keeps the tags that move with a newer version that is released meanwhile", func() {
+		change()
+		newer := func(repository string) {
+			if repository == l.Host+"/mirror" {
+				l.Keep(empty.Image, "docker://"+l.Host+"/builder:2.0.0-full")
+				l.Keep(empty.Image, "docker://"+l.Host+"/builder:full")
+			}
+		}
+		before := l.tags()
+		o := l.succeed(toml, "1.0.1", after(newer))
+		now := l.tags()
+		Expect(now["builder:full"]).To(Equal(now["builder:2.0.0-full"]))
+		Expect(now["mirror:full"]).To(Equal(before["mirror:full"]))
+		Expect(now).To(HaveKeyWithValue("mirror:1.0.1-full", o.Items[0].Digest))
+		Expect(now).To(HaveKeyWithValue("java:latest", o.Items[2].Digest))
+		Expect(o.Items[0].Tags).To(ConsistOf(l.Host+"/builder:1.0.1-full", l.Host+"/mirror:1.0.1-full"))
+	})
+
+	It("is not taken for done by a run without a version, if another repository lacks the version", func() {
+		toml := l.toml("pinned copy", "tags = ['{version}']")
+		l.succeed(toml, "1.0.0")
+		change()
+		l.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			refused := r.Method == http.MethodPut && r.URL.Path == "/v2/copy/manifests/1.0.1"
+			if refused {
+				w.WriteHeader(http.StatusForbidden)
+			}
+			return refused
+		})
+		Expect(l.run(toml, "1.0.1").err).To(HaveOccurred())
+		l.Before(nil)
+		Expect(l.run(toml, "").err).To(MatchError(release.ErrNoVersion))
+		l.succeed(toml, "1.0.1")
+		Expect(l.names()).To(ContainElements("pinned:1.0.1", "copy:1.0.1"))
 	})
 
 	It("may get another repository, under the version that it has", func() {
