@@ -158,7 +158,8 @@ func (r *releaseRun) work(ctx context.Context) error {
 	}
 	r.report, err = prepared.Publish(ctx)
 	switch {
-	case err != nil && prepared.Tagging:
+	case err == nil: // also if the interrupt came too late
+	case prepared.Tagging:
 		return &keptError{err, "some tags were moved; run it again to finish"}
 	case ctx.Err() != nil:
 		return &keptError{err, "no tag was moved; run it again to go on"}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -73,8 +74,10 @@ func (r *releaseRun) signingKey(file string) (*signing.Key, error) {
 // runSigner runs the user's program, with the user's environment. What it prints is shown only if it
 // fails.
 func (r *releaseRun) runSigner(ctx context.Context, args []string) error {
-	printed, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.WaitDelay = time.Second // what the program has started may keep its output open
+	printed, err := cmd.CombinedOutput()
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // which is that of a program that has succeeded
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

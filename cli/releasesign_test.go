@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -64,6 +65,16 @@ var _ = Describe("release, with [sign]", func() {
 		Expect(r.code).To(Equal(1))
 		Expect(hexDigest.ReplaceAllString(r.stderr, "D")).To(Equal("laminate: full: signing HOST/builder@D: sign: exit status 3: no such key\n"))
 		Expect(versions()).To(BeEmpty())
+	})
+
+	It("does not wait for what the program leaves running", func() {
+		l.Write("sign", "#!/bin/sh\nsleep 100 &\n")
+		toml("command = ['" + program + "', '{ref}']")
+		begun := time.Now()
+		r := l.run("--release-version", "1.0.0")
+		Expect(r.code).To(BeZero(), r.stderr)
+		Expect(time.Since(begun)).To(BeNumerically("<", 90*time.Second))
+		Expect(versions()).To(ContainElement("1.0.0-full"))
 	})
 
 	It("signs with a key, once for each repository", func() {
