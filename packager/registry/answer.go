@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -40,11 +41,16 @@ func (m *memory) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (m *memory) Close() error { return nil }
 
-// withBody reads the body of a response into memory, and closes it. An error of reading is one of
-// the new body. It is for bodies that other code limits.
-func withBody(resp *http.Response) (*http.Response, error) {
+// withBody reads the body of a response to a request into memory, and closes it. An error of reading is
+// one of the new body, unless the request has ended: that is nothing to share with other callers. It is
+// for bodies that other code limits.
+func withBody(ctx context.Context, resp *http.Response) (*http.Response, error) {
 	var all bytes.Buffer
 	_, err := io.Copy(&all, resp.Body)
-	resp.Body = &memory{content: all.Bytes(), err: errors.Join(err, resp.Body.Close())}
+	err = errors.Join(err, resp.Body.Close())
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	resp.Body = &memory{content: all.Bytes(), err: err}
 	return resp, nil
 }

@@ -78,21 +78,24 @@ func hostport(req *http.Request, scheme string) string {
 // ask pings, and keeps a response that says how to log in. The body of it is of no use.
 func (p *pings) ask(req *http.Request, inner http.RoundTripper) (*http.Response, error) {
 	resp, err := inner.RoundTrip(req)
+	says := err == nil && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusUnauthorized)
+	switch {
+	case says: // read before the lock, which those of all hosts take
+		discard(resp)
+		resp.Body, resp.ContentLength = http.NoBody, 0
+	case err == nil:
+		return withBody(req.Context(), resp)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.answered == nil {
 		p.answered, p.failed = map[string]*http.Response{}, map[string]error{}
 	}
 	switch {
-	case err != nil && req.Context().Err() == nil && req.URL.Scheme == "https":
-		p.failed[req.URL.Host] = err
-	case err != nil:
-	case resp.StatusCode == http.StatusOK, resp.StatusCode == http.StatusUnauthorized:
-		discard(resp)
-		resp.Body, resp.ContentLength = http.NoBody, 0
+	case says:
 		p.answered[originOf(req.URL)] = resp
-	default:
-		return withBody(resp)
+	case req.Context().Err() == nil && req.URL.Scheme == "https":
+		p.failed[req.URL.Host] = err
 	}
 	return resp, err
 }

@@ -310,6 +310,27 @@ var _ = Describe("documents that a run has read", func() {
 		Expect(asked.Load()).To(BeEquivalentTo(2))
 	})
 
+	It("are read again for the others if the first gives up while it reads", func(ctx SpecContext) {
+		within := o.Transport
+		var begun atomic.Int32
+		o.Transport = tripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := within.RoundTrip(r)
+			if r.URL.Path != "/v2/" && begun.Add(1) == 1 {
+				resp.Body = io.NopCloser(endless{r.Context()})
+			}
+			return resp, err
+		})
+		first, leave := context.WithCancel(ctx)
+		ended := make(chan error, 2)
+		ref := "reg.example.com/a@" + digestOf(manifest)
+		go func() { ended <- get(first, o, ref) }()
+		Eventually(begun.Load).Should(BeEquivalentTo(1))
+		go func() { ended <- get(ctx, o, ref) }()
+		time.Sleep(50 * time.Millisecond)
+		leave()
+		Expect([]error{<-ended, <-ended}).To(ConsistOf(MatchError(context.Canceled), BeNil()))
+	})
+
 	It("are those of a tag only for readers that allow it", func(ctx SpecContext) {
 		for range 2 {
 			Expect(get(ctx, o, "reg.example.com/a:1")).To(Succeed())
@@ -359,4 +380,12 @@ func (t taggable) RawManifest() ([]byte, error) { return []byte(t), nil }
 func digestOf(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// endless is a body that sends nothing until its request ends.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, e.ctx.Err()
 }

@@ -140,7 +140,7 @@ func (t *readsTripper) read(req *http.Request, d wanted) (*http.Response, error)
 	case resp.ContentLength > documentShare || resp.ContentLength < 0 && !d.isManifest:
 		return resp, nil
 	}
-	if resp, err = withBody(resp); err == nil {
+	if resp, err = withBody(req.Context(), resp); err == nil {
 		t.pool.reads.keep(d, resp)
 	}
 	return resp, err

@@ -67,7 +67,7 @@ func (t *tokensTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if resp, err = withBody(resp); err == nil {
+		if resp, err = withBody(req.Context(), resp); err == nil {
 			known.keep(key, resp)
 		}
 		return resp, err
