@@ -48,8 +48,28 @@ func (p *preparation) begin(ctx context.Context, target flatten.Target) *ahead {
 	})
 	if a.begun {
 		a.rest = p.beginRest(ctx, target)
+	} else if !p.fromDaemon() {
+		p.prefetch(ctx)
 	}
 	return a
+}
+
+// prefetch begins to read the manifests of everything but the build image, for a target that is not
+// known before that is open.
+func (p *preparation) prefetch(ctx context.Context) {
+	var all []location.Location
+	for _, s := range p.sources {
+		all = append(all, s.Location)
+	}
+	for _, r := range p.runImages {
+		all = append(all, r.Location)
+	}
+	if at := p.options.Previous; at != nil {
+		all = append(all, at.Location)
+	}
+	for _, loc := range all {
+		go p.open.Prefetch(ctx, loc)
+	}
 }
 
 // fromDaemon reports whether the Docker daemon is asked for something.

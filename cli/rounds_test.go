@@ -53,19 +53,21 @@ var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailur
 		}
 	})
 
-	DescribeTable("has few rounds of requests, whatever the number of sources", func(dest, flatten string, most int) {
+	DescribeTable("has few rounds of requests, whatever the number of sources", func(dest, flatten string, most int, more ...string) {
 		registry.Reset()
 		rounds, stop := registry.Rounds()
 		defer stop()
-		r := publish(registry, dest, flatten)
+		r := publish(registry, dest, flatten, more...)
 		Expect(r.code).To(BeZero(), r.stderr)
 		fmt.Fprintf(GinkgoWriter, "%d rounds, %d requests\n%s", rounds.Count(), len(registry.Requests(nil)), rounds.Chain())
 		Expect(rounds.Count()).To(BeNumerically("<=", most), rounds.Chain)
 		Expect(twice(registry)).To(BeEmpty())
 	},
-		Entry("exploded, nothing changed", "old-none", "none", 12),
-		Entry("flattened, nothing changed", "old-all", "all", 12),
-		Entry("exploded, a new repository", "new", "none", 20),
+		Entry("exploded, nothing changed", "old-none", "none", 11, "-t", "linux/amd64"),
+		Entry("flattened, nothing changed", "old-all", "all", 11, "-t", "linux/amd64"),
+		Entry("exploded, nothing changed, for the build image's architecture", "old-none", "none", 12),
+		Entry("exploded, nothing changed, with more requests at the same time", "old-none", "none", 7, "--jobs", "64", "-t", "linux/amd64"),
+		Entry("exploded, a new repository", "new", "none", 20, "-t", "linux/amd64"),
 	)
 })
 
@@ -137,9 +139,9 @@ func digestAt(ref string) (string, error) {
 }
 
 // publish creates the builder in a repository of the registry, without a cache.
-func publish(registry *fixtures.Traffic, repository, flatten string) result {
+func publish(registry *fixtures.Traffic, repository, flatten string, more ...string) result {
 	GinkgoHelper()
-	return laminate("builder", "create", registry.Host+"/"+repository+":1", "-q", "--publish", "-c", "builder.toml", "-t", "linux/amd64", "--no-cache", "--flatten="+flatten)
+	return laminate(append([]string{"builder", "create", registry.Host + "/" + repository + ":1", "-q", "--publish", "-c", "builder.toml", "--no-cache", "--flatten=" + flatten}, more...)...)
 }
 
 // twice returns what was read more than once.

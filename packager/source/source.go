@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"laminate/flatten"
 	"laminate/packager/cache"
@@ -154,6 +155,21 @@ func (o *Opener) Config(ctx context.Context, loc location.Location, target flatt
 // IsRemote reports whether opening the image at a location means nothing but requests to a registry.
 func (o *Opener) IsRemote(loc location.Location) bool {
 	return loc.Kind == location.Registry || (loc.Kind == location.Listed || loc.Kind == location.Name) && !o.FromDaemon
+}
+
+// Prefetch reads the manifest at a location in a registry, so that the pool has it when the image is
+// opened for a target that is not known yet. It ignores errors: opening the image finds them again.
+func (o *Opener) Prefetch(ctx context.Context, loc location.Location) {
+	if o.Pool == nil || !o.IsRemote(loc) {
+		return
+	}
+	ref, err := o.registry().ParseReference(loc.Ref)
+	if err != nil {
+		return
+	}
+	if puller, err := remote.NewPuller(o.registry().Remote(ctx)...); err == nil {
+		_, _ = puller.Get(registry.RecentTags(ctx), ref)
+	}
 }
 
 // open opens the image at a location.
