@@ -27,14 +27,15 @@ func (i *opening) openRegistry(ref string, target flatten.Target) error {
 		return err
 	}
 	i.Repository = parsed.Context().Name()
-	puller := i.puller
+	puller, reading := i.puller, i.ctx
 	if puller == nil {
+		reading = registry.RecentTags(reading)
 		if puller, err = remote.NewPuller(i.registryOptions.Remote(i.ctx)...); err != nil {
 			return i.Error(err)
 		}
 	}
 	c := remoteCatalog{parsed.Context(), puller}
-	d, err := c.get(registry.RecentTags(i.ctx), parsed)
+	d, err := c.get(reading, parsed)
 	switch {
 	case err != nil:
 	case d.MediaType.IsIndex():
