@@ -106,8 +106,8 @@ var _ = Describe("a repository", func() {
 		}
 		Expect(logins).To(Equal(1))
 		large = true
-		_, err = repo.Image(ctx, "1", amd64)
-		Expect(err).To(MatchError(host + "/acme/root:1: response is larger than 16 MiB"))
+		_, err = repo.Image(ctx, "2", amd64) // 1 is remembered
+		Expect(err).To(MatchError(host + "/acme/root:2: response is larger than 16 MiB"))
 	})
 
 	DescribeTable("has a name", func(written string) {
