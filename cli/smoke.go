@@ -46,7 +46,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
 		&cli.StringFlag{Name: "logs", DefaultText: "the last runs in laminate's cache", Usage: "keep the whole logs of apps that do not pass in `DIR`, each in a directory of its own"},
 		&cli.BoolFlag{Name: "keep", Usage: "leave the directories of each build for a look, and print where they are"},
-		&cli.StringFlag{Name: "output-layout", Usage: "write the app image to the OCI layout `DIR`"},
+		&cli.StringFlag{Name: "output-layout", Usage: "write the app image to the OCI layout `DIR`, or oci:DIR[:TAG]"},
 	}
 	flags = append(flags, refFlags()...)
 	return &cli.Command{
@@ -65,6 +65,7 @@ var smokeForms = []string{"json", "junit", "text"}
 type smokeRun struct {
 	session
 	ref, runImage, previous location.Location
+	layout                  location.Location // of --output-layout
 
 	target  flatten.Target
 	env     []config.EnvVar
@@ -126,6 +127,9 @@ func (s *smokeRun) read() (errs []error) {
 		errs = append(errs, err)
 	}
 	if s.previous, err = s.source("previous"); err != nil {
+		errs = append(errs, err)
+	}
+	if s.layout, err = s.outputLayout(); err != nil {
 		errs = append(errs, err)
 	}
 	for _, v := range s.c.StringSlice("env") {

@@ -178,6 +178,10 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 			digests = append(digests, report.Apps[0].Image)
 		}
 		Expect(slices.Compact(digests)).To(HaveLen(1), "all are the same image")
+		text := laminateWith(l.vars(), l.args([]string{"reuses"}, "--output-layout", "oci:"+out+":v1")...)
+		Expect(text.stdout).To(ContainSubstring("\n   " + digests[0] + " is in oci:" + out + ":v1\n"))
+		v := laminate("verify", "oci:"+out+":v1")
+		Expect(v.code).To(BeZero(), v.stdout+v.stderr)
 	})
 
 	It("keeps the build cache in a directory beside the current one", func() {

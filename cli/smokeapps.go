@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"laminate/builder/smoke"
-	"laminate/packager/location"
 	"laminate/packager/sink"
 )
 
@@ -65,12 +64,10 @@ func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name stri
 	}
 	result, built := tests.Test(limited, a)
 	defer func() { err = errors.Join(err, built.Close()) }()
-	dest := s.c.String("output-layout")
-	if dest == "" || built == nil || built.App == nil {
+	if s.layout.Path == "" || built == nil || built.App == nil {
 		return result, nil
 	}
-	to := location.Location{Kind: location.OCILayout, Path: dest, Written: "oci:" + dest}
-	_, err = sink.Write(ctx, to, []sink.Image{{Image: built.App, Target: built.App.Target}}, sink.Options{Log: s.ui})
+	_, err = sink.Write(ctx, s.layout, []sink.Image{{Image: built.App, Target: built.App.Target}}, sink.Options{Log: s.ui})
 	return result, err
 }
 

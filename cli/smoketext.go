@@ -37,6 +37,9 @@ func (s *smokeRun) print(r smoke.Report) error {
 		for _, f := range a.Failures {
 			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
 		}
+		if s.layout.Path != "" && a.Image != "" {
+			fmt.Fprintf(s.stdout, "   %s is in %s\n", a.Image, printable(s.layout.String()))
+		}
 		if err := s.printTwice(a.Twice); err != nil {
 			return err
 		}
