@@ -31,7 +31,7 @@ type attachment struct {
 
 // documents makes the documents about an item: an SBOM of each image, and the provenance of all. They
 // say the same in every repository, and in every run.
-func (r *Release) documents(ctx context.Context, item *Item) ([]attachment, error) {
+func (r *Release) documents(item *Item) ([]attachment, error) {
 	var all []attachment
 	for i, view := range item.views {
 		digest, err := view.Digest()

@@ -97,7 +97,7 @@ func (e *FailedError) Error() string {
 // promote attaches the documents about the item in its first repository, signs it, and does the same
 // with its copies in the others.
 func (r *Release) promote(ctx context.Context, item *Item) error {
-	documents, err := r.documents(ctx, item)
+	documents, err := r.documents(item)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 const DocumentLimit = 16 << 20
 
 // limiting limits responses, either all or all but blobs. Configs are blobs, whose size is known
-// before; responses of token servers have a smaller limit, the library's own.
+// before.
 type limiting struct {
 	inner http.RoundTripper
 	all   bool

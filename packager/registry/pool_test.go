@@ -182,7 +182,7 @@ var _ = Describe("a pool", func() {
 		Expect(paths(w.requests("https://reg.example.com:8443"), "/v2/")).To(Equal(1))
 	})
 
-	It("does not keep a failed ping, shares it with those who wait, and lets nobody wait who gives up", func(ctx SpecContext) {
+	It("does not keep a failed ping, shares it with those who wait, and lets no caller wait that gives up", func(ctx SpecContext) {
 		var asked atomic.Int32
 		release := make(chan struct{})
 		o := registry.Options{Pool: registry.NewPool(0), Pause: 1, Keychain: keys{authn.Anonymous}, Transport: tripper(func(r *http.Request) (*http.Response, error) {

@@ -20,8 +20,8 @@ const (
 )
 
 // Signatures reads the signatures of the image or the index of a digest that are stored as cosign
-// stores them (see package signing), as far as they are below the limits. They are not verified. None
-// is no error.
+// stores them (see package signing). They are not verified. None is no error; more than signatureLimit,
+// or a larger payload than payloadLimit, is one.
 func (r *Repository) Signatures(ctx context.Context, image v1.Hash) ([]signing.Signature, error) {
 	all, err := r.signatures(ctx, image)
 	if err != nil {
