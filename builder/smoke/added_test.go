@@ -38,7 +38,7 @@ var _ = Describe("added buildpacks", Ordered, func() {
 
 	It("are taken for images where they are nothing else, with a hint at those of the builder", func() {
 		_, _, err := open("smoke/godd")
-		Expect(err).To(MatchError(And(HavePrefix("smoke/godd: "), ContainSubstring("no network"), ContainSubstring("; the builder has smoke/good@0.0.1"))))
+		Expect(err).To(MatchError(And(HavePrefix("smoke/godd: "), ContainSubstring("no network"), ContainSubstring("; did you mean smoke/good@0.0.1"))))
 	})
 
 	It("have their order in the builder's place, wherever the builder says that it is", func(ctx SpecContext) {

@@ -35,6 +35,11 @@ type lab struct {
 	root string
 }
 
+// shared is a directory with what all labs have, which the first makes: their files, and the builder.
+var shared string
+
+var _ = AfterSuite(func() { Expect(os.RemoveAll(shared)).To(Succeed()) })
+
 // newLab makes one, or skips the spec where there is no static busybox or no sandbox.
 func newLab() *lab {
 	GinkgoHelper()
@@ -52,6 +57,24 @@ func newLab() *lab {
 	if err := sandbox.Check(l.Dir); err != nil {
 		Skip(err.Error())
 	}
+	if shared == "" {
+		shared = makeShared(busybox)
+	}
+	Expect(os.CopyFS(l.Dir, os.DirFS(shared))).To(Succeed())
+	l.builder, l.run = l.open("builder"), l.open("base")
+	l.Session, err = smoke.Open(context.Background(), smoke.Options{Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir()})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(l.Session.Close)
+	l.root = l.Session.Root()
+	return l
+}
+
+// makeShared makes what all labs have.
+func makeShared(busybox string) string {
+	GinkgoHelper()
+	dir, err := os.MkdirTemp("", "smoke-lab-")
+	Expect(err).NotTo(HaveOccurred())
+	l := &workbench.Bench{Dir: dir}
 	Expect(fixtures.SmokeFiles(l.Dir, busybox)).To(Succeed())
 	c, problems, err := config.ReadBuilder(l.At("builder.toml"))
 	Expect(err).NotTo(HaveOccurred())
@@ -62,12 +85,7 @@ func newLab() *lab {
 	img, err := jobs[0].Build(context.Background())
 	Expect(err).NotTo(HaveOccurred())
 	l.Keep(img.Image, "oci:builder")
-	l.builder, l.run = l.open("builder"), l.open("base")
-	l.Session, err = smoke.Open(context.Background(), smoke.Options{Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir()})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(l.Session.Close)
-	l.root = l.Session.Root()
-	return l
+	return dir
 }
 
 func (l *lab) open(layout string) *image.Image {
