@@ -12,6 +12,7 @@ import (
 
 	"laminate/builder/smoke"
 	"laminate/fixtures"
+	"laminate/fixtures/workbench"
 	"laminate/packager/source"
 )
 
@@ -38,7 +39,33 @@ var _ = Describe("added buildpacks", Ordered, func() {
 
 	It("are taken for images where they are nothing else, with a hint at those of the builder", func() {
 		_, _, err := open("smoke/godd")
-		Expect(err).To(MatchError(And(HavePrefix("smoke/godd: "), ContainSubstring("no network"), ContainSubstring("; did you mean smoke/good@0.0.1"))))
+		Expect(err).To(MatchError(And(HavePrefix("smoke/godd: "), ContainSubstring("no network"), ContainSubstring("; there is no such file or directory, and no such buildpack in the builder; did you mean smoke/good@0.0.1"))))
+	})
+
+	It("are warned of if the builder does not have their interpreter", func() {
+		Expect(os.MkdirAll(l.At("scripts/bin"), 0o755)).To(Succeed())
+		put := func(name, text string) {
+			GinkgoHelper()
+			Expect(os.WriteFile(l.At("scripts/"+name), []byte(text), 0o755)).To(Succeed())
+		}
+		put("buildpack.toml", "api = \"0.10\"\n[buildpack]\nid = \"a/b\"\nversion = \"1\"\n[[targets]]\nos = \"linux\"\n")
+		put("bin/build", "#!/bin/sh\n")
+		for script, warned := range map[string]bool{"#!/bin/sh\n": false, "#! /usr/bin/none -e\n": true, "\x7fELF": false} {
+			put("bin/detect", script)
+			log := new(workbench.Log)
+			s, err := smoke.Open(context.Background(), smoke.Options{
+				Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir(), Buildpacks: []string{l.At("scripts")},
+				Opener: &source.Opener{WorkDir: GinkgoT().TempDir()}, Log: log,
+			})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(s.Close)
+			said := l.builder.Name + " has no /usr/bin/none, the interpreter of /cnb/buildpacks/a_b/1/bin/detect; its build image must have it"
+			if warned {
+				Expect(log.Warnings).To(ContainElement(said))
+			} else {
+				Expect(log.Warnings).NotTo(ContainElement(ContainSubstring("interpreter")))
+			}
+		}
 	})
 
 	It("have their order in the builder's place, wherever the builder says that it is", func(ctx SpecContext) {

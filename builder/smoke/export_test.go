@@ -9,6 +9,9 @@ import (
 	"laminate/packager/progress"
 )
 
+// HasFile is hasFile, for tests.
+var HasFile = hasFile
+
 // Launch is launch, for tests.
 func Launch(ctx context.Context, app *image.Image, want *config.SmokeLaunch, workDir string) (*Launched, error) {
 	return launch(ctx, launchOptions{app: app, want: want, limits: sandbox.Limits{}, workDir: workDir, log: progress.Discard})

@@ -123,7 +123,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	if s.root, err = rootfs.Unpack(ctx, o.Builder, rootfs.Options{Cache: o.Cache, WorkDir: o.WorkDir, Log: o.Log}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if err := sandbox.Check(s.root.Path); err != nil {
+	if err := errors.Join(s.warnOfInterpreters(), sandbox.Check(s.root.Path)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
