@@ -34,7 +34,7 @@ func (e *bugError) Unwrap() error { return e.err }
 // explain returns the text of an error, with advice.
 func explain(err error) string {
 	if of, ok := err.(*releaseError); ok {
-		return explainRelease(of.err)
+		return explainRelease(of)
 	}
 	var many *packager.TooManyLayersError
 	if errors.As(err, &many) {

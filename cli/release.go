@@ -55,6 +55,7 @@ type releaseRun struct {
 	version string
 	json    bool
 	report  *release.Report
+	note    string // what a failed run has written
 }
 
 func (r *releaseRun) do(ctx context.Context) error {
@@ -80,7 +81,14 @@ func (r *releaseRun) do(ctx context.Context) error {
 	}
 	failed := r.within(ctx, r.work)
 	if failed != nil {
-		failed = &releaseError{failed}
+		failed = &releaseError{failed, r.note}
+		if ctx.Err() != nil && r.note != "" {
+			failed = &keptError{failed, r.note}
+		}
+	}
+	notes := r.notes(failed)
+	if err := r.writeNotes(notes); err != nil {
+		return errors.Join(failed, err)
 	}
 	if r.report == nil {
 		return failed
@@ -88,7 +96,7 @@ func (r *releaseRun) do(ctx context.Context) error {
 	if err := standardOutput(r.print()); err != nil {
 		return errors.Join(failed, err)
 	}
-	if err := r.forGitHub(failed); err != nil {
+	if err := r.forGitHub(failed, notes); err != nil {
 		return errors.Join(failed, err)
 	}
 	return failed
@@ -138,7 +146,7 @@ func (r *releaseRun) work(ctx context.Context) error {
 	}
 	prepared, err := release.Prepare(ctx, release.Options{
 		Config: r.config, Version: r.version, Force: r.c.Bool("force"), Open: r.open,
-		Engine:   engine.Options{Created: created, Cache: r.cache, WorkDir: r.workDir, Log: r.ui},
+		Engine:   engine.Options{Created: created, Cache: r.cache, WorkDir: r.workDir, Log: releaseLog{r.ui}},
 		Registry: releaseRegistry{registries}, Sign: sign,
 		Digest: releaseDigest, BuilderID: r.builderID(),
 		LifecycleURL: r.env("LAMINATE_LIFECYCLE_URL"), Creator: version(),
@@ -150,30 +158,35 @@ func (r *releaseRun) work(ctx context.Context) error {
 		return err
 	}
 	r.report = prepared.Report()
-	if err := r.writeNotes(); err != nil {
+	// A file that cannot be written is an error before anything is published. A run that is killed
+	// leaves these notes.
+	if err := r.writeNotes("This release is not finished.\n\n" + releaseNotes(r.report)); err != nil {
 		return err
 	}
 	if r.c.Bool("dry-run") {
+		r.ui.line("dry run: nothing was written to a registry")
 		return nil
 	}
 	r.report, err = prepared.Publish(ctx)
 	switch {
 	case err == nil: // also if the interrupt came too late
 	case prepared.Tagging:
-		return &keptError{err, "some tags were moved; run it again to finish"}
+		r.note = "some tags may have been written; run it again to finish"
 	case ctx.Err() != nil:
-		return &keptError{err, "no tag was moved; run it again to go on"}
+		r.note = "no tag was written; run it again to go on"
+	case !errors.As(err, new(*release.FailedError)): // which says it itself
+		r.note = "no tag was written"
 	}
 	return err
 }
 
-// writeNotes writes the release notes before anything is published: they are needed afterwards.
-func (r *releaseRun) writeNotes() error {
+// writeNotes writes the release notes to the file of --notes, if there is one.
+func (r *releaseRun) writeNotes(notes string) error {
 	file := r.c.String("notes")
 	if file == "" {
 		return nil
 	}
-	if err := os.WriteFile(file, []byte(releaseNotes(r.report)), 0o666); err != nil {
+	if err := os.WriteFile(file, []byte(notes), 0o666); err != nil {
 		return fmt.Errorf("--notes: %w", err)
 	}
 	return nil

@@ -82,7 +82,33 @@ var _ = Describe("release", func() {
 		Expect(r.code).To(BeZero(), r.stderr)
 		Expect(r.stdout).To(ContainSubstring("\tdocker://HOST/builder:1.2.3-full\n"))
 		Expect(l.At("notes.md")).To(BeARegularFile())
+		Expect(string(must(os.ReadFile(l.At("notes.md"))))).To(HavePrefix("This is a dry run.\n\n## Release 1.2.3\n"))
+		r = laminateWith(nil, "release", "--config", l.At("release.toml"), "--no-cache", "--release-version", "1.2.3", "--dry-run")
+		Expect(r.stderr).To(ContainSubstring("dry run: nothing was written to a registry\n"))
 		Expect(l.writes()).To(BeEmpty())
+	})
+
+	It("has notes that say what came of a run that failed, or was killed", func() {
+		notes := l.At("notes.md")
+		var during string
+		l.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			refused := r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
+			if refused {
+				during = string(must(os.ReadFile(notes)))
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			return refused
+		})
+		r := l.run("--release-version", "1.2.3", "--notes", notes)
+		Expect(r.code).To(Equal(1))
+		Expect(r.stderr).To(And(HavePrefix("laminate: full: "), HaveSuffix("; no tag was written\n")))
+		Expect(during).To(HavePrefix("This release is not finished.\n\n## Release 1.2.3\n"))
+		Expect(string(must(os.ReadFile(notes)))).To(And(HavePrefix("## Not released\n\nfull: "), HaveSuffix("; no tag was written\n"), Not(ContainSubstring("1.2.3-full"))))
+		l.Before(nil)
+		Expect(l.run("--release-version", "1.2.3", "--notes", notes).code).To(BeZero())
+		Expect(string(must(os.ReadFile(notes)))).To(HavePrefix("## Release 1.2.3\n"))
+		Expect(l.run("--notes", notes, "--release-version", "x").code).To(Equal(1))
+		Expect(string(must(os.ReadFile(notes)))).To(HavePrefix("## Not released\n\ninvalid version"), "which would be those of an earlier run")
 	})
 
 	DescribeTable("is used in a wrong way", func(want string, code int, args ...string) {
@@ -162,7 +188,7 @@ var _ = Describe("release", func() {
 
 		It("adds outputs and a summary", func() {
 			Expect(l.runWith(vars, "--release-version", "1.0.0").code).To(BeZero())
-			Expect(read("GITHUB_OUTPUT")).To(Equal("before=1\nreleased=true\nstate=pending\nversion=1.0.0\ndigest-full=D\ndigest-buildpackless-full=D\n"))
+			Expect(read("GITHUB_OUTPUT")).To(Equal("before=1\nreleased=true\nstate=released\nversion=1.0.0\ndigest-full=D\ndigest-buildpackless-full=D\n"))
 			Expect(read("GITHUB_STEP_SUMMARY")).To(HavePrefix("## Release 1.0.0\n"))
 		})
 
@@ -187,9 +213,11 @@ var _ = Describe("release", func() {
 			})
 			r := l.runWith(vars, "--release-version", "1.0.0")
 			Expect(r.code).To(Equal(1))
-			Expect(r.stderr).To(And(HavePrefix("laminate: full: "), HaveSuffix("; some tags were moved; run it again to finish\n")))
+			Expect(r.stderr).To(And(HavePrefix("laminate: full: "), HaveSuffix("; some tags may have been written; run it again to finish\n")))
 			Expect(read("GITHUB_STEP_SUMMARY")).To(HavePrefix("## Not released\n\nfull: "))
 			Expect(r.stdout).To(BeEmpty())
+			outputs := read("GITHUB_OUTPUT")
+			Expect(outputs[strings.LastIndex(outputs, "released="):]).To(Equal("released=false\nstate=pending\nversion=1.0.0\n"), "without digests")
 		})
 
 		It("has names in its outputs that are names there", func() {
@@ -221,7 +249,7 @@ var _ = Describe("release", func() {
 		})
 		r := l.run("--release-version", "1.0.0")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(MatchRegexp(`^laminate: full: tag HOST/builder:1.0.0-full points to sha256:\S+, not to sha256:\S+; release another version, or use --force\n$`))
+		Expect(r.stderr).To(MatchRegexp(`^laminate: full: tag HOST/builder:1.0.0-full points to sha256:\S+, not to sha256:\S+; release another version, or use --force; no tag was written\n$`))
 		Expect(tagged()).To(BeEmpty())
 	})
 

@@ -10,16 +10,19 @@ import (
 )
 
 // releaseError is the error of a release. Its text names keys of release.toml where that of other
-// commands names flags.
-type releaseError struct{ err error }
+// commands names flags. Note says what was written, or is "".
+type releaseError struct {
+	err  error
+	note string
+}
 
 func (e *releaseError) Error() string { return e.err.Error() }
 func (e *releaseError) Unwrap() error { return e.err }
 
 // explainRelease returns the text of an error, with advice; errors about items, with advice for each.
-func explainRelease(err error) string {
+func explainRelease(failed *releaseError) string {
 	texts := []string{}
-	for _, e := range joinedErrors(err) {
+	for _, e := range joinedErrors(failed.err) {
 		text := ""
 		if of, ok := e.(*release.ItemError); ok {
 			text, e = printable(of.Title)+": ", of.Err
@@ -30,7 +33,15 @@ func explainRelease(err error) string {
 	if len(texts) > 1 && strings.Count(all, "\n") == len(texts)-1 {
 		all = fmt.Sprintf("%d problems:\n   %s", len(texts), strings.Join(texts, "\n   "))
 	}
-	return inRelease(all)
+	all = inRelease(all)
+	switch {
+	case failed.note == "":
+	case strings.Contains(all, "\n"):
+		all += "\n" + failed.note
+	default:
+		all += "; " + failed.note
+	}
+	return all
 }
 
 // joinedErrors returns the errors that an error joins, or the error itself.

@@ -63,7 +63,7 @@ var _ = Describe("release, with [sign]", func() {
 		toml("command = ['" + program + "', '{repository}', '{digest}']")
 		r := l.run("--release-version", "1.0.0")
 		Expect(r.code).To(Equal(1))
-		Expect(hexDigest.ReplaceAllString(r.stderr, "D")).To(Equal("laminate: full: signing HOST/builder@D: sign: exit status 3: no such key\n"))
+		Expect(hexDigest.ReplaceAllString(r.stderr, "D")).To(Equal("laminate: full: signing HOST/builder@D: sign: exit status 3: no such key; no tag was written\n"))
 		Expect(versions()).To(BeEmpty())
 	})
 

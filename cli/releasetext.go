@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -124,21 +125,48 @@ func saved(items []release.ItemReport, item release.ItemReport, img release.Imag
 // outputName matches what cannot stand in the name of an output of a GitHub step.
 var outputName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// forGitHub writes the summary and the outputs of a step, if this is one of a GitHub workflow.
-func (r *releaseRun) forGitHub(failed error) error {
-	var outputs strings.Builder
-	fmt.Fprintf(&outputs, "released=%t\nstate=%s\nversion=%s\n", r.report.Published, r.report.State, r.report.Version)
-	for _, item := range r.report.Items {
-		fmt.Fprintf(&outputs, "digest-%s=%s\n", outputName.ReplaceAllString(item.Title, "-"), item.Digest)
-	}
-	summary := releaseNotes(r.report)
+// notes returns the notes of a run that has ended: those of the release, or why there is none.
+func (r *releaseRun) notes(failed error) string {
 	switch {
 	case failed != nil:
-		summary = "## Not released\n\n" + mdText(strings.SplitN(explain(failed), "\n", 2)[0]) + "\n"
+		return "## Not released\n\n" + notReleased(failed) + "\n"
 	case r.c.Bool("dry-run"):
-		summary = "This is a dry run.\n\n" + summary
+		return "This is a dry run.\n\n" + releaseNotes(r.report)
 	}
-	for _, to := range []struct{ name, text string }{{"GITHUB_OUTPUT", outputs.String()}, {"GITHUB_STEP_SUMMARY", summary}} {
+	return releaseNotes(r.report)
+}
+
+// notReleased returns the first line of an error, which is all there is to say of most, and what was
+// written, in Markdown.
+func notReleased(failed error) string {
+	first, more, _ := strings.Cut(explain(failed), "\n")
+	text := mdText(first)
+	var of *releaseError
+	if errors.As(failed, &of) && of.note != "" && more != "" {
+		text += "\n\n" + mdText(of.note)
+	}
+	return text
+}
+
+// state returns the state of the release after the run.
+func (r *releaseRun) state() release.State {
+	if r.report.Published {
+		return release.Released
+	}
+	return r.report.State
+}
+
+// forGitHub writes the summary and the outputs of a step, if this is one of a GitHub workflow. There
+// are no digests of what failed.
+func (r *releaseRun) forGitHub(failed error, notes string) error {
+	var outputs strings.Builder
+	fmt.Fprintf(&outputs, "released=%t\nstate=%s\nversion=%s\n", r.report.Published, r.state(), r.report.Version)
+	for _, item := range r.report.Items {
+		if failed == nil {
+			fmt.Fprintf(&outputs, "digest-%s=%s\n", outputName.ReplaceAllString(item.Title, "-"), item.Digest)
+		}
+	}
+	for _, to := range []struct{ name, text string }{{"GITHUB_OUTPUT", outputs.String()}, {"GITHUB_STEP_SUMMARY", notes}} {
 		file := r.env(to.name)
 		if file == "" {
 			continue

@@ -107,7 +107,7 @@ var _ = Describe("nothing is tagged", func() {
 		l.Before(nil)
 		var failed *release.FailedError
 		Expect(errors.As(o.err, &failed)).To(BeTrue(), "%v", o.err)
-		Expect(o.err).To(MatchError("full failed; no tag was moved"))
+		Expect(o.err).To(MatchError("full: what arrived is broken; no tag was written"))
 		Expect(o.Items[0].Passed()).To(BeFalse())
 		Expect(o.Items[0].Verified[0].OK).To(BeFalse())
 		Expect(l.names()).To(Equal([]string{"builder:0.1.0-full", "builder:full"}))

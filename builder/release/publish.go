@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"laminate/builder/smoke"
 	"laminate/flatten"
 	"laminate/packager/source"
 	"laminate/packager/verify"
@@ -75,23 +76,31 @@ func (r *Release) test(ctx context.Context, item *Item, result *ItemReport) erro
 
 // failed returns an error if a test has failed.
 func (r *Release) failed(report *Report) error {
-	var titles []string
+	var failures []string
 	for _, i := range report.Items {
-		if !i.Passed() {
-			titles = append(titles, i.Title)
+		if slices.ContainsFunc(i.Verified, func(v *verify.Report) bool { return !v.OK }) {
+			failures = append(failures, i.Title+": what arrived is broken")
+		}
+		for _, s := range i.Smoke {
+			if s.Status != smoke.Passed {
+				failures = append(failures, i.Title+": app "+s.App+" failed")
+			}
 		}
 	}
-	if len(titles) == 0 {
+	if len(failures) == 0 {
 		return nil
 	}
-	return &FailedError{titles}
+	return &FailedError{failures}
 }
 
 // FailedError is the error of a release with items that failed a test. Nothing was tagged.
-type FailedError struct{ Titles []string }
+type FailedError struct {
+	// Failures say which test of which item failed, one each.
+	Failures []string
+}
 
 func (e *FailedError) Error() string {
-	return strings.Join(e.Titles, ", ") + " failed; no tag was moved"
+	return strings.Join(e.Failures, ", ") + "; no tag was written"
 }
 
 // promote attaches the documents about the item in its first repository, signs it, and does the same
