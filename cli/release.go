@@ -21,7 +21,7 @@ import (
 
 const releaseDescription = `It creates the builders and buildpackages that release.toml names, each once, and pushes them by digest to their first repository. It verifies what arrived there, builds the apps of [[builders.smoke]] with it, and only then copies those digests to the other repositories and moves the tags. What fails is never tagged.
 
-If every digest is the one that the tags have already, nothing is released, and the exit code is 0. A version tag is never moved to another digest, unless --force is given. A run that was killed is finished by running it again.
+If every digest is the one that the tags have already, nothing is released, and the exit code is 0. If something has changed and there is no version, it is 3. A version tag is never moved to another digest, unless --force is given. A run that was killed is finished by running it again.
 
 The version is that of --release-version, the tag in GITHUB_REF_NAME of a workflow for a tag, or the content of version-file, in this order; a leading v is dropped.
 
@@ -99,8 +99,18 @@ func (r *releaseRun) do(ctx context.Context) error {
 	if err := r.forGitHub(failed, notes); err != nil {
 		return errors.Join(failed, err)
 	}
+	if errors.Is(failed, errNoVersion) {
+		fmt.Fprintf(r.stderr, "laminate: %v\n", errNoVersion)
+		return errDifferent // with its exit code
+	}
+	if failed == nil {
+		r.close()
+	}
 	return failed
 }
+
+// errNoVersion is the error of a change without a version to release it as.
+var errNoVersion = errors.New("there is something to release, but no version for it; name one with --release-version, version-file or the tag of a workflow")
 
 // readVersion returns the version of the release, or "".
 func (r *releaseRun) readVersion() (string, error) {
@@ -151,10 +161,8 @@ func (r *releaseRun) work(ctx context.Context) error {
 		Digest: releaseDigest, BuilderID: r.builderID(),
 		LifecycleURL: r.env("LAMINATE_LIFECYCLE_URL"), Creator: version(),
 	})
-	if errors.Is(err, release.ErrNoVersion) {
-		err = fmt.Errorf("%w; name one with --release-version or version-file", err)
-	}
-	if err != nil {
+	unnamed := errors.Is(err, release.ErrNoVersion)
+	if err != nil && !unnamed {
 		return err
 	}
 	r.report = prepared.Report()
@@ -162,6 +170,9 @@ func (r *releaseRun) work(ctx context.Context) error {
 	// leaves these notes.
 	if err := r.writeNotes("This release is not finished.\n\n" + releaseNotes(r.report)); err != nil {
 		return err
+	}
+	if unnamed {
+		return errNoVersion
 	}
 	if r.c.Bool("dry-run") {
 		r.ui.line("dry run: nothing was written to a registry")

@@ -158,9 +158,10 @@ var _ = Describe("release", func() {
 		})
 
 		It("is missing", func() {
-			r := l.run()
-			Expect(r.code).To(Equal(1))
-			Expect(r.stderr).To(Equal("laminate: there is something to release, but no version for it; name one with --release-version or version-file\n"))
+			r := l.run("--notes", l.At("notes.md"))
+			Expect(r.code).To(Equal(3))
+			Expect(r.stderr).To(Equal("laminate: there is something to release, but no version for it; name one with --release-version, version-file or the tag of a workflow\n"))
+			Expect(l.At("notes.md")).To(BeAnExistingFile(), "it says what has changed")
 			Expect(l.writes()).To(BeEmpty())
 		})
 

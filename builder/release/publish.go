@@ -20,6 +20,9 @@ func (r *Release) Publish(ctx context.Context) (*Report, error) {
 	if r.State != Pending {
 		return report, nil
 	}
+	if r.Version == "" {
+		return report, ErrNoVersion
+	}
 	if err := r.checkMachine(); err != nil {
 		return report, err
 	}

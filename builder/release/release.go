@@ -17,6 +17,7 @@ type Release struct {
 // Prepare creates all images and compares them with what is released. It writes nothing but the work
 // directory. What is wrong with the items is returned all at once, and before any image is built if
 // it can be known then. With neither Force nor an equal digest, a version tag that exists is an error.
+// With [ErrNoVersion] the release is complete, but cannot be published.
 func Prepare(ctx context.Context, o Options) (*Release, error) {
 	o.Engine = o.Engine.OrDefaults()
 	if err := checkVersion(o.Version); err != nil {

@@ -106,8 +106,18 @@ var _ = Describe("a release", func() {
 	})
 
 	It("tags as release.toml says", func() {
-		l.succeed(l.toml("builder", "tags = ['v{version}_{name}.{variant}', 'edge']"), "1.2.3-rc.1")
-		Expect(l.names()).To(Equal([]string{"builder:edge", "builder:v1.2.3-rc.1_full.standard"}))
+		l.succeed(l.toml("builder", "tags = ['v{version}_{name}.{variant}', 'edge']"), "1.2.3")
+		Expect(l.names()).To(Equal([]string{"builder:edge", "builder:v1.2.3_full.standard"}))
+	})
+
+	It("moves no tag to a prerelease, unless by force", func() {
+		toml := l.toml("builder", "tags = ['{version}', 'edge']")
+		l.Log.Warnings = nil
+		l.succeed(toml, "1.2.3-rc.1")
+		Expect(l.names()).To(Equal([]string{"builder:1.2.3-rc.1"}))
+		Expect(l.Log.Warnings).To(ContainElement("full: 1.2.3-rc.1 is a prerelease; only tags with the version are written"))
+		l.succeed(toml, "1.2.3-rc.1", force)
+		Expect(l.names()).To(ConsistOf("builder:1.2.3-rc.1", "builder:edge"))
 	})
 
 	It("uses the plan, the media types and the targets of release.toml", func() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/mod/semver"
 	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/source"
@@ -50,7 +51,8 @@ const (
 const lookJobs = 8
 
 // look reads what the tags of all items point to. Without a version there are no versioned tags. The
-// others stay with a newer version, if one is released: the run may be one of long ago, repeated.
+// others stay if this is a prerelease, or with a newer version, if one is released: the run may be one of
+// long ago, repeated.
 func (r *Release) look(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookJobs)
@@ -81,7 +83,14 @@ func (r *Release) look(ctx context.Context) error {
 
 // stay reports whether the tags without a version stay, and warns that they do.
 func (r *Release) stay(item *Item) bool {
-	if item.newer == "" || r.Force {
+	if r.Force {
+		return false
+	}
+	if semver.Prerelease(canonical(r.Version)) != "" {
+		r.Engine.Log.Warn(fmt.Sprintf("%s: %s is a prerelease; only tags with the version are written", item.Title(), r.Version))
+		return true
+	}
+	if item.newer == "" {
 		return false
 	}
 	r.Engine.Log.Warn(fmt.Sprintf("%s: %s is released, which is newer; only tags with the version are written", item.Title(), item.newer))
@@ -177,7 +186,7 @@ func (r *Release) decide() (State, error) {
 	case conflict != nil:
 		return "", conflict
 	case r.Version == "":
-		return "", ErrNoVersion
+		return Pending, ErrNoVersion
 	}
 	return Pending, nil
 }

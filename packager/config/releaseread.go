@@ -79,6 +79,12 @@ func (r *releaseReader) builder(b releaseBuilder, path ...any) []ReleaseImage {
 		default:
 			img.Tags = []ReleaseTag{"{version}-{variant}-{name}", "{variant}-{name}"}
 		}
+		if named && v.Name != "" && v.Name != StandardVariant && !img.Buildpackless && !r.Has(at(here, "config")...) && !r.Has(at(here, "description")...) && !r.Has(at(here, "tags")...) {
+			r.add("variant "+quote(v.Name)+" is the same as the standard one; give it a config, a description or tags, or name it "+quote(BuildpacklessVariant), here...)
+		}
+		if img.Buildpackless { // there is nothing to group
+			img.Grouping = flatten.Grouping{Mode: flatten.None}
+		}
 		images = append(images, img)
 	}
 	for i, s := range b.Smoke {
