@@ -24,6 +24,11 @@ import (
 // image; the sample apps; and the cache of laminate.
 type smokeLab struct{ dir string }
 
+// sharedSmokeLab is a directory with what all of them have, which the first makes.
+var sharedSmokeLab string
+
+var _ = AfterSuite(func() { Expect(os.RemoveAll(sharedSmokeLab)).To(Succeed()) })
+
 // newSmokeLab makes one, or skips the spec where there is no static busybox or no sandbox.
 func newSmokeLab() smokeLab {
 	GinkgoHelper()
@@ -41,10 +46,16 @@ func newSmokeLab() smokeLab {
 	if err := sandbox.Check(l.dir); err != nil {
 		Skip(err.Error())
 	}
-	Expect(fixtures.SmokeFiles(l.dir, busybox)).To(Succeed())
-	Expect(fixtures.CopyDir(l.at("apps"), "smoke/apps")).To(Succeed())
-	r := laminateWith(l.vars(), "builder", "create", "oci:"+l.at("builder"), "--config", l.at("builder.toml"), "--skip-run-image-check", "--quiet")
-	Expect(r.code).To(BeZero(), r.stderr)
+	if sharedSmokeLab == "" {
+		sharedSmokeLab, err = os.MkdirTemp("", "smoke-lab-")
+		Expect(err).NotTo(HaveOccurred())
+		made := smokeLab{sharedSmokeLab}
+		Expect(fixtures.SmokeFiles(made.dir, busybox)).To(Succeed())
+		Expect(fixtures.CopyDir(made.at("apps"), "smoke/apps")).To(Succeed())
+		r := laminateWith(made.vars(), "builder", "create", "oci:"+made.at("builder"), "--config", made.at("builder.toml"), "--skip-run-image-check", "--quiet")
+		Expect(r.code).To(BeZero(), r.stderr)
+	}
+	Expect(os.CopyFS(l.dir, os.DirFS(sharedSmokeLab))).To(Succeed())
 	return l
 }
 

@@ -97,7 +97,7 @@ var _ = Describe("builder smoke that is ended in the middle of a build", Ordered
 
 		Expect(cmd.Process.Signal(signal)).To(Succeed())
 		_ = cmd.Wait()
-		Eventually(func() []string { return running(inside) }, 20*time.Second).Should(BeEmpty())
+		Eventually(func() []string { return running(inside) }, time.Minute).Should(BeEmpty())
 		mounts, err := os.ReadFile("/proc/self/mountinfo")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(mounts)).NotTo(Or(ContainSubstring(temp), ContainSubstring(l.at("cache"))))

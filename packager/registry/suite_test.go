@@ -27,6 +27,7 @@ import (
 
 func TestRegistry(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(time.Minute) // of a busy machine
 	RunSpecs(t, "registry")
 }
 

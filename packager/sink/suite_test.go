@@ -34,6 +34,7 @@ import (
 
 func TestSink(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(time.Minute) // of a busy machine
 	RunSpecs(t, "sink")
 }
 
