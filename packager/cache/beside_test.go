@@ -191,7 +191,7 @@ var _ = Describe("runs beside each other", func() {
 			others = append(others, startBeside(dir))
 		}
 		c := open(dir, besideLimit)
-		Eventually(func() []string { return files(dir, "entries") }).WithTimeout(10 * time.Second).ShouldNot(BeEmpty())
+		Eventually(func() []string { return files(dir, "entries") }).ShouldNot(BeEmpty())
 		for range 30 {
 			Expect(c.Clean()).To(Succeed())
 			for i := range besideKeys {

@@ -138,7 +138,7 @@ var _ = Describe("DockerKeychain", func() {
 				failed <- err
 			}()
 		}
-		Eventually(started).WithTimeout(10 * time.Second).Should(BeAnExistingFile())
+		Eventually(started).Should(BeAnExistingFile())
 		stop()
 		for range 3 {
 			Expect(<-failed).To(MatchError(context.Canceled))

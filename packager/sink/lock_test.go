@@ -76,7 +76,7 @@ var _ = Describe("runs beside each other", func() {
 				defer log.mu.Unlock()
 				return slices.Clone(log.lines)
 			}
-			Eventually(lines).WithTimeout(5 * time.Second).Should(Equal([]string{"warning waiting for another process to finish writing " + dir}))
+			Eventually(lines).Should(Equal([]string{"warning waiting for another process to finish writing " + dir}))
 			Consistently(ended).WithTimeout(100 * time.Millisecond).ShouldNot(Receive())
 			cancel()
 			var err error

@@ -141,7 +141,7 @@ var _ = Describe("a registry", func() {
 		}()
 		<-asked
 		cancel()
-		Eventually(done, time.Second).Should(Receive(MatchError(context.Canceled)))
+		Eventually(done).Should(Receive(MatchError(context.Canceled)))
 	})
 
 	It("is not spoken to in the clear, unless that was allowed", func() {
