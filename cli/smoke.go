@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,7 +20,7 @@ import (
 
 const smokeDescription = `It builds each app with the lifecycle in the builder REF, in a sandbox, and checks what came of it. It needs Linux, and neither Docker nor root.
 
-The app image is the one that a platform gets from the same builder and app. What is expected of the build and of the image is in the file smoke.toml in the app's directory: exit code, detected group, processes, files, labels, lines of the log, and what a launched process does. Without that file, the app must build, and the launcher must start its default process.
+The app image is the one that a platform gets from the same builder and app. What is expected of the build and of the image is in the file smoke.toml in the app's directory: exit code, detected group, processes, files, labels, lines of the log, and what a launched process does. Without that file, the app must build, and the launcher must start its default process; so it must with a file that does not say what to launch, if there is a default process.
 
 The run image is the one that the builder names, from its registry, or that of --run-image. Of its layers only those that are needed are read.
 
@@ -38,7 +37,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "buildpack", Aliases: []string{"b"}, Usage: "use the buildpack `BP` instead of the builder's order: REF, ID[@VERSION] in the builder, or from=builder; may be repeated"},
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `KEY=VALUE` for the build; may be repeated"},
 		&cli.StringFlag{Name: "cache", Usage: "keep the build cache of the app in `DIR`, for the next build"},
-		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same"},
+		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same; it may be missing if it is that of --output-layout; none is the default"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
 		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail fails the app for it; refuse lets the kernel refuse it, which only the buildpack sees; ignore does not look"},
 		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
@@ -72,6 +71,7 @@ type smokeRun struct {
 	network sandbox.Network
 	format  string
 	each    smoke.App // what is the same for all apps
+	printed int       // how many results are printed already
 }
 
 func (s *smokeRun) do(ctx context.Context) error {
@@ -87,11 +87,11 @@ func (s *smokeRun) do(ctx context.Context) error {
 		s.openSources()
 		return s.test(ctx, &report)
 	})
-	if err != nil {
-		return err
+	if len(report.Apps) > 0 {
+		report.Seconds = time.Since(begun).Seconds()
+		err = errors.Join(err, standardOutput(s.print(report)))
 	}
-	report.Seconds = time.Since(begun).Seconds()
-	if err := standardOutput(s.print(report)); err != nil {
+	if err != nil {
 		return err
 	}
 	if !report.Passed() {
@@ -134,10 +134,13 @@ func (s *smokeRun) read() (errs []error) {
 	}
 	for _, v := range s.c.StringSlice("env") {
 		name, value, has := strings.Cut(v, "=")
-		if !has || name == "" || strings.ContainsAny(name, "/\x00") {
+		if !has || !config.IsEnvName(name) || strings.Contains(value, "\x00") {
 			errs = append(errs, fmt.Errorf("invalid --env %q; write KEY=VALUE", flatten.Clip(v)))
 		}
 		s.env = append(s.env, config.EnvVar{Name: name, Value: value})
+	}
+	if s.c.Duration("timeout") <= 0 {
+		errs = append(errs, fmt.Errorf("invalid --timeout %s; write how long a build may take, such as 90s or 15m", s.c.Duration("timeout")))
 	}
 	if s.c.Int("jobs") < 1 {
 		errs = append(errs, errors.New("--jobs is the number of apps at the same time, at least 1"))
@@ -161,7 +164,7 @@ func (s *smokeRun) read() (errs []error) {
 // source returns the image that a flag names, or the zero value.
 func (s *smokeRun) source(flag string) (location.Location, error) {
 	given := s.c.String(flag)
-	if given == "" {
+	if given == "" || flag == "previous" && given == "none" {
 		return location.Location{}, nil
 	}
 	at, err := location.ParseSource(given, "")
@@ -173,10 +176,8 @@ func (s *smokeRun) source(flag string) (location.Location, error) {
 
 // test tests all apps.
 func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
-	for _, dir := range s.c.StringSlice("app") {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return fmt.Errorf("--app %s: no such directory; name the directory of an app", dir)
-		}
+	if err := s.checkPaths(); err != nil {
+		return err
 	}
 	o := smoke.Options{Opener: s.open, Buildpacks: s.c.StringSlice("buildpack"), Cache: s.cache, WorkDir: s.workDir, Log: s.ui}
 	var err error
@@ -188,25 +189,28 @@ func (s *smokeRun) test(ctx context.Context, report *smoke.Report) error {
 	}
 	if s.runImage.Written != "" {
 		if o.RunImage, err = s.open.Image(ctx, s.runImage, o.Builder.Target); err != nil {
-			return adviseOnRunImage(&smoke.RunImageError{Err: err})
+			return advise(&smoke.RunImageError{Err: err})
 		}
 	}
-	if s.previous.Written != "" {
+	if s.previous.Written != "" && !s.isYetToBeWritten(s.previous) {
 		if s.each.Previous, err = s.open.Image(ctx, s.previous, o.Builder.Target); err != nil {
-			return err
+			return fmt.Errorf("--previous: %w", err)
 		}
 	}
 	tests, err := smoke.Open(ctx, o)
 	if err != nil {
-		return adviseOnRunImage(err)
+		return advise(err)
 	}
 	defer tests.Close()
 	report.Apps, err = s.apps(ctx, tests)
 	return err
 }
 
-// adviseOnRunImage adds to an error what to do about a run image that cannot be used.
-func adviseOnRunImage(err error) error {
+// advise adds to an error which flag helps.
+func advise(err error) error {
+	if errors.Is(err, smoke.ErrNoOrder) {
+		return fmt.Errorf("%w; name the buildpacks for the build with --buildpack", err)
+	}
 	if of := new(smoke.RunImageError); errors.As(err, &of) {
 		return fmt.Errorf("%w; name another one with --run-image", err)
 	}

@@ -209,6 +209,7 @@ var _ = Describe("builder smoke, with the stand-in for the lifecycle", Ordered, 
 
 	It("refuses a builder without layers", func() {
 		bare, err := mutate.Config(empty.Image, v1.Config{Env: []string{"CNB_USER_ID=1000", "CNB_GROUP_ID=1000"}, Labels: map[string]string{
+			"io.buildpacks.buildpack.order":  `[{"group":[{"id":"a/b","version":"1"}]}]`,
 			"io.buildpacks.builder.metadata": `{"stack":{"runImage":{"image":"acme/run"}},"lifecycle":{"version":"0.21.0","apis":{"platform":{"supported":["0.15"]}}}}`,
 		}})
 		Expect(err).NotTo(HaveOccurred())

@@ -310,6 +310,6 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 	It("says that a builder without an order needs them", func(ctx context.Context) {
 		r, _ := smokeOf("empty")
 		Expect(r.code).To(Equal(1))
-		Expect(r.stderr).To(ContainSubstring("oci:empty: its labels have no order of buildpacks; a builder without buildpacks needs them to be added"))
+		Expect(r.stderr).To(ContainSubstring("oci:empty: its labels have no order of buildpacks; name the buildpacks for the build with --buildpack"))
 	})
 })

@@ -18,27 +18,59 @@ import (
 	"laminate/packager/sink"
 )
 
-// apps tests all apps, some of them at the same time, and returns the results in the order of the apps.
+// apps tests all apps, some of them at the same time, and returns the results in the order of the apps, also
+// if the run is interrupted.
 func (s *smokeRun) apps(ctx context.Context, tests *smoke.Session) ([]smoke.Result, error) {
 	dirs := s.c.StringSlice("app")
 	names := appNames(dirs)
 	logs := sync.OnceValues(s.logsDir)
 	results := make([]smoke.Result, len(dirs))
+	ended := s.inOrder(results)
 	g, within := errgroup.WithContext(ctx)
 	g.SetLimit(s.c.Int("jobs"))
+	tested := 0
 	for i, dir := range dirs {
 		g.Go(func() (err error) {
+			result := smoke.Result{App: dir}
+			result.Set(errors.New("it was not tested, since the run was ended before"), nil)
 			if within.Err() == nil {
-				results[i], err = s.app(within, tests, dir, names[i], logs)
+				result, err = s.app(within, tests, dir, names[i], logs)
 			}
-			return err
+			if err != nil {
+				result.Set(err, result.Failures)
+			}
+			return errors.Join(err, ended(i, result, within.Err() == nil, &tested))
 		})
 	}
 	err := g.Wait()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx) // what the apps say is only that they were interrupted
+		return results, &keptError{context.Cause(ctx), fmt.Sprintf("%d of %s tested", tested, count(len(dirs), "app"))}
 	}
 	return results, err
+}
+
+// inOrder returns a function that takes the result of an app, and counts it if it is whole. It prints the
+// results in the text form, in the order of the apps, as soon as it has those before. While several apps draw
+// progress bars, they are not printed.
+func (s *smokeRun) inOrder(results []smoke.Result) func(i int, r smoke.Result, whole bool, tested *int) error {
+	var mu sync.Mutex
+	has := make([]bool, len(results))
+	prints := s.format == "text" && (s.ui.bars == nil || s.c.Int("jobs") == 1)
+	return func(i int, r smoke.Result, whole bool, tested *int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		results[i], has[i] = r, true
+		if whole {
+			*tested++
+		}
+		for prints && s.printed < len(results) && has[s.printed] {
+			s.printed++
+			if err := s.printApp(results[s.printed-1]); err != nil {
+				return standardOutput(err)
+			}
+		}
+		return nil
+	}
 }
 
 // app tests one app, and writes its image if the user asks for it.
@@ -50,9 +82,6 @@ func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name stri
 	a.LayerWrites, a.Output = smoke.LayerWrites(s.c.String("layer-writes")), s.progress(name)
 	a.Twice = s.c.Bool("twice")
 	a.Logs = func() (string, error) {
-		if ctx.Err() != nil {
-			return "", nil // an interrupted run keeps none
-		}
 		all, err := logs()
 		return filepath.Join(all, name), err
 	}
@@ -64,6 +93,9 @@ func (s *smokeRun) app(ctx context.Context, tests *smoke.Session, dir, name stri
 	}
 	result, built := tests.Test(limited, a)
 	defer func() { err = errors.Join(err, built.Close()) }()
+	if ctx.Err() != nil && result.Status == smoke.Broken {
+		result.Error = "interrupted"
+	}
 	if s.layout.Path == "" || built == nil || built.App == nil {
 		return result, nil
 	}

@@ -112,8 +112,8 @@ var _ = Describe("builder smoke that is ended in the middle of a build", Ordered
 		Expect(next.code).To(BeZero(), next.stdout+next.stderr)
 		Expect(os.ReadDir(temp)).To(BeEmpty())
 	},
-		Entry("by an interrupt", syscall.SIGINT, "laminate: interrupted; there is no output\n", 1),
-		Entry("by an interrupt, with two apps", syscall.SIGINT, "laminate: interrupted; there is no output\n", 2),
+		Entry("by an interrupt", syscall.SIGINT, "laminate: interrupted; 0 of 1 app tested\n", 1),
+		Entry("by an interrupt, with two apps", syscall.SIGINT, "laminate: interrupted; 0 of 2 apps tested\n", 2),
 		Entry("by a kill, once the next run has begun", syscall.SIGKILL, "", 1),
 	)
 })

@@ -17,43 +17,51 @@ func (s *smokeRun) print(r smoke.Report) error {
 	case "junit":
 		return r.WriteJUnit(s.stdout)
 	}
-	for _, a := range r.Apps {
-		if _, err := fmt.Fprintf(s.stdout, "%s: %s in %.1f s\n", printable(a.App), a.Status, a.Seconds); err != nil {
+	for _, a := range r.Apps[s.printed:] {
+		if err := s.printApp(a); err != nil {
 			return err
 		}
-		if a.Status != smoke.Passed {
-			for _, p := range a.Phases {
-				if p.LogFile != "" {
-					fmt.Fprintf(s.stdout, "   %s: the whole log is in %s\n", p.Name, printable(p.LogFile))
-				}
-				for line := range strings.Lines(p.Log) {
-					fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, printable(strings.TrimSuffix(line, "\n"))) // the next write fails too
-				}
+	}
+	return nil
+}
+
+// printApp prints the result of an app in the text form.
+func (s *smokeRun) printApp(a smoke.Result) error {
+	if _, err := fmt.Fprintf(s.stdout, "%s: %s in %.1f s\n", printable(a.App), a.Status, a.Seconds); err != nil {
+		return err
+	}
+	if a.Status != smoke.Passed {
+		for _, p := range a.Phases {
+			if p.LogFile != "" {
+				fmt.Fprintf(s.stdout, "   %s: the whole log is in %s\n", p.Name, printable(p.LogFile))
+			}
+			for line := range strings.Lines(p.Log) {
+				fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, printable(strings.TrimSuffix(line, "\n"))) // the next write fails too
 			}
 		}
-		if a.Error != "" {
-			fmt.Fprintf(s.stdout, "   error: %s\n", printable(a.Error))
-		}
-		for _, f := range a.Failures {
-			fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
-		}
-		if s.layout.Path != "" && a.Image != "" {
-			fmt.Fprintf(s.stdout, "   %s is in %s\n", a.Image, printable(s.layout.String()))
-		}
-		if err := s.printTwice(a.Twice); err != nil {
+	}
+	if a.Error != "" {
+		fmt.Fprintf(s.stdout, "   error: %s\n", printable(a.Error))
+	}
+	for _, f := range a.Failures {
+		fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
+	}
+	if s.layout.Path != "" && a.Image != "" && a.Status != smoke.Broken {
+		fmt.Fprintf(s.stdout, "   %s is in %s\n", a.Image, printable(s.layout.String()))
+	}
+	if err := s.printTwice(a.Twice); err != nil {
+		return err
+	}
+	for _, w := range a.Warnings {
+		if _, err := fmt.Fprintf(s.stdout, "   warning: %s\n", printable(w)); err != nil {
 			return err
 		}
-		for _, w := range a.Warnings {
-			if _, err := fmt.Fprintf(s.stdout, "   warning: %s\n", printable(w)); err != nil {
-				return err
-			}
-		}
-		if a.Kept != "" {
-			fmt.Fprintf(s.stdout, "   kept in %s\n", printable(a.Kept))
-		}
-		if a.Root != "" {
-			fmt.Fprintf(s.stdout, "   the builder's root file system is in %s\n", printable(a.Root))
-		}
+	}
+	if a.Kept != "" {
+		fmt.Fprintf(s.stdout, "   kept in %s\n", printable(a.Kept))
+	}
+	if a.Root != "" {
+		fmt.Fprintf(s.stdout, "   the builder's root file system is in %s\n", printable(a.Root))
 	}
 	return nil
 }

@@ -103,6 +103,9 @@ func (s *Session) build(ctx context.Context, a App, dir string) (*Built, error) 
 	built := &Built{ExitCode: result.ExitCode, Took: took, dir: dir}
 	built.LayerWrites, built.LayerWritesErr = turns.end()
 	if built.Stopped = turns.stopped(err); err != nil && built.Stopped == nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // which says all that there is to say
+		}
 		return nil, err
 	}
 	built.Outlived, built.Left = turns.outlived(result.Left)

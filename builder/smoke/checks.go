@@ -41,12 +41,17 @@ func (c *checker) group(build flatten.BuildMetadata) {
 	c.fail(fmt.Sprintf("detected group is %s; expected %s", list(have), list(want)), "group", at)
 }
 
-// processes checks the processes. The default process is the one that the entrypoint starts.
-func (c *checker) processes(build flatten.BuildMetadata, entrypoint []string) {
-	standard := ""
-	if len(entrypoint) > 0 && path.Dir(entrypoint[0]) == "/cnb/process" {
-		standard = path.Base(entrypoint[0])
+// defaultProcess returns the type of the process that the entrypoint of an app image starts, or "".
+func defaultProcess(entrypoint []string) string {
+	if len(entrypoint) > 0 && path.Dir(entrypoint[0]) == processDir {
+		return path.Base(entrypoint[0])
 	}
+	return ""
+}
+
+// processes checks the processes.
+func (c *checker) processes(build flatten.BuildMetadata, entrypoint []string) {
+	standard := defaultProcess(entrypoint)
 	var types []string
 	for _, p := range build.Processes {
 		types = append(types, clip(p.Type))
@@ -65,6 +70,8 @@ func (c *checker) processes(build flatten.BuildMetadata, entrypoint []string) {
 			c.fail(fmt.Sprintf("args of process %s are %s; expected some that match %s", clip(want.Type), quote(args), said(want.Args)), "processes", i, "args")
 		}
 		switch {
+		case !want.Default && c.Has("processes", i, "default") && standard == want.Type:
+			c.fail(fmt.Sprintf("default process is %s; expected another one, or none", clip(standard)), "processes", i, "default")
 		case !want.Default || standard == want.Type:
 		case standard == "":
 			c.fail(fmt.Sprintf("there is no default process; expected %s", clip(want.Type)), "processes", i, "default")

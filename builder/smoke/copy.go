@@ -9,9 +9,13 @@ import (
 	"path/filepath"
 )
 
-// copyTree copies a directory: files with their permission bits, directories, and symbolic links
-// as they are. It refuses anything else.
+// copyTree copies a directory, which may be named by a symbolic link: files with their permission bits,
+// directories, and symbolic links in it as they are. It refuses anything else.
 func copyTree(to, from string) error {
+	from, err := filepath.EvalSymlinks(from)
+	if err != nil {
+		return err
+	}
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -19,11 +19,14 @@ func (r *Result) keepLogs(in func() (string, error)) error {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	for i := range r.Phases {
 		p := &r.Phases[i]
+		if info, err := os.Stat(p.file); err == nil && info.Size() == 0 {
+			continue // it printed nothing, or was not begun
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
 		to := filepath.Join(dir, p.Name+".log")
 		if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an earlier run
 			return err

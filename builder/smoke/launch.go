@@ -122,14 +122,9 @@ func (v *visit) complete(r sandbox.Result) {
 	}
 }
 
-// mayEnd reports whether the launcher may end with an exit code. Without a default process it does, unless
-// it gets a command.
+// mayEnd reports whether the launcher may end with an exit code.
 func (o launchOptions) mayEnd(code int) bool {
-	if o.want == nil {
-		command := o.command()
-		return len(command) == 1 && command[0] == launcher
-	}
-	return o.want.HTTP == nil && o.want.ExitCode == code
+	return o.want != nil && o.want.HTTP == nil && o.want.ExitCode == code
 }
 
 // command returns the command line of the process.
@@ -179,7 +174,7 @@ func userOf(img *image.Image) (uid, gid int, err error) {
 		gid, err = strconv.Atoi(group)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("user %q of the app image is not numeric, as platforms need it", img.Config.Config.User)
+		return 0, 0, fmt.Errorf("user %q is not numeric, as platforms need it", img.Config.Config.User)
 	}
 	return uid, gid, nil
 }

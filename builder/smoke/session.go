@@ -59,7 +59,7 @@ type Session struct {
 type App struct {
 	// Dir is the directory of the app, which is copied.
 	Dir string
-	// Env is set for the buildpacks.
+	// Env is set for the buildpacks. It takes precedence over what a smoke.toml sets.
 	Env []config.EnvVar
 	// Network is what the build can reach.
 	Network sandbox.Network
@@ -74,8 +74,8 @@ type App struct {
 	// KeepIn is an empty directory for everything that the build has, which the caller keeps for a look;
 	// "" means one in the session's work directory, which is removed.
 	KeepIn string
-	// Logs returns the directory for the whole logs of an app that does not pass, which is made if it is
-	// missing. It is called only then. If it is nil or returns "", none are kept.
+	// Logs returns the directory for the whole logs of an app that does not pass or is interrupted, which is
+	// made if it is missing. It is called only then. If it is nil or returns "", none are kept.
 	Logs func() (string, error)
 	// Twice builds the app again, from the cache and the image of the first build, and compares the layers.
 	Twice bool
@@ -114,7 +114,13 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 			return nil, &RunImageError{err}
 		}
 	}
+	if err := checkRunImage(s.RunImage); err != nil {
+		return nil, &RunImageError{err}
+	}
 	s.warn()
+	if len(s.Buildpacks) == 0 && len(s.labels.Order) == 0 {
+		return nil, fmt.Errorf("%s: %w", s.Builder.Name, ErrNoOrder)
+	}
 	if len(s.Buildpacks) > 0 {
 		if s.added, err = s.add(ctx); err != nil {
 			return nil, err
@@ -129,11 +135,26 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	return s, nil
 }
 
+// ErrNoOrder is the error of a builder without an order of buildpacks, which builds nothing unless buildpacks
+// are added.
+var ErrNoOrder = errors.New("its labels have no order of buildpacks")
+
+// checkRunImage checks that app images can be over an image, and launched.
+func checkRunImage(img *image.Image) error {
+	if kind := img.Kind(); kind == image.Buildpackage || kind == image.Builder || kind == image.Extension {
+		return fmt.Errorf("%s: not a run image, but of the kind %s", img.Name, kind)
+	}
+	if img.Target.OS != "linux" {
+		return fmt.Errorf("%s: it is for %s, not for linux", img.Name, img.Target.OS)
+	}
+	if _, _, err := userOf(img); err != nil {
+		return fmt.Errorf("%s: %w", img.Name, err)
+	}
+	return nil
+}
+
 // warn warns of builders whose builds fail for reasons that the lifecycle does not explain.
 func (s *Session) warn() {
-	if len(s.Buildpacks) == 0 && len(s.labels.Order) == 0 {
-		s.Log.Warn(fmt.Sprintf("%s: its labels have no order of buildpacks; a builder without buildpacks needs them to be added", s.Builder.Name))
-	}
 	var extensions []flatten.Ref
 	for _, e := range s.labels.OrderExtensions.Entries() {
 		extensions = append(extensions, e.Ref())

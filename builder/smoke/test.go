@@ -8,13 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"laminate/packager/config"
 )
 
-// Test builds an app, launches a process of the app image if its smoke.toml asks for it or there is none,
-// and checks both. It returns what was built too, or nil. The caller must close that.
+// Test builds an app, launches a process of the app image, the default one unless its smoke.toml says
+// otherwise, and checks both. It returns what was built too, or nil. The caller must close that.
 func (s *Session) Test(ctx context.Context, a App) (Result, *Built) {
 	begun := time.Now()
 	result := Result{App: a.Dir}
@@ -54,7 +55,7 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 		return nil, nil, err
 	}
 	result.Warnings = append(result.Warnings, projectWarnings(a.Dir)...)
-	a.Env = append(append([]config.EnvVar{}, a.Env...), want.BuildEnv...)
+	a.Env = slices.Concat(want.BuildEnv, a.Env) // the last value of a name counts
 	built, err := s.logged(ctx, a, dir, "build", result)
 	if err != nil {
 		return nil, nil, err
@@ -62,7 +63,7 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 	log := result.Phases[0].file
 	judged := result.judge(a.LayerWrites, built)
 	if built.Stopped != nil {
-		return built, judged, ctx.Err()
+		return built, judged, context.Cause(ctx)
 	}
 	came := Outcome{ExitCode: built.ExitCode, App: built.App, Log: func() (io.ReadCloser, error) { return os.Open(log) }}
 	if built.App != nil {
@@ -71,17 +72,13 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 			return nil, nil, err
 		}
 		result.Image = digest.String()
-		// Without any expectation, the launcher has to start the default process.
-		if want.Launch != nil || !found {
+		if want.Launch != nil || want.ExitCode == 0 && defaultProcess(built.App.Config.Config.Entrypoint) != "" {
 			if came.Launch, err = s.launch(ctx, built, want.Launch, result); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
-	failures := Check(ctx, want, came)
-	if !found && came.Launch != nil && came.Launch.Err != nil {
-		failures = append(failures, Failure{Message: fmt.Sprintf("default process did not start: %v", came.Launch.Err)})
-	}
+	failures := append(Check(ctx, want, came), unasked(want, found, came)...)
 	if len(failures) > 0 {
 		result.hint(a.LayerWrites, built)
 	}
@@ -93,7 +90,20 @@ func (s *Session) test(ctx context.Context, a App, dir string, result *Result) (
 		}
 		failures = append(failures, more...)
 	}
-	return built, failures, ctx.Err()
+	return built, failures, context.Cause(ctx)
+}
+
+// unasked returns what is wrong with the default process where no smoke.toml has a [launch]: the launcher has
+// to start it and, without a smoke.toml, there has to be one.
+func unasked(want config.Smoke, found bool, came Outcome) []Failure {
+	switch {
+	case want.Launch != nil || came.App == nil:
+	case came.Launch != nil && came.Launch.Err != nil:
+		return []Failure{{Message: fmt.Sprintf("default process did not start: %v", came.Launch.Err)}}
+	case came.Launch == nil && !found:
+		return []Failure{{Message: "there is no default process; a smoke.toml beside the app may say that none is expected"}}
+	}
+	return nil
 }
 
 // logged builds an app in an empty directory as a phase of a test, whose log is a file there.
@@ -127,6 +137,9 @@ func (s *Session) launch(ctx context.Context, built *Built, want *config.SmokeLa
 	p := Phase{Name: "launch", Seconds: time.Since(begun).Seconds(), file: filepath.Join(dir, launchLog)}
 	if err != nil {
 		result.Phases = append(result.Phases, p)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("launch: %w", err)
 	}
 	if launched.Ended {

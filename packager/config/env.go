@@ -14,6 +14,9 @@ type envEntry struct {
 	ExecEnv []string `toml:"exec-env"`
 }
 
+// IsEnvName reports whether a name is valid for an environment variable of a build.
+func IsEnvName(name string) bool { return envName.MatchString(name) }
+
 // envName matches valid names of environment variables, and so of their files.
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
