@@ -219,8 +219,8 @@ func (r releaseRegistry) Push(ctx context.Context, repository string, images []r
 }
 
 // Tag implements [release.Registry].
-func (r releaseRegistry) Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error {
-	return sink.Tag(ctx, repository, digest, tags, r.options)
+func (r releaseRegistry) Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, keep bool) error {
+	return sink.Tag(ctx, repository, digest, tags, keep, r.options)
 }
 
 // Attach implements [release.Registry].

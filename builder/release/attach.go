@@ -29,8 +29,8 @@ type attachment struct {
 	documents []Document
 }
 
-// documents makes the documents about an item: an SBOM of each image, and the provenance of all. They
-// say the same in every repository, and in every run.
+// documents makes the documents about an item: an SBOM of each image, and the provenance of all
+// unless the item was released before. They say the same in every repository, and in every run.
 func (r *Release) documents(item *Item) ([]attachment, error) {
 	var all []attachment
 	for i, view := range item.views {
@@ -38,11 +38,14 @@ func (r *Release) documents(item *Item) ([]attachment, error) {
 		if err != nil {
 			return nil, err
 		}
-		sbom, err := attest.SBOM(view, attest.SBOMOptions{Name: item.Title(), Version: r.Version, BaseName: item.base(i).Name, BaseDigest: item.base(i).Digest})
+		sbom, err := attest.SBOM(view, attest.SBOMOptions{Name: item.Title(), BaseName: item.base(i).Name, BaseDigest: item.base(i).Digest})
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, attachment{digest, []Document{{MediaType: attest.CycloneDX, Content: sbom}}})
+	}
+	if item.Last != nil && item.Last.Digest == item.Digest {
+		return all, nil // the release that made it has stated how, and each more would be one to read
 	}
 	provenance, err := r.provenance(item)
 	if err != nil {

@@ -178,8 +178,8 @@ func (r registry) Push(ctx context.Context, repository string, images []release.
 	return err
 }
 
-func (r registry) Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error {
-	return sink.Tag(ctx, repository, digest, tags, r.options)
+func (r registry) Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, keep bool) error {
+	return sink.Tag(ctx, repository, digest, tags, keep, r.options)
 }
 
 func (r registry) Attach(ctx context.Context, repository string, digest v1.Hash, documents []release.Document) error {

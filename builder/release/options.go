@@ -41,8 +41,9 @@ type Options struct {
 type Registry interface {
 	// Push writes images, or the index of several, by digest, unless they are there.
 	Push(ctx context.Context, repository string, images []Image) error
-	// Tag points tags to a digest that the repository has, in this order.
-	Tag(ctx context.Context, repository string, digest v1.Hash, tags []string) error
+	// Tag points tags to a digest that the repository has, in this order. With keep, a tag that points
+	// to something else is an error.
+	Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, keep bool) error
 	// Attach attaches documents to a digest that the repository has, unless they are attached.
 	Attach(ctx context.Context, repository string, digest v1.Hash, documents []Document) error
 }

@@ -173,7 +173,7 @@ func (r *Release) tag(ctx context.Context) error {
 				if len(names) == 0 {
 					continue
 				}
-				if err := r.Registry.Tag(ctx, repository, item.Digest, names); err != nil {
+				if err := r.Registry.Tag(ctx, repository, item.Digest, names, step.versioned && !r.Force); err != nil {
 					return &ItemError{item.Title(), err}
 				}
 			}

@@ -29,9 +29,9 @@ func topOf(contents []content) (manifest, error) {
 }
 
 // Tag points tags of a repository, written as HOST/REPOSITORY, to an image or index that it has. It
-// moves no blobs, and leaves a tag alone that points there already. Tags are written in their order;
-// the error names the one that was not.
-func Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, o Options) error {
+// moves no blobs, and leaves a tag alone that points there already. With keep, a tag that points to
+// something else is an error. Tags are written in their order; the error names the one that was not.
+func Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, keep bool, o Options) error {
 	p, err := newPush(ctx, nil, manifest{}, o.orDefaults())
 	if err != nil {
 		return err
@@ -58,6 +58,8 @@ func Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, 
 		switch {
 		case err == nil && now.Digest == digest:
 			continue
+		case err == nil && keep:
+			return fmt.Errorf("tag %s points to %s, not to %s", spelled(ref), now.Digest, digest)
 		case err == nil:
 			before = now.Digest
 		case ctx.Err() != nil:

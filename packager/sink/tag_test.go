@@ -29,24 +29,30 @@ var _ = Describe("Tag", func() {
 			_, err = sink.Write(ctx, inRegistry(repository+"@"+digest.String()), images, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
 			reg.Reset()
-			Expect(sink.Tag(ctx, repository, digest, []string{"b", "a"}, sink.Options{})).To(Succeed())
+			Expect(sink.Tag(ctx, repository, digest, []string{"b", "a"}, false, sink.Options{})).To(Succeed())
 			Expect(puts()).To(Equal([]string{"b", "a"}))
 			Expect(get(repository + ":a").Digest).To(Equal(digest))
 			reg.Reset()
-			Expect(sink.Tag(ctx, repository, digest, []string{"a", "c", "b"}, sink.Options{})).To(Succeed())
+			Expect(sink.Tag(ctx, repository, digest, []string{"a", "c", "b"}, false, sink.Options{})).To(Succeed())
 			Expect(puts()).To(Equal([]string{"c"}))
 			Expect(reg.Requests(func(r fixtures.Request) bool { return r.Kind == fixtures.Blob || r.Kind == fixtures.Upload })).To(BeEmpty())
 		}
 	})
 
-	It("moves a tag from another image", func(ctx SpecContext) {
+	It("moves a tag from another image, unless it must be kept", func(ctx SpecContext) {
 		for n := range 2 {
 			images := []sink.Image{imageOf(amd64, layerOf(int64(n+1), 1000))}
 			digest, err := sink.Digest(images)
 			Expect(err).NotTo(HaveOccurred())
 			_, err = sink.Write(ctx, inRegistry(reg.Host+"/a@"+digest.String()), images, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
-			Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"latest"}, sink.Options{})).To(Succeed())
+			kept := sink.Tag(ctx, reg.Host+"/a", digest, []string{"latest"}, true, sink.Options{})
+			if n == 0 {
+				Expect(kept).To(Succeed(), "there is none")
+			} else {
+				Expect(kept).To(MatchError(MatchRegexp(`^tag \S+/a:latest points to sha256:\S+, not to ` + digest.String() + "$")))
+			}
+			Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"latest"}, false, sink.Options{})).To(Succeed())
 			Expect(get(reg.Host + "/a:latest").Digest).To(Equal(digest))
 		}
 	})
@@ -55,14 +61,14 @@ var _ = Describe("Tag", func() {
 		images := []sink.Image{imageOf(amd64, layerOf(1, 1000))}
 		digest, err := sink.Digest(images)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"x"}, sink.Options{Pause: 1})).To(MatchError(ContainSubstring(reg.Host + "/a@" + digest.String())))
+		Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"x"}, false, sink.Options{Pause: 1})).To(MatchError(ContainSubstring(reg.Host + "/a@" + digest.String())))
 		_, err = sink.Write(ctx, inRegistry(reg.Host+"/a@"+digest.String()), images, sink.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
 			return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/two") && said(w, http.StatusForbidden)
 		})
 		reg.Reset()
-		Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"one", "two", "three"}, sink.Options{Pause: 1})).To(MatchError(ContainSubstring(reg.Host + "/a:two")))
+		Expect(sink.Tag(ctx, reg.Host+"/a", digest, []string{"one", "two", "three"}, false, sink.Options{Pause: 1})).To(MatchError(ContainSubstring(reg.Host + "/a:two")))
 		Expect(puts()).To(Equal([]string{"one", "two"}))
 	})
 })
