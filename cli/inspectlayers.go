@@ -69,7 +69,7 @@ func headroom(img *inspect.Image) string {
 		}
 		return fmt.Sprintf("%s, %d too many: %s.%s", count(l.Layers, "layer"), -l.Headroom, rest, advice)
 	}
-	return fmt.Sprintf("%s: %s, so that %d more fit.", count(l.Layers, "layer"), rest, l.Headroom)
+	return fmt.Sprintf("%s: %s, so %d more fit.", count(l.Layers, "layer"), rest, l.Headroom)
 }
 
 func sizeOf(n *int64) string {

@@ -33,6 +33,7 @@ var _ = DescribeTable("a mistake on the command line is told in one sentence wit
 	Entry(nil, 2, "invalid --max-layers 400; write a number from 1 to 125, which is what container engines load", "package", "--max-layers", "400", "o.cnb"),
 	Entry(nil, 2, `invalid value "abc" for --max-layers; it takes a number`, "package", "--max-layers", "abc", "o.cnb"),
 	Entry(nil, 2, `invalid --output-layout "docker://x"; write the directory of an OCI layout, as DIR or oci:DIR`, "builder", "smoke", "oci:b", "--app", ".", "--output-layout", "docker://x"),
+	Entry(nil, 2, "2 arguments; write REF; name apps with --app", "builder", "smoke", "oci:b", "app", "--app", "app"),
 	Entry(nil, 2, `invalid value "5" for --timeout; write a duration, such as 90s or 15m`, "builder", "smoke", "--timeout", "5", "oci:b"),
 	Entry(nil, 1, "--config ..: it is a directory; name the package.toml in it", "package", "--config", "..", "o.cnb"),
 	Entry(nil, 1, "--config ..: it is a directory; name the builder.toml in it", "builder", "create", "--config", "..", "oci:o"),

@@ -33,7 +33,10 @@ func (s *session) readRefs(names ...string) (refs []location.Location, target fl
 	args := s.c.Args().Slice()
 	if len(args) > len(names) {
 		compare := ""
-		if len(names) == 1 && len(args) == 2 {
+		switch {
+		case hasFlag(s.c, "app"):
+			compare = "; name apps with --app"
+		case len(names) == 1 && len(args) == 2:
 			compare = "; laminate diff compares two images"
 		}
 		errs = append(errs, fmt.Errorf("%d arguments; write %s%s", len(args), strings.Join(names, " "), compare))

@@ -75,7 +75,7 @@ func Check(ctx context.Context, want config.Smoke, o Outcome) []Failure {
 			c.fail("build ended with exit code 0, but exported no image")
 		} else {
 			c.app(ctx, o.App)
-			c.launch(o.Launch)
+			c.launch(o.App, o.Launch)
 		}
 	}
 	slices.SortStableFunc(c.failures, func(a, b Failure) int { return cmp.Compare(a.Line, b.Line) })

@@ -165,6 +165,8 @@ line = 'Started'
 		Entry("that ended otherwise", "[launch]\nexit-code = 3", &smoke.Launched{Ended: true}, "2: default process ended with exit code 0; expected 3"),
 		Entry("that did not end", "[launch]\ntype = 'web'", &smoke.Launched{}, "1: process web did not end within 30s; raise launch.timeout, or add [launch.http] for a server"),
 		Entry("that was not", "[launch]\nexit-code = 3", nil, "1: default process did not start: it was not launched"),
+		Entry("of a process that is not there", "[launch]\nargs = []\ntype = 'worker'", &smoke.Launched{Err: errors.New("no such file")}, "3: there is no process worker to launch; the image has web, old"),
+		Entry("of one that is, and failed", "[launch]\ntype = 'old'", &smoke.Launched{Err: errors.New("no memory")}, "1: process old did not start: no memory"),
 		Entry("that failed", "[launch.http]\nport = 1", &smoke.Launched{Err: errors.New("no memory")}, "1: default process did not start: no memory"),
 		Entry("without an answer", "[launch.http]\nport = 1", &smoke.Launched{NoAnswer: errors.New("refused")}, "1: default process did not answer on port 1 within 30s: refused"),
 		Entry("that ended before", "[launch.http]\nport = 1", &smoke.Launched{Ended: true, ExitCode: 7}, "1: default process ended with exit code 7 before it answered on port 1"),

@@ -10,6 +10,7 @@ import (
 
 	"laminate/flatten"
 	"laminate/packager/config"
+	"laminate/packager/image"
 )
 
 // group checks the detected group.
@@ -52,14 +53,10 @@ func defaultProcess(entrypoint []string) string {
 // processes checks the processes.
 func (c *checker) processes(build flatten.BuildMetadata, entrypoint []string) {
 	standard := defaultProcess(entrypoint)
-	var types []string
-	for _, p := range build.Processes {
-		types = append(types, clip(p.Type))
-	}
 	for i, want := range c.Processes {
 		at := slices.IndexFunc(build.Processes, func(p flatten.Process) bool { return p.Type == want.Type })
 		if at < 0 {
-			c.fail(fmt.Sprintf("there is no process %s; the image has %s", clip(want.Type), list(types)), "processes", i)
+			c.fail(fmt.Sprintf("there is no process %s; the image has %s", clip(want.Type), list(types(build))), "processes", i)
 			continue
 		}
 		p := build.Processes[at]
@@ -79,6 +76,14 @@ func (c *checker) processes(build flatten.BuildMetadata, entrypoint []string) {
 			c.fail(fmt.Sprintf("default process is %s; expected %s", clip(standard), clip(want.Type)), "processes", i, "default")
 		}
 	}
+}
+
+// types are the types of the processes.
+func types(build flatten.BuildMetadata) (all []string) {
+	for _, p := range build.Processes {
+		all = append(all, clip(p.Type))
+	}
+	return all
 }
 
 // file checks a file of the app image.
@@ -149,7 +154,7 @@ func (c *checker) lines(of string, want []config.SmokeLine, open OpenLog, path .
 }
 
 // launch checks a launched process.
-func (c *checker) launch(l *Launched) {
+func (c *checker) launch(app *image.Image, l *Launched) {
 	want := c.Launch
 	if want == nil {
 		return
@@ -160,6 +165,13 @@ func (c *checker) launch(l *Launched) {
 	}
 	if l == nil {
 		l = &Launched{Err: errors.New("it was not launched")}
+	}
+	if labels, err := app.AppLabels(); err == nil && l.Err != nil && want.Type != "" {
+		named := func(p flatten.Process) bool { return p.Type == want.Type }
+		if !slices.ContainsFunc(labels.Build.Processes, named) {
+			c.fail(fmt.Sprintf("there is no process %s to launch; the image has %s", clip(want.Type), list(types(labels.Build))), "launch", "type")
+			return
+		}
 	}
 	if l.Err != nil {
 		c.fail(fmt.Sprintf("%s did not start: %v", what, l.Err), "launch")

@@ -37,12 +37,12 @@ type (
 		Value string `xml:"value,attr"`
 	}
 	junitCase struct {
-		Name      string         `xml:"name,attr"`
-		Class     string         `xml:"classname,attr"`
-		Time      string         `xml:"time,attr"`
-		Error     *junitProblem  `xml:"error"`
-		Failures  []junitProblem `xml:"failure"`
-		SystemOut string         `xml:"system-out,omitempty"`
+		Name      string        `xml:"name,attr"`
+		Class     string        `xml:"classname,attr"`
+		Time      string        `xml:"time,attr"`
+		Error     *junitProblem `xml:"error"`
+		Failure   *junitProblem `xml:"failure"`
+		SystemOut string        `xml:"system-out,omitempty"`
 	}
 	junitProblem struct {
 		Type    string `xml:"type,attr"`
@@ -52,7 +52,7 @@ type (
 )
 
 // WriteJUnit writes the report as JUnit XML: a suite of the builder, and in it a test case per app,
-// with a failure per expectation that is not met. The warnings and the logs of the phases are the case's
+// with one failure for all expectations that are not met, since many readers show no other. The warnings and the logs of the phases are the case's
 // output, which CI systems show for cases that pass as well: JUnit has no warnings.
 // Characters that XML does not allow are written as \x1b.
 func (r Report) WriteJUnit(w io.Writer) error {
@@ -88,8 +88,8 @@ func (r Report) junitCase(a Result) junitCase {
 		message := inXML(a.Error)
 		c.Error = &junitProblem{"error", message, message}
 	}
-	for _, f := range a.Failures {
-		c.Failures = append(c.Failures, junitProblem{"failure", inXML(f.Message), inXML(f.Error())})
+	if len(a.Failures) > 0 {
+		c.Failure = junitFailure(a.Failures)
 	}
 	var out strings.Builder
 	for _, w := range a.Warnings {
@@ -110,6 +110,21 @@ func (r Report) junitCase(a Result) junitCase {
 	}
 	c.SystemOut = inXML(out.String())
 	return c
+}
+
+// junitFailure returns all failures of an app as one.
+func junitFailure(failures []Failure) *junitProblem {
+	message, all := failures[0].Error(), ""
+	if more := len(failures) - 1; more > 0 {
+		message += fmt.Sprintf(" (and %d more)", more)
+	}
+	for i, f := range failures {
+		if i > 0 {
+			all += "\n"
+		}
+		all += f.Error()
+	}
+	return &junitProblem{"failure", inXML(message), inXML(all)}
 }
 
 // junitTime formats seconds.

@@ -81,8 +81,7 @@ var _ = Describe("Report", func() {
       <property name="digest" value="sha256:2"></property>
     </properties>
     <testcase name="apps/bad" classname="acme/builder" time="1.500">
-      <failure type="failure" message="content is &#34;\x00&#34;">apps/bad/smoke.toml:7: content is &#34;\x00&#34;</failure>
-      <failure type="failure" message="two\x07">two\x07</failure>
+      <failure type="failure" message="apps/bad/smoke.toml:7: content is &#34;\x00&#34; (and 1 more)">apps/bad/smoke.toml:7: content is &#34;\x00&#34;&#xA;two\x07</failure>
       <system-out>warning: one is \x01&#xA;warning: two&#xA;[build] 1.250 s, exit code 51, log in /tmp/build.log&#xA;\x1b[31mred\x00 &amp; &lt;b&gt; ]]&gt;&#x9;tab\xc3&#xA;\ufffe\x7f&#xA;[launch] 0.000 s&#xA;</system-out>
     </testcase>
     <testcase name="apps/\x1b[1m\xff" classname="acme/builder" time="0.000">

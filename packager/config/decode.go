@@ -81,7 +81,11 @@ func (d *decoder) table(n *node, v reflect.Value, path string) {
 		below := strings.TrimPrefix(path+"."+key, ".")
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key })
 		if i < 0 {
-			message := "unknown key " + quote(below) + d.schema.hint(key, fields)
+			hint := d.schema.hint(key, fields)
+			if hint == "" && !bool(d.unknown) {
+				hint = "; known are " + keysOf(fields)
+			}
+			message := "unknown key " + quote(below) + hint
 			d.report(n.below[key], message, bool(d.unknown))
 			continue
 		}
@@ -100,6 +104,8 @@ func (d *decoder) fits(n *node, want unstable.Kind, t reflect.Type, path string)
 		hint = "; write [[" + path + "]]"
 	case want == unstable.Table && n.kind == unstable.Array && !n.element:
 		hint = "; write [" + path + "]"
+	case want == unstable.String && n.kind == unstable.Integer && strings.HasPrefix(n.text, "0o"):
+		hint = "; write " + quote("0"+n.text[2:])
 	}
 	if n.element {
 		path = "an element of " + path

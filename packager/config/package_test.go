@@ -87,7 +87,7 @@ arch = "amd64"
 `,
 			`1: unknown key "uri"; uri belongs in [buildpack] or in [extension] or in [[dependencies]]`,
 			`2: unknown key "dependecies"; did you mean "dependencies"?`,
-			`5: unknown key "buildpack.path"`,
+			`5: unknown key "buildpack.path"; known are uri`,
 			`6: unknown key "buildpack.URI"; write "uri"`,
 			`7: a dependency has neither uri nor image; write uri = "..."`,
 			`8: unknown key "dependencies.ur"; did you mean "uri"?`,

@@ -38,6 +38,15 @@ func (s schema) fields(t reflect.Type) []field {
 	return fields
 }
 
+// keysOf lists the keys of fields, for messages.
+func keysOf(fields []field) string {
+	var keys []string
+	for _, f := range fields {
+		keys = append(keys, f.key)
+	}
+	return strings.Join(keys, ", ")
+}
+
 // oldNames are keys of other versions of the spec, or of other tools.
 var oldNames = map[string]string{"distributions": "distros", "arch-variant": "variant"}
 
