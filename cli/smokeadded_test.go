@@ -161,7 +161,7 @@ var _ = Describe("builder smoke --buildpack", Ordered, ContinueOnFailure, func()
 		Entry("the order of a builder without one", "empty", []string{"x", "from=builder"}, "from=builder: the builder oci:empty has no order; name the buildpacks"),
 		Entry("a buildpack twice", "builder", []string{"x", "x.cnb"}, "duplicate buildpack acme/x: x and x.cnb; the lifecycle uses the first of a group only"),
 		Entry("two versions of one", "builder", []string{"acme/a", "a2"}, "duplicate buildpack acme/a: acme/a and a2"),
-		Entry("a composite whose child is missing", "empty", []string{"both"}, "both/buildpack.toml:9: missing buildpack acme/b@1; no source provides it"),
+		Entry("a composite whose child is missing", "empty", []string{"both"}, "both/buildpack.toml:9: missing buildpack acme/b@1; no source provides it; add it too, or list it in a package.toml beside the composite buildpack"),
 		Entry("one that replaces the builder's own, and has a child that is missing", "builder", []string{"b-order"}, "b-order/buildpack.toml:6: missing buildpack acme/none@1; no source provides it"),
 		Entry("several, all at once", "builder", []string{"acme/a@7", "./none"}, "2 problems", "unknown buildpack", "does not exist"),
 	)

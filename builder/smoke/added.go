@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -94,6 +95,11 @@ func (a *adding) collect(ctx context.Context) (engine.Modules, error) {
 		roots = append(roots, p.Root)
 	}
 	expansion, found := all.Plain().ExpandAll(roots)
+	for i, f := range found {
+		if strings.HasSuffix(f.Message, "; no source provides it") {
+			found[i].Message += "; add it too, or list it in a package.toml beside the composite buildpack"
+		}
+	}
 	problems = append(problems, all.Problems(found)...)
 	for _, r := range expansion.Refs {
 		if ok, _ := a.labels.Lifecycle.Supports(all[r].Module); !ok {
