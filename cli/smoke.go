@@ -40,7 +40,7 @@ func (r *run) smokeCommand() *cli.Command {
 		&cli.StringFlag{Name: "previous", Usage: "reuse layers of `REF`, an earlier image of the app, where they are the same; it may be missing if it is that of --output-layout; none is the default"},
 		&cli.StringFlag{Name: "network", Value: "none", Usage: "let the build reach `NETWORK`: none or host"},
 		&cli.StringFlag{Name: "layer-writes", Value: "warn", Usage: "`MODE`: warn reports what buildpacks write into the layers of others; fail fails the app for it; refuse lets the kernel refuse it, which only the buildpack sees; ignore does not look"},
-		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a build after `DURATION`, as in 90s or 15m"},
+		&cli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, DefaultText: "30m", Usage: "end a build after `DURATION`, as in 90s or 15m"},
 		&cli.BoolFlag{Name: "twice", Usage: "build each app again, and report what was not reused and what differs"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "test `N` apps at the same time"},
 		&cli.StringFlag{Name: "logs", DefaultText: "the last runs in laminate's cache", Usage: "keep the whole logs of apps that do not pass in `DIR`, each in a directory of its own"},
