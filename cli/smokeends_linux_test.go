@@ -68,7 +68,7 @@ var _ = Describe("builder smoke, interrupted after some apps", Ordered, func() {
 	})
 })
 
-var _ = Describe("builder smoke checks before it builds", Ordered, func() {
+var _ = Describe("builder smoke, before it builds, checks", Ordered, func() {
 	var l smokeLab
 	BeforeAll(func() { l = newSmokeLab() })
 
@@ -85,6 +85,20 @@ var _ = Describe("builder smoke checks before it builds", Ordered, func() {
 		r = laminateWith(l.vars(), l.args([]string{"hello"}, "--cache", "/proc/x")...)
 		Expect(r.stderr).To(HavePrefix("laminate: --cache /proc/x: nothing can be written to /proc: "))
 		Expect(r.stdout).To(BeEmpty())
+	})
+
+	It("what an app has, and then names no log, since the build did not begin", func() {
+		Expect(syscall.Mkfifo(l.at("apps/hello/fifo"), 0o600)).To(Succeed())
+		DeferCleanup(os.Remove, l.at("apps/hello/fifo"))
+		r := laminateWith(l.vars(), l.args([]string{"hello"})...)
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout).To(MatchRegexp(`^\S+/hello: error in [^\n]+\n   error: app \S+: fifo is neither a file, a directory nor a symbolic link\n$`))
+	})
+
+	It("no time, but says during the build when that is over", func() {
+		r := laminateWith(l.vars(), l.args([]string{"endless"}, "--timeout", "2s")...)
+		Expect(r.code).To(Equal(1))
+		Expect(r.stdout).To(HaveSuffix("\n   error: app " + l.at("apps/endless") + " took longer than --timeout 2s\n"))
 	})
 
 	It("the time limit and the names of variables", func() {

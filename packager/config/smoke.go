@@ -91,7 +91,7 @@ type Smoke struct {
 	Files     []SmokeFileContent
 	Labels    []SmokeValue
 	Logs      []SmokeLine
-	// Launch is nil if no process is to be launched.
+	// Launch is nil if the file does not say what to launch; then the default process only has to start.
 	Launch *SmokeLaunch
 }
 
