@@ -44,7 +44,7 @@ var _ = Describe("diff", func() {
 		Expect(r.code).To(BeZero())
 		Expect(r.stdout).To(HavePrefix("oci:old -> oci:new\n1 buildpack added, 1 removed, 1 rebuilt; users pull "))
 		for _, part := range []string{
-			"\nbuildpacks\n  - acme/alone  1\n  + acme/more   1\n  ~ acme/a      1  in acme/left; same version, other content\n  4 unchanged\n",
+			"\nbuildpacks\n  - acme/alone  1\n  + acme/more   1\n  ~ acme/a      1  in acme/left; same version, different content\n  4 unchanged\n",
 			"\norder\n  ~ group 1: added acme/more; removed acme/alone\n",
 			"\nlayers\n  before: ",
 			"  build image: 1 layer, unchanged\n",

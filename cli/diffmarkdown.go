@@ -159,7 +159,7 @@ func markdownLayers(d *diff.Diff) string {
 	rows := [][]string{
 		{"before", fmt.Sprint(d.Old.Layers), size(d.Old.Bytes)},
 		{"now", fmt.Sprint(d.New.Layers), size(d.New.Bytes)},
-		{"pulled by users who have the old image", fmt.Sprint(l.Pull.Layers), size(l.Pull.Bytes)},
+		{"pulled by users of the old image", fmt.Sprint(l.Pull.Layers), size(l.Pull.Bytes)},
 		{"the same, with Docker's graph driver", fmt.Sprint(l.Prefix.Layers), size(l.Prefix.Bytes)},
 	}
 	lines := layerLines(d)

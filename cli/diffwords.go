@@ -148,7 +148,7 @@ func remark(m diff.Module, withOwners bool) string {
 	}
 	switch m.Change {
 	case diff.Rebuilt:
-		parts = append(parts, "same version, other content")
+		parts = append(parts, "same version, different content")
 	case diff.Downgraded:
 		parts = append(parts, "downgraded")
 	}
@@ -274,7 +274,7 @@ func layerLines(d *diff.Diff) (lines []string) {
 		}
 	}
 	return append(lines,
-		"users who have OLD pull "+pulled(l.Pull, d.New.Layers)+" where every blob is reused, as in containerd and registries",
+		"users of OLD pull "+pulled(l.Pull, d.New.Layers)+" where every blob is reused, as in containerd and registries",
 		fmt.Sprintf("with Docker's graph driver, which reuses %s, they pull %s", lowest(kept), pulled(l.Prefix, d.New.Layers)))
 }
 

@@ -125,10 +125,10 @@ func (r *releaseRun) readVersion() (string, error) {
 		}
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return "", fmt.Errorf("version-file: %w", err)
+			return "", r.config.Problem("version-file: "+fileReason(file, err), "version-file")
 		}
 		if v = strings.TrimSpace(string(data)); v == "" {
-			return "", fmt.Errorf("version-file %s is empty", file)
+			return "", r.config.Problem("version-file "+file+" is empty", "version-file")
 		}
 	}
 	return strings.TrimPrefix(v, "v"), nil

@@ -152,9 +152,9 @@ var _ = Describe("release", func() {
 			Expect(released(tag)).To(Equal("0.2.0"))
 			Expect(released(map[string]string{"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "9.9.9"})).To(Equal("0.3.0"))
 			l.Write("VERSION", " \n")
-			Expect(released(nil)).To(Equal("laminate: version-file VERSION is empty\n"))
+			Expect(released(nil)).To(Equal("laminate: release.toml:1: version-file VERSION is empty\n"))
 			Expect(os.Remove(l.At("VERSION"))).To(Succeed())
-			Expect(released(nil)).To(ContainSubstring("version-file: open VERSION: no such file or directory"))
+			Expect(released(nil)).To(Equal("laminate: release.toml:1: version-file: no such file VERSION\n"))
 		})
 
 		It("is missing", func() {
@@ -279,6 +279,16 @@ var _ = Describe("release", func() {
 			Expect(os.WriteFile(golden, []byte(notes), 0o644)).To(Succeed())
 		}
 		Expect(notes).To(Equal(string(must(os.ReadFile(golden)))))
+	})
+
+	It("says once, and where, that a config is missing", func() {
+		Expect(os.Remove(l.At("builder.toml"))).To(Succeed())
+		r := l.run("--release-version", "1.0.0")
+		Expect(r.code).To(Equal(1))
+		Expect(r.stderr).To(Equal("laminate: release.toml:3: config builder.toml: no such file\n"))
+		l.toml("[[builders.variants]]\nname = 'tiny'\nconfig = 'tiny.toml'\n")
+		Expect(l.run("--release-version", "1.0.0").stderr).To(Equal("laminate: release.toml:7: config tiny.toml: no such file\n"))
+		Expect(l.Requests(nil)).To(BeEmpty())
 	})
 
 	It("advises with the words of release.toml", func() {

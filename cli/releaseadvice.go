@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 
@@ -42,6 +43,18 @@ func explainRelease(failed *releaseError) string {
 		all += "; " + failed.note
 	}
 	return all
+}
+
+// fileReason returns the file of release.toml that cannot be read, and why.
+func fileReason(file string, err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "no such file " + file
+	}
+	return fmt.Sprintf("%s: %v", file, err)
 }
 
 // joinedErrors returns the errors that an error joins, or the error itself.

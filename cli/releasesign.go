@@ -59,14 +59,18 @@ func (r *releaseRun) signingKey(file string) (*signing.Key, error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("sign.key: %w", err)
+		return nil, r.config.Problem("sign.key: "+fileReason(file, err), "sign", "key")
 	}
-	key, err := signing.ParseKey(text, []byte(r.env("COSIGN_PASSWORD")))
-	if errors.Is(err, signing.ErrPassword) {
-		err = fmt.Errorf("%w; set COSIGN_PASSWORD", err)
+	password := r.env("COSIGN_PASSWORD")
+	key, err := signing.ParseKey(text, []byte(password))
+	switch {
+	case errors.Is(err, signing.ErrPassword) && password == "":
+		err = errors.New("missing password; set COSIGN_PASSWORD")
+	case errors.Is(err, signing.ErrPassword):
+		err = errors.New("wrong password in COSIGN_PASSWORD")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sign.key %s: %w", file, err)
+		return nil, r.config.Problem(fmt.Sprintf("sign.key %s: %v", file, err), "sign", "key")
 	}
 	return key, nil
 }
@@ -81,7 +85,10 @@ func (r *releaseRun) runSigner(ctx context.Context, args []string) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("%s: %w: %s", args[0], err, printable(strings.TrimSpace(string(printed))))
+		if said := printable(strings.TrimSpace(string(printed))); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	return nil
 }

@@ -67,6 +67,12 @@ var _ = Describe("release, with [sign]", func() {
 		Expect(versions()).To(BeEmpty())
 	})
 
+	It("says no more than the status of a program that prints nothing", func() {
+		l.Write("sign", "#!/bin/sh\nexit 3\n")
+		toml("command = ['" + program + "', '{ref}']")
+		Expect(l.run("--release-version", "1.0.0").stderr).To(HaveSuffix(": sign: exit status 3; no tag was written\n"))
+	})
+
 	It("does not wait for what the program leaves running", func() {
 		l.Write("sign", "#!/bin/sh\nsleep 100 &\n")
 		toml("command = ['" + program + "', '{ref}']")
@@ -108,7 +114,7 @@ var _ = Describe("release, with [sign]", func() {
 	},
 		Entry("a program that is missing", "command = ['no-such-program', '{ref}']", "sign.command: exec: \"no-such-program\": executable file not found in $PATH\n"),
 		Entry("a placeholder that is unknown", "command = ['cosign', '{ref}', '{tag}']", "sign.command: unknown placeholder {tag}; use {ref}, {repository} or {digest}\n"),
-		Entry("a key that is missing", "key = 'other.key'", "sign.key: open other.key: no such file or directory\n"),
+		Entry("a key that is missing", "key = 'other.key'", "sign.key: no such file other.key\n"),
 		Entry("a key that is none", "key = 'cosign.key'", "sign.key cosign.key: invalid private key: no PEM\n"),
 	)
 })

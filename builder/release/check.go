@@ -57,13 +57,28 @@ func checkTags(images []config.ReleaseImage, version string) error {
 	return errors.Join(errs...)
 }
 
-// checkApps checks that the apps are there.
-func (r *Release) checkApps() error {
+// checkFiles checks that the configs and the apps are there. Variants that share one have one error.
+func (r *Release) checkFiles() error {
 	var errs []error
+	seen := map[string]bool{}
+	problem := func(message string, path ...any) {
+		p := r.Config.Problem(message, path...)
+		if !seen[p.Error()] {
+			errs = append(errs, p)
+		}
+		seen[p.Error()] = true
+	}
 	for _, img := range r.Config.Images {
+		if info, err := os.Stat(r.path(img.Config)); err != nil || info.IsDir() {
+			of := img.Path
+			if len(of) > 2 && !r.Config.Has(append(of[:len(of):len(of)], "config")...) { // the variant has that of the builder
+				of = of[:2]
+			}
+			problem("config "+img.Config+": no such file", append(of[:len(of):len(of)], "config")...)
+		}
 		for _, a := range img.Smoke {
 			if info, err := os.Stat(r.path(a.App)); err != nil || !info.IsDir() {
-				errs = append(errs, &ItemError{img.Title(), fmt.Errorf("app %s: no such directory", a.App)})
+				problem("app "+a.App+": no such directory", append(a.Path[:len(a.Path):len(a.Path)], "app")...)
 			}
 		}
 	}

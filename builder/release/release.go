@@ -27,7 +27,7 @@ func Prepare(ctx context.Context, o Options) (*Release, error) {
 		return nil, err
 	}
 	r := &Release{Options: o}
-	if err := r.checkApps(); err != nil {
+	if err := r.checkFiles(); err != nil {
 		return nil, err
 	}
 	for _, img := range o.Config.Images {

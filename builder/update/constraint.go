@@ -38,13 +38,13 @@ func parseConstraint(comment string) (constraint, bool, error) {
 	text := strings.TrimSpace(m[1])
 	switch text {
 	case "":
-		return constraint{}, true, fmt.Errorf("the constraint is missing in %q; write a range, as ~1.2, or pin", comment)
+		return constraint{}, true, fmt.Errorf("the constraint is missing in %q; write a range, such as ~1.2, or pin", comment)
 	case "pin":
 		return constraint{text: text, pin: true}, true, nil
 	}
 	ranges, err := semver.NewConstraint(text)
 	if err != nil {
-		return constraint{}, true, fmt.Errorf("invalid constraint %q; write pin, or a range, as ~1.2, ^1 or >=1.2 <2", text)
+		return constraint{}, true, fmt.Errorf("invalid constraint %q; write pin, or a range, such as ~1.2, ^1 or >=1.2 <2", text)
 	}
 	return constraint{text: text, ranges: ranges}, true, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -204,10 +205,7 @@ var _ = Describe("the files of builders and packages", func() {
 			for _, o := range outputs {
 				// What was not edited is there, in order.
 				kept, shift := bytes.Clone(without(o.Old, append([]config.Edit{}, o.Edits...))), 0
-				var inNew []config.Edit
-				for _, e := range o.Edits { // in the order of the plan; by place here
-					inNew = append(inNew, e)
-				}
+				inNew := slices.Clone(o.Edits) // in the order of the plan; by place here
 				sortEdits(inNew)
 				for i, e := range inNew {
 					inNew[i] = config.Edit{Start: e.Start + shift, End: e.Start + shift + len(e.New)}

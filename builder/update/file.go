@@ -63,7 +63,7 @@ func Read(path string) (*Files, error) {
 	case doc.Has("buildpacks"), doc.Has("extensions"), doc.Has("build"), doc.Has("run"), doc.Has("stack"), doc.Has("lifecycle"), doc.Has("order"):
 		err = main.readBuilder()
 	default:
-		return nil, fmt.Errorf("%s: it is neither a builder.toml nor a package.toml: it has no table that either of them has", path)
+		return nil, fmt.Errorf("%s: it is neither a builder.toml nor a package.toml: it has no table of either", path)
 	}
 	if err != nil {
 		return nil, err

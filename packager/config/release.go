@@ -113,6 +113,8 @@ type ReleaseSmoke struct {
 	Network bool
 	// Timeout is as in the file; "" means the default.
 	Timeout string
+	// Path is the path of the table, for problems.
+	Path []any
 }
 
 // ReleaseSign says how digests are signed: by a command, with a key, or both.

@@ -86,8 +86,8 @@ var _ = Describe("release.toml", func() {
 		Expect([]any{standard.MaxLayers, standard.MediaTypes, standard.SkipRunImageCheck}).To(HaveExactElements(80, "oci", true))
 		Expect(standard.Targets).To(HaveLen(2))
 		Expect(standard.Targets[1].String()).To(Equal("linux/arm64:ubuntu@24.04"))
-		hello := ReleaseSmoke{App: "apps/hello", Buildpacks: []string{"docker://one.example.com/acme/go"}, RunImage: "docker://one.example.com/acme/run", Env: []EnvVar{{"A", "b"}}, Network: true, Timeout: "90s"}
-		other := ReleaseSmoke{App: "apps/other"}
+		hello := ReleaseSmoke{App: "apps/hello", Buildpacks: []string{"docker://one.example.com/acme/go"}, RunImage: "docker://one.example.com/acme/run", Env: []EnvVar{{"A", "b"}}, Network: true, Timeout: "90s", Path: []any{"builders", 0, "smoke", 0}}
+		other := ReleaseSmoke{App: "apps/other", Path: []any{"builders", 0, "smoke", 1}}
 		Expect(standard.Smoke).To(Equal([]ReleaseSmoke{hello, other}))
 		Expect(less.Smoke).To(Equal([]ReleaseSmoke{hello}))
 		Expect(tiny.Smoke).To(Equal([]ReleaseSmoke{other}), "all that have buildpacks")
@@ -155,16 +155,17 @@ var _ = Describe("release.toml", func() {
 		Entry("with repositories that cannot be", "[[builders]]\nname = 'a'\nconfig = 'b'\nrepositories = ['', 'docker://r.io/b', 'r.io/b:1', 'me:secret@r.io/b', 'r.io/B', 'b', 'r.io/b@sha256:ab', 'r.io//b']",
 			"4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", "4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest",
 			"4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", "4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest",
-			"4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", "4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest",
+			"4: invalid repository; write it in lower case", "4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest",
 			"4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", "4: invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest"),
 		Entry("with tags that cannot be", releaseOf("tags = ['{version', '{Version}-{name}', '', '-{name}', '{version}-"+long[:120]+"', 'a/b']"),
 			`5: invalid tag "{version"; tags may hold letters, digits, _, . and -`,
-			`5: unknown {Version} in tag "{Version}-{name}"; there are {version}, {name}, {variant}`,
+			`5: unknown {Version} in tag "{Version}-{name}"; the placeholders are {version}, {name}, {variant}`,
 			`5: invalid tag ""; tags may hold letters, digits, _, . and -`,
 			`5: invalid tag "-{name}"; tags may hold letters, digits, _, . and -`,
 			`5: invalid tag "a/b"; tags may hold letters, digits, _, . and -`),
+		Entry("with the tag of an attachment", releaseOf("tags = ['sha256-{name}']"), `5: invalid tag "sha256-{name}"; tags that begin with sha256- are those of attachments`),
 		Entry("with a variant where there is none", "[[buildpackages]]\nname = 'a'\nconfig = 'b'\nrepositories = ['r.io/b']\ntags = ['{variant}']\nsmoke = []\n[[buildpackages.variants]]\nname = 'x'",
-			`5: unknown {variant} in tag "{variant}"; there are {version}, {name}`,
+			`5: unknown {variant} in tag "{variant}"; the placeholders are {version}, {name}`,
 			`6: unknown key "buildpackages.smoke"; smoke belongs in [[builders]]`, `7: unknown key "buildpackages.variants"; variants belongs in [[builders]] or in [[builders.smoke]]`),
 		Entry("without tags, or variants", releaseOf("tags = []", "[[builders]]", "name = 'b'\nconfig = 'b'\nrepositories = ['r.io/b']\nvariants = []"),
 			"5: there are no tags; name one, or leave tags out", "10: there are no variants; name one, or leave variants out"),
@@ -174,7 +175,7 @@ var _ = Describe("release.toml", func() {
 			"6: duplicate tag s.io/b:x; give each image tags of its own", "6: duplicate tag r.io/b:{version}-a; give each image tags of its own",
 			"6: duplicate tag r.io/b:x; give each image tags of its own", "6: duplicate tag r.io/b:x; give each image tags of its own"),
 		Entry("with names that are taken", releaseOf("[[builders.variants]]\nname = 'x'\ndescription = 'd'\n[[builders.variants]]\nname = 'x'\ndescription = 'd'\n[[buildpackages]]\nname = 'x-full'\nconfig = 'p'\nrepositories = ['r.io/p']"),
-			`8: duplicate name "x-full"; give each image a name of its own`, `11: duplicate name "x-full"; give each image a name of its own`),
+			`8: variant "x": duplicate name "x-full"; give each image a name of its own`, `11: duplicate name "x-full"; give each image a name of its own`),
 		Entry("with a plan that cannot be", releaseOf("flatten = ''\nmax-layers = 0\ntargets = ['linux/amd64:ubuntu']"),
 			`5: invalid flatten ""; write none, composites, all, auto or as-packaged`, "6: max-layers must be from 1 to 125",
 			`7: invalid target "linux/amd64:ubuntu": missing version of distribution "ubuntu"; write os/arch[/variant][:distro@version], as in linux/amd64 or linux/arm64:ubuntu@24.04`),

@@ -113,7 +113,11 @@ func (r *releaseReader) image(f releaseImage, path ...any) ReleaseImage {
 	r.name(f.Name, at(path, "name")...)
 	r.required(f.Config, at(path, "config")...)
 	for i, s := range f.Repositories {
-		if !repositoryForm.MatchString(s) { // not quoted: it may have a password
+		switch { // not quoted: it may have a password
+		case repositoryForm.MatchString(s):
+		case repositoryForm.MatchString(strings.ToLower(s)):
+			r.add("invalid repository; write it in lower case", at(path, "repositories", i)...)
+		default:
 			r.add("invalid repository; write HOST/REPOSITORY, without scheme, user, tag or digest", at(path, "repositories", i)...)
 		}
 	}
@@ -152,6 +156,10 @@ var (
 	repositoryForm = regexp.MustCompile(`^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
 )
 
+// attachedPrefix is that of the tags of what is attached to an image (distribution spec, "Referrers Tag
+// Schema").
+const attachedPrefix = "sha256-"
+
 // IsTag reports whether s can be a tag.
 func IsTag(s string) bool { return tagForm.MatchString(s) }
 
@@ -175,9 +183,12 @@ func (r *releaseReader) tags(written []string, img ReleaseImage, path ...any) []
 			if slices.Contains(known, p) {
 				return p
 			}
-			r.add(fmt.Sprintf("unknown %s in tag %s; there are %s", printable(p), quote(s), strings.Join(known, ", ")), at(path, i)...)
+			r.add(fmt.Sprintf("unknown %s in tag %s; the placeholders are %s", printable(p), quote(s), strings.Join(known, ", ")), at(path, i)...)
 			return "x"
 		})
+		if strings.HasPrefix(ReleaseTag(filled).For("1.2.3", img), attachedPrefix) {
+			r.add("invalid tag "+quote(s)+"; tags that begin with "+attachedPrefix+" are those of attachments", at(path, i)...)
+		}
 		named := IsTag(img.Name) && (img.Variant == "" || IsTag(img.Variant)) // other names were reported
 		if named && !IsTag(ReleaseTag(filled).For("1.2.3", img)) {
 			r.add("invalid tag "+quote(s)+"; tags may hold letters, digits, _, . and -", at(path, i)...)
@@ -193,7 +204,7 @@ func (r *releaseReader) tags(written []string, img ReleaseImage, path ...any) []
 // smoke adds an app to the images that must build it.
 func (r *releaseReader) smoke(images []ReleaseImage, s releaseSmoke, path ...any) {
 	r.required(s.App, at(path, "app")...)
-	app := ReleaseSmoke{App: s.App, Buildpacks: s.Buildpacks, RunImage: s.RunImage, Timeout: s.Timeout, Network: s.Network == "host"}
+	app := ReleaseSmoke{App: s.App, Buildpacks: s.Buildpacks, RunImage: s.RunImage, Timeout: s.Timeout, Network: s.Network == "host", Path: path}
 	if r.Has(at(path, "network")...) && s.Network != "host" && s.Network != "none" {
 		r.add("invalid network "+quote(s.Network)+"; write none or host", at(path, "network")...)
 	}
@@ -230,7 +241,11 @@ func (r *releaseReader) unique(images []ReleaseImage) {
 	titles, taken := map[string]bool{}, map[string]bool{}
 	for _, img := range images {
 		if img.Name != "" && titles[img.Title()] {
-			r.add("duplicate name "+quote(img.Title())+"; give each image a name of its own", img.Path...)
+			of := ""
+			if slices.Contains(img.Path, any("variants")) { // its line has another name
+				of = "variant " + quote(img.Variant) + ": "
+			}
+			r.add(of+"duplicate name "+quote(img.Title())+"; give each image a name of its own", img.Path...)
 			continue
 		}
 		titles[img.Title()] = true

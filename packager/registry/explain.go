@@ -156,13 +156,24 @@ func answered(e *transport.Error, host string) string {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		message += fmt.Sprintf("; log in with `%s`, or ask for access", login(host))
 	case http.StatusNotFound:
-		message += fmt.Sprintf("; check the name, or log in with `%s` if it is private", login(host))
+		message += fmt.Sprintf("; check "+missingWhat(e)+", or log in with `%s` if it is private", login(host))
 	case http.StatusTooManyRequests:
 		message += fmt.Sprintf("; try again later, or log in with `%s`", login(host))
 	case http.StatusRequestEntityTooLarge:
 		message += "; the registry, or a proxy in front of it, refuses blobs of this size"
 	}
 	return message
+}
+
+// missingWhat names what a 404 may be about: the repository and, for a manifest by tag, the tag.
+func missingWhat(e *transport.Error) string {
+	if e.Request != nil {
+		_, ref, found := strings.Cut(e.Request.URL.Path, "/manifests/")
+		if found && !strings.ContainsAny(ref, ":/") { // with a slash, a part of the repository is "manifests"
+			return "the name and the tag"
+		}
+	}
+	return "the name"
 }
 
 func login(host string) string {

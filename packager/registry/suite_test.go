@@ -168,6 +168,11 @@ var _ = Describe("errors", func() {
 		once := registry.Explain(fmt.Errorf("x: %w", io.ErrUnexpectedEOF), "example.com/x")
 		Expect(once).To(MatchError(io.ErrUnexpectedEOF))
 		Expect(registry.Explain(once, "example.com/y")).To(BeIdenticalTo(once))
+		for path, what := range map[string]string{"a/manifests/1.0": "the name and the tag", "a/manifests/sha256:" + strings.Repeat("0", 64): "the name", "a/blobs/x": "the name", "manifests/tags/list": "the name"} {
+			request := &http.Request{URL: &url.URL{Scheme: "https", Host: "example.com", Path: "/v2/" + path}}
+			absent := &transport.Error{StatusCode: http.StatusNotFound, Request: request}
+			Expect(registry.Explain(absent, "example.com/a")).To(MatchError(ContainSubstring("404 Not Found; check " + what + ", or log in")))
+		}
 		Expect(registry.Explain(context.Canceled, "x")).To(MatchError(context.Canceled))
 	})
 

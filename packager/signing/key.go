@@ -96,7 +96,7 @@ func (k *PublicKey) verify(payload []byte, signature string) error {
 	}
 	sum := sha256.Sum256(payload)
 	if !ecdsa.VerifyASN1(k.key, sum[:], raw) {
-		return errors.New("it is not a signature of this key")
+		return errors.New("it is not signed by this key")
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ var _ = Describe("a key", func() {
 		Expect(key.Public().Verify(s, about)).To(MatchError(want))
 	},
 		Entry("a signature of another digest", nil, other, `it is about "`+digest.String()+`"`),
-		Entry("a signature that is damaged", func(s *signing.Signature) { s.Signature = "MEUCIQ" + cosignSignature[6:20] + "AAAA" }, digest, "it is not a signature of this key"),
+		Entry("a signature that is damaged", func(s *signing.Signature) { s.Signature = "MEUCIQ" + cosignSignature[6:20] + "AAAA" }, digest, "it is not signed by this key"),
 		Entry("a signature that is no base64", func(s *signing.Signature) { s.Signature = "!" }, digest, "invalid signature: illegal base64 data at input byte 0"),
 		Entry("a payload of another type", func(s *signing.Signature) {
 			s.Payload = []byte(strings.Replace(string(payload), "cosign container", "atomic container", 1))
@@ -164,11 +164,11 @@ var _ = Describe("a key", func() {
 	It("does not verify what another key signed, or another payload", func() {
 		key, err := signing.ParseKey(pkcs8(ecKey(elliptic.P256())), nil)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(key.Public().Verify(signing.Signature{Payload: payload, Signature: cosignSignature}, digest)).To(MatchError("it is not a signature of this key"))
+		Expect(key.Public().Verify(signing.Signature{Payload: payload, Signature: cosignSignature}, digest)).To(MatchError("it is not signed by this key"))
 		public, err := signing.ParsePublicKey(cosignPub)
 		Expect(err).NotTo(HaveOccurred())
 		more := append([]byte(" "), payload...)
-		Expect(public.Verify(signing.Signature{Payload: more, Signature: cosignSignature}, digest)).To(MatchError("it is not a signature of this key"))
+		Expect(public.Verify(signing.Signature{Payload: more, Signature: cosignSignature}, digest)).To(MatchError("it is not signed by this key"))
 	})
 
 	It("signs what cosign signs", func() {
