@@ -13,7 +13,7 @@ import (
 func (s *smokeRun) print(r smoke.Report) error {
 	switch s.format {
 	case "json":
-		return writeJSON(s.stdout, r)
+		return writeJSON(s.stdout, r.Rounded())
 	case "junit":
 		return r.WriteJUnit(s.stdout)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"time"
 
 	"laminate/builder/smoke/ownership"
@@ -99,6 +101,22 @@ func (r *Result) Set(err error, failures []Failure) {
 	default:
 		r.Status = Passed
 	}
+}
+
+// Rounded returns the report with times in whole milliseconds.
+func (r Report) Rounded() Report {
+	round := func(seconds *float64) { *seconds = math.Round(*seconds*1000) / 1000 }
+	round(&r.Seconds)
+	r.Apps = slices.Clone(r.Apps)
+	for i := range r.Apps {
+		a := &r.Apps[i]
+		round(&a.Seconds)
+		a.Phases = slices.Clone(a.Phases)
+		for p := range a.Phases {
+			round(&a.Phases[p].Seconds)
+		}
+	}
+	return r
 }
 
 // Passed reports whether all apps passed, and there are any.

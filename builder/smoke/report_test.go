@@ -71,6 +71,15 @@ var _ = Describe("Report", func() {
 		Expect(data).To(MatchJSON(`{"app":"apps/good","status":"passed","seconds":0,"phases":[],"failures":[]}`))
 	})
 
+	It("is rounded to milliseconds, and stays as it is", func() {
+		r := smoke.Report{Seconds: 1.7858932969999999, Apps: []smoke.Result{{Seconds: 0.0004, Phases: []smoke.Phase{{Seconds: 2.00051}}}}}
+		rounded := r.Rounded()
+		Expect(rounded.Seconds).To(Equal(1.786))
+		Expect(rounded.Apps[0].Seconds).To(BeZero())
+		Expect(rounded.Apps[0].Phases[0].Seconds).To(Equal(2.001))
+		Expect(r.Apps[0].Phases[0].Seconds).To(Equal(2.00051))
+	})
+
 	It("is written as JUnit XML", func() {
 		var b bytes.Buffer
 		Expect(report().WriteJUnit(&b)).To(Succeed())
