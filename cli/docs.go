@@ -111,7 +111,7 @@ var environment = []flagDoc{
 
 var exitCodes = []flagDoc{
 	{"0", "success"}, {"1", "the run failed; unless the message says otherwise, there is no output"}, {"2", "the command line is invalid, and nothing was tried"},
-	{"3", "the images differ, and --exit-code was given"},
+	{"3", "the images differ, and --exit-code was given; update --check finds something out of date; or release has no version for what has changed"},
 }
 
 // referencePage is docs/reference.md.

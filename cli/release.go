@@ -175,7 +175,6 @@ func (r *releaseRun) work(ctx context.Context) error {
 		return errNoVersion
 	}
 	if r.c.Bool("dry-run") {
-		r.ui.line("dry run: nothing was written to a registry")
 		return nil
 	}
 	r.report, err = prepared.Publish(ctx)

@@ -84,7 +84,7 @@ var _ = Describe("release", func() {
 		Expect(l.At("notes.md")).To(BeARegularFile())
 		Expect(string(must(os.ReadFile(l.At("notes.md"))))).To(HavePrefix("This is a dry run.\n\n## Release 1.2.3\n"))
 		r = laminateWith(nil, "release", "--config", l.At("release.toml"), "--no-cache", "--release-version", "1.2.3", "--dry-run")
-		Expect(r.stderr).To(ContainSubstring("dry run: nothing was written to a registry\n"))
+		Expect(r.stderr).To(HaveSuffix("dry run: 1.2.3 is not released, and nothing was verified or smoked\n"))
 		Expect(l.writes()).To(BeEmpty())
 	})
 
@@ -161,7 +161,7 @@ var _ = Describe("release", func() {
 			r := l.run("--notes", l.At("notes.md"))
 			Expect(r.code).To(Equal(3))
 			Expect(r.stderr).To(Equal("laminate: there is something to release, but no version for it; name one with --release-version, version-file or the tag of a workflow\n"))
-			Expect(l.At("notes.md")).To(BeAnExistingFile(), "it says what has changed")
+			Expect(string(must(os.ReadFile(l.At("notes.md"))))).To(And(HavePrefix("Not released: there is no version.\n\n## Release\n"), ContainSubstring("### full\n")))
 			Expect(l.writes()).To(BeEmpty())
 		})
 

@@ -128,6 +128,8 @@ var outputName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 // notes returns the notes of a run that has ended: those of the release, or why there is none.
 func (r *releaseRun) notes(failed error) string {
 	switch {
+	case errors.Is(failed, errNoVersion):
+		return "Not released: there is no version.\n\n" + releaseNotes(r.report)
 	case failed != nil:
 		return "## Not released\n\n" + notReleased(failed) + "\n"
 	case r.c.Bool("dry-run"):
