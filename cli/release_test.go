@@ -305,7 +305,7 @@ var _ = Describe("release", func() {
 			return strings.HasPrefix(r.URL.Path, "/v2/run/")
 		})
 		r = l.run("--release-version", "1.0.0")
-		Expect(r.stderr).To(HaveSuffix("; skip the check with skip-run-image-check = true\n"))
+		Expect(r.stderr).To(HaveSuffix("; make sure that users can pull it, or skip the check with skip-run-image-check = true\n"))
 		l.toml("skip-run-image-check = true\n")
 		Expect(l.run("--release-version", "1.0.0").code).To(BeZero())
 	})

@@ -82,6 +82,7 @@ var releaseWords = []struct {
 	{regexp.MustCompile(`--flatten-exclude\b`), "flatten-exclude"},
 	{regexp.MustCompile(`--max-layers\b`), "max-layers"},
 	{regexp.MustCompile(`--media-types (oci|docker)`), `media-types = "$1"`},
+	{regexp.MustCompile(`; skip the check with --skip-run-image-check\b`), "; make sure that users can pull it, or skip the check with skip-run-image-check = true"},
 	{regexp.MustCompile(`--skip-run-image-check\b`), "skip-run-image-check = true"},
 	{regexp.MustCompile(`with --target, as in --target (\S+)`), `with targets = ["$1"]`},
 	{regexp.MustCompile(`--target ([^\s"]+)`), `targets = ["$1"]`},
