@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,6 +103,17 @@ var _ = Describe("release, with [sign]", func() {
 		Expect(r.code).To(BeZero(), r.stderr)
 		Expect(signed()).To(HaveLen(2), "the same digests are signed")
 		Expect(versions()).To(Equal(slices.Concat([]string{"1.0.0-full", "1.0.0-full", "full", "full"}, []string{"1.0.1-full", "1.0.1-full"})))
+	})
+
+	It("tells a password that is missing from one that is wrong", func() {
+		l.Write("cosign.key", string(must(os.ReadFile(filepath.Join(fixtures.Root(), "..", "packager", "signing", "testdata", "cosign.key")))))
+		toml("key = 'cosign.key'")
+		for password, want := range map[string]string{"": "missing password; set COSIGN_PASSWORD", "Secret": "wrong password in COSIGN_PASSWORD"} {
+			r := l.runWith(map[string]string{"COSIGN_PASSWORD": password}, "--release-version", "1.0.0")
+			Expect(r.code).To(Equal(1))
+			Expect(r.stderr).To(Equal("laminate: release.toml:6: sign.key cosign.key: " + want + "\n"))
+		}
+		Expect(l.Requests(nil)).To(BeEmpty())
 	})
 
 	DescribeTable("refuses before any work", func(sign, want string) {
