@@ -165,7 +165,7 @@ func (r *rebuild) layer(ctx context.Context, l ownedLayer, was *image.Layer, dir
 }
 
 // differ lists the paths that differ.
-func (t *TwiceLayer) differ(ctx context.Context, was, is *image.Layer) error {
+func (l *TwiceLayer) differ(ctx context.Context, was, is *image.Layer) error {
 	a, err := was.Open(ctx)
 	if err != nil {
 		return err
@@ -177,10 +177,10 @@ func (t *TwiceLayer) differ(ctx context.Context, was, is *image.Layer) error {
 	}
 	defer b.Close()
 	return tardiff.Compare(a, b, func(c tardiff.Change) error {
-		if len(t.Changes) == changesListed {
-			t.MoreChanges++
+		if len(l.Changes) == changesListed {
+			l.MoreChanges++
 		} else {
-			t.Changes = append(t.Changes, c)
+			l.Changes = append(l.Changes, c)
 		}
 		return nil
 	})
