@@ -9,12 +9,21 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"laminate/builder/release"
+	"laminate/builder/smoke"
 	"laminate/packager/progress"
 )
 
 // ProgressLine returns the left and right parts of a progress line.
 func ProgressLine(verb, name string, columns int, current, total int64) (left, right string) {
 	return label(progress.Verb(verb), name, columns, total), sizes(current, total, columns)
+}
+
+// SmokeText returns the text of a smoke test.
+func SmokeText(r smoke.Report) (string, error) {
+	var out strings.Builder
+	s := &smokeRun{session: session{run: &run{stdout: &out}}, format: "text"}
+	err := s.print(r)
+	return out.String(), err
 }
 
 // Lines is what a run without a terminal prints.

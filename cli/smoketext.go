@@ -36,12 +36,14 @@ func (s *smokeRun) printApp(a smoke.Result) error {
 				fmt.Fprintf(s.stdout, "   %s: the whole log is in %s\n", p.Name, printable(p.LogFile))
 			}
 			for line := range strings.Lines(p.Log) {
-				fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, printable(strings.TrimSuffix(line, "\n"))) // the next write fails too
+				fmt.Fprintf(s.stdout, "   %s | %s\n", p.Name, shown(line)) // the next write fails too
 			}
 		}
 	}
 	if a.Error != "" {
-		fmt.Fprintf(s.stdout, "   error: %s\n", printable(a.Error))
+		for line := range strings.SplitSeq(a.Error, "\n") {
+			fmt.Fprintf(s.stdout, "   error: %s\n", printable(line))
+		}
 	}
 	for _, f := range a.Failures {
 		fmt.Fprintf(s.stdout, "   %s\n", printable(f.Error()))
@@ -64,6 +66,13 @@ func (s *smokeRun) printApp(a smoke.Result) error {
 		fmt.Fprintf(s.stdout, "   the builder's root file system is in %s\n", printable(a.Root))
 	}
 	return nil
+}
+
+// shown returns a line of a log as a terminal leaves it: of what a program writes over, as progress
+// bars do, the last is shown.
+func shown(line string) string {
+	line = strings.TrimRight(line, "\r\n")
+	return printable(line[strings.LastIndexByte(line, '\r')+1:])
 }
 
 // outcomes are what became of a layer in the second build, for people.
