@@ -95,13 +95,21 @@ func (s *smokeRun) do(ctx context.Context) error {
 		return err
 	}
 	if !report.Passed() {
-		return errNotAsExpected
+		return notPassed(report)
 	}
 	return nil
 }
 
-// errNotAsExpected is the error of apps that were tested and failed.
-var errNotAsExpected = errors.New("not all apps do what is expected of them")
+// notPassed is the error of apps that were tested and did not pass.
+func notPassed(r smoke.Report) error {
+	n := 0
+	for _, a := range r.Apps {
+		if a.Status != smoke.Passed {
+			n++
+		}
+	}
+	return fmt.Errorf("%d of %s did not pass", n, count(len(r.Apps), "app"))
+}
 
 // read reads the flags and REF, and returns all errors.
 func (s *smokeRun) read() (errs []error) {
