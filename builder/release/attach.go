@@ -44,8 +44,8 @@ func (r *Release) documents(item *Item) ([]attachment, error) {
 		}
 		all = append(all, attachment{digest, []Document{{MediaType: attest.CycloneDX, Content: sbom}}})
 	}
-	if item.Last != nil && item.Last.Digest == item.Digest {
-		return all, nil // the release that made it has stated how, and each more would be one to read
+	if l := item.Last; l != nil && l.Version != "" && l.Digest == item.Digest {
+		return all, nil // the release of that version has stated how, and each more would be one to read
 	}
 	provenance, err := r.provenance(item)
 	if err != nil {

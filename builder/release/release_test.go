@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -108,6 +110,22 @@ var _ = Describe("a release", func() {
 	It("tags as release.toml says", func() {
 		l.succeed(l.toml("builder", "tags = ['v{version}_{name}.{variant}', 'edge']"), "1.2.3")
 		Expect(l.names()).To(Equal([]string{"builder:edge", "builder:v1.2.3_full.standard"}))
+	})
+
+	It("attaches the provenance also if a tag without a version had the digest before", func() {
+		l.succeed(l.toml("builder"), "1.0.0")
+		ref := func(tag string) name.Reference {
+			r, err := name.ParseReference(l.Host + "/second:" + tag)
+			Expect(err).NotTo(HaveOccurred())
+			return r
+		}
+		Expect(remote.Write(ref("full"), l.image("builder:full"))).To(Succeed()) // as builder create does
+		o := l.succeed(l.toml("second"), "1.0.0", force)
+		index, err := remote.Index(ref(strings.Replace(o.Items[0].Digest, ":", "-", 1)))
+		Expect(err).NotTo(HaveOccurred())
+		m, err := index.IndexManifest()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(m.Manifests).To(HaveLen(2), "the SBOM, and the provenance")
 	})
 
 	It("moves no tag to a prerelease, unless by force", func() {
