@@ -1,10 +1,8 @@
 package cli_test
 
 import (
-	"debug/elf"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,21 +30,16 @@ var _ = AfterSuite(func() { Expect(os.RemoveAll(sharedSmokeLab)).To(Succeed()) }
 // newSmokeLab makes one, or skips the spec where there is no static busybox or no sandbox.
 func newSmokeLab() smokeLab {
 	GinkgoHelper()
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		Skip("busybox is not installed")
-	}
-	program, err := elf.Open(busybox)
-	Expect(err).NotTo(HaveOccurred())
-	defer program.Close()
-	if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		Skip(busybox + " is not static (the Debian package busybox-static has one that is)")
+	busybox := fixtures.StaticBusybox()
+	if busybox == "" {
+		Skip("there is no static busybox (the Debian package busybox-static has one)")
 	}
 	l := smokeLab{GinkgoT().TempDir()}
 	if err := sandbox.Check(l.dir); err != nil {
 		Skip(err.Error())
 	}
 	if sharedSmokeLab == "" {
+		var err error
 		sharedSmokeLab, err = os.MkdirTemp("", "smoke-lab-")
 		Expect(err).NotTo(HaveOccurred())
 		made := smokeLab{sharedSmokeLab}

@@ -3,11 +3,8 @@ package smoke_test
 import (
 	"bytes"
 	"context"
-	"debug/elf"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,15 +40,9 @@ var _ = AfterSuite(func() { Expect(os.RemoveAll(shared)).To(Succeed()) })
 // newLab makes one, or skips the spec where there is no static busybox or no sandbox.
 func newLab() *lab {
 	GinkgoHelper()
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		Skip("busybox is not installed")
-	}
-	program, err := elf.Open(busybox)
-	Expect(err).NotTo(HaveOccurred())
-	defer program.Close()
-	if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		Skip(busybox + " is not static (the Debian package busybox-static has one that is)")
+	busybox := fixtures.StaticBusybox()
+	if busybox == "" {
+		Skip("there is no static busybox (the Debian package busybox-static has one)")
 	}
 	l := &lab{Bench: workbench.New()}
 	if err := sandbox.Check(l.Dir); err != nil {
@@ -62,6 +53,7 @@ func newLab() *lab {
 	}
 	Expect(os.CopyFS(l.Dir, os.DirFS(shared))).To(Succeed())
 	l.builder, l.run = l.open("builder"), l.open("base")
+	var err error
 	l.Session, err = smoke.Open(context.Background(), smoke.Options{Builder: l.builder, RunImage: l.run, WorkDir: GinkgoT().TempDir()})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(l.Session.Close)
