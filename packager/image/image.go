@@ -187,7 +187,8 @@ func (i *Image) view() ([]*Layer, error) {
 			l.Layer, l.Mountable = m.Layer, m.Reference
 		}
 		if raw.Stored {
-			if l.Compression, err = compressionOf(manifest.Layers[n].MediaType); err != nil {
+			l.descriptor = manifest.Layers[n]
+			if l.Compression, err = compressionOf(l.descriptor.MediaType); err != nil {
 				return nil, fmt.Errorf("%s: layer %d: %w", i.Name, n+1, err)
 			}
 		}

@@ -43,6 +43,9 @@ type Layer struct {
 	Mountable name.Reference
 
 	image *Image
+	// descriptor is what the manifest says of a stored layer. The library's layers parse the whole manifest
+	// each time they are asked.
+	descriptor v1.Descriptor
 }
 
 // Reuse returns the layer for another image. It is verified on every read, and mounted if it is
@@ -57,12 +60,39 @@ func (l *Layer) Reuse() v1.Layer {
 // DiffID implements v1.Layer.
 func (l *Layer) DiffID() (v1.Hash, error) { return l.Diff, nil }
 
+// Digest implements v1.Layer.
+func (l *Layer) Digest() (v1.Hash, error) {
+	if !l.Stored {
+		return l.Layer.Digest()
+	}
+	return l.descriptor.Digest, nil
+}
+
+// Size implements v1.Layer, with the size in the manifest.
+func (l *Layer) Size() (int64, error) {
+	if !l.Stored {
+		return l.Layer.Size()
+	}
+	return l.descriptor.Size, nil
+}
+
+// MediaType implements v1.Layer.
+func (l *Layer) MediaType() (types.MediaType, error) {
+	if !l.Stored {
+		return l.Layer.MediaType()
+	}
+	return l.descriptor.MediaType, nil
+}
+
 // Descriptor returns the layer's media type, size and digest. It omits the rest (URLs, annotations,
 // data), which must not be copied to other images.
 func (l *Layer) Descriptor() (*v1.Descriptor, error) {
-	d, err := partial.Descriptor(l.Layer)
-	if err != nil {
-		return nil, err
+	d := &l.descriptor
+	if !l.Stored {
+		var err error
+		if d, err = partial.Descriptor(l.Layer); err != nil {
+			return nil, err
+		}
 	}
 	return &v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest}, nil
 }
