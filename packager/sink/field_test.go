@@ -35,6 +35,17 @@ var _ = DescribeTable("a push succeeds where the registry", func(ctx SpecContext
 	Entry("refuses to say whether it has a blob", func(w http.ResponseWriter, r *http.Request) bool {
 		return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/") && said(w, http.StatusForbidden)
 	}, false),
+	Entry("answers no HEAD of a manifest", func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/manifests/") && said(w, http.StatusMethodNotAllowed)
+	}, false),
+	Entry("does not say the digest with a HEAD", func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/manifests/1") {
+			w.Header().Set("Content-Type", string(types.DockerManifestSchema2))
+			w.Header().Set("Content-Length", "2")
+			return true
+		}
+		return false
+	}, false),
 	Entry("does not show a manifest at once", hidden(4), false),
 	Entry("does not show a manifest for long", hidden(1000), true),
 )
@@ -160,6 +171,6 @@ var _ = DescribeTable("a mount falls back to an upload where the token server re
 func hidden(n int32) func(http.ResponseWriter, *http.Request) bool {
 	var reads atomic.Int32
 	return func(w http.ResponseWriter, r *http.Request) bool {
-		return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/") && reads.Add(1) <= n && said(w, http.StatusNotFound)
+		return r.Method != http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && reads.Add(1) <= n && said(w, http.StatusNotFound)
 	}
 }

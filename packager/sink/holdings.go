@@ -73,9 +73,48 @@ func (h *holdings) add(ref name.Reference, d *remote.Descriptor) {
 	}
 }
 
-// missing returns the images that the repository does not have. If it has an image, under any tag,
-// its blobs need no check.
-func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings) ([]content, error) {
+// missing are the images that a repository does not have, once that is known.
+type missing struct {
+	known    chan struct{} // closed
+	contents []content
+	blobs    map[v1.Hash]bool // of these images
+	err      error
+}
+
+// missing begins to look for the images in a repository. If the repository has an image, under any
+// tag, its blobs need no check.
+func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings) *missing {
+	m := &missing{known: make(chan struct{}), blobs: map[v1.Hash]bool{}}
+	go func() {
+		defer close(m.known)
+		m.contents, m.err = p.without(ctx, repo, have)
+		for _, c := range m.contents {
+			for _, b := range c.blobs() {
+				m.blobs[b.digest] = true
+			}
+		}
+	}()
+	return m
+}
+
+// isKnown reports whether has returns at once.
+func (m *missing) isKnown() bool {
+	select {
+	case <-m.known:
+		return true
+	default:
+		return false
+	}
+}
+
+// has waits, and reports whether an image with a blob is missing.
+func (m *missing) has(digest v1.Hash) (bool, error) {
+	<-m.known
+	return m.blobs[digest], m.err
+}
+
+// without returns the images that a repository does not have.
+func (p *push) without(ctx context.Context, repo name.Repository, have *holdings) ([]content, error) {
 	there := make([]bool, len(p.contents))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
@@ -95,16 +134,13 @@ func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var missing, whole []content
+	var without []content
 	for i, c := range p.contents {
-		if there[i] {
-			whole = append(whole, c)
-		} else {
-			missing = append(missing, c)
+		if !there[i] {
+			without = append(without, c)
 		}
 	}
-	p.noteReused(whole)
-	return missing, nil
+	return without, nil
 }
 
 // noteReused logs the layers of images that need not be pushed.

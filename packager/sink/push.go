@@ -48,7 +48,7 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 	var from name.Reference
 	for _, ref := range refs {
 		if repo := ref.Context(); !done[repo.Name()] {
-			if err := p.repository(ctx, repo, from, have[repo.Name()]); err != nil {
+			if err := p.repository(ctx, repo, from, have[repo.Name()], hasTag(refs, repo)); err != nil {
 				return nil, p.explain(err, ref)
 			}
 			done[repo.Name()] = true
@@ -72,6 +72,14 @@ func writeRegistry(ctx context.Context, dest location.Location, contents []conte
 		})
 	}
 	return slices.Concat(written[suffixed:], written[:suffixed]), nil
+}
+
+// hasTag reports whether one of the references is a tag in the repository.
+func hasTag(refs []name.Reference, repo name.Repository) bool {
+	return slices.ContainsFunc(refs, func(ref name.Reference) bool {
+		_, is := ref.(name.Tag)
+		return is && ref.Context().Name() == repo.Name()
+	})
 }
 
 func refsOf(names []naming) []name.Reference {
@@ -158,41 +166,44 @@ func (p *push) explain(err error, ref name.Reference) error {
 }
 
 // repository pushes everything but tags to a repository, as far as it is missing. Blobs that were
-// pushed to another repository of the same registry before (from, or nil) are mounted.
-func (p *push) repository(ctx context.Context, repo name.Repository, from name.Reference, have *holdings) error {
+// pushed to another repository of the same registry before (from, or nil) are mounted. Tagged means
+// that a tag of the repository is written next.
+func (p *push) repository(ctx context.Context, repo name.Repository, from name.Reference, have *holdings, tagged bool) error {
 	if !have.manifests[p.top.digest] {
-		return p.bring(ctx, repo, from, have)
+		return p.bring(ctx, repo, from, have, tagged)
 	}
 	p.noteReused(p.contents)
 	return nil
 }
 
-func (p *push) bring(ctx context.Context, repo name.Repository, from name.Reference, have *holdings) error {
-	missing, err := p.missing(ctx, repo, have)
-	if err != nil {
+func (p *push) bring(ctx context.Context, repo name.Repository, from name.Reference, have *holdings, tagged bool) error {
+	missing := p.missing(ctx, repo, have)
+	if err := p.uploadAll(ctx, repo, from, have.blobs, missing); err != nil {
 		return err
 	}
-	if err := p.uploadAll(ctx, repo, missing, from, have.blobs); err != nil {
-		return err
+	if <-missing.known; missing.err != nil {
+		return missing.err
 	}
-	err = p.putAll(ctx, repo, missing)
+	// The tag of a single image is written with the same manifest. Reading that back is enough.
+	confirm := !tagged || len(p.contents) > 1
+	err := p.putAll(ctx, repo, missing.contents, confirm)
 	if isBlobUnknown(err) {
 		// A manifest there references missing blobs: check each of them.
-		if err = p.uploadAll(ctx, repo, missing, from, nil); err == nil {
-			err = p.putAll(ctx, repo, missing)
+		if err = p.uploadAll(ctx, repo, from, nil, missing); err == nil {
+			err = p.putAll(ctx, repo, missing.contents, confirm)
 		}
 	}
 	if err == nil && len(p.contents) > 1 {
-		err = p.put(ctx, repo, p.top)
+		err = p.put(ctx, repo, p.top, !tagged)
 	}
 	return err
 }
 
-// uploadAll pushes blobs to a repository, except those that it is known to have (have) and those
-// that come from it. With nil have, it checks all blobs.
-func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []content, from name.Reference, have map[v1.Hash]bool) error {
+// uploadAll pushes the blobs of missing images to a repository, except those that it is known to have
+// (have) and those that come from it. With nil have, it checks all blobs.
+func (p *push) uploadAll(ctx context.Context, repo name.Repository, from name.Reference, have map[v1.Hash]bool, missing *missing) error {
 	var blobs []blob
-	for _, c := range contents {
+	for _, c := range p.contents {
 		blobs = append(append(blobs, c.layers...), c.config)
 	}
 	// Uploads first: each is several requests one after the other, a mount is one.
@@ -202,7 +213,7 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, contents []c
 	group.SetLimit(p.jobs)
 	for _, b := range blobs {
 		if have == nil || !have[b.digest] && !isOf(b, repo) {
-			group.Go(func() error { return p.upload(ctx, repo, b, from) })
+			group.Go(func() error { return p.upload(ctx, repo, b, from, missing) })
 		} else if b.layer != nil {
 			p.log.Note(progress.Reused, b.subject(), b.size)
 		}
@@ -224,18 +235,19 @@ func isOf(b blob, repo name.Repository) bool {
 	return ok && m.Reference.Context().Name() == repo.Name()
 }
 
-func (p *push) putAll(ctx context.Context, repo name.Repository, contents []content) error {
+func (p *push) putAll(ctx context.Context, repo name.Repository, contents []content, confirm bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)
 	for _, c := range contents {
-		group.Go(func() error { return p.put(ctx, repo, c.manifest) })
+		group.Go(func() error { return p.put(ctx, repo, c.manifest, confirm) })
 	}
 	return group.Wait()
 }
 
-func (p *push) put(ctx context.Context, repo name.Repository, m manifest) error {
+// put writes a manifest by digest, and reads it back if it is to be confirmed.
+func (p *push) put(ctx context.Context, repo name.Repository, m manifest, confirm bool) error {
 	ref := repo.Digest(m.digest.String())
-	if err := p.pusher.Put(ctx, ref, m); err != nil {
+	if err := p.pusher.Put(ctx, ref, m); err != nil || !confirm {
 		return err
 	}
 	return p.confirm(ctx, ref, m.digest, v1.Hash{})
@@ -258,7 +270,7 @@ func (p *push) tag(ctx context.Context, n naming, before v1.Hash) error {
 // nothing.
 func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.Hash) error {
 	err := p.speak.Again(ctx, func(int) error {
-		got, err := p.puller.Get(ctx, ref) // by digest, the library verifies the response
+		got, err := p.target(ctx, ref)
 		switch {
 		case statusOf(err) == http.StatusNotFound:
 			return &registry.AgainError{Err: lagError("nothing")}
@@ -266,12 +278,12 @@ func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.
 			return nil
 		case err != nil:
 			return err
-		case got.Digest == want:
+		case got == want:
 			return nil
-		case got.Digest == before:
+		case got == before:
 			return &registry.AgainError{Err: lagError(before.String())}
 		}
-		return fmt.Errorf("tag points to %s after writing %s; another push may have moved it", got.Digest, want)
+		return fmt.Errorf("tag points to %s after writing %s; another push may have moved it", got, want)
 	})
 	var lag lagError
 	if errors.As(err, &lag) {
@@ -279,6 +291,23 @@ func (p *push) confirm(ctx context.Context, ref name.Reference, want, before v1.
 		return nil
 	}
 	return err
+}
+
+// target returns what a reference points to. It asks with HEAD, which registries do not count as a
+// pull, and with GET where that says nothing. By digest, the library verifies the response.
+func (p *push) target(ctx context.Context, ref name.Reference) (v1.Hash, error) {
+	d, err := p.puller.Head(ctx, ref)
+	switch {
+	case err == nil:
+		return d.Digest, nil
+	case statusOf(err) == http.StatusNotFound || registry.IsNetwork(err) && !isUnanswered(err):
+		return v1.Hash{}, err
+	}
+	got, err := p.puller.Get(ctx, ref)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return got.Digest, nil
 }
 
 // lagError is the outdated target of a reference.

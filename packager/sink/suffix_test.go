@@ -43,7 +43,7 @@ var _ = Describe("tags of the images of an index", func() {
 
 	It("are read back", func(ctx SpecContext) {
 		reg.breaks(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/manifests/1-linux-arm64") {
+			if r.Method == http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1-linux-arm64") {
 				return false
 			}
 			w.WriteHeader(http.StatusNotFound)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -46,7 +47,7 @@ var _ = Describe("transfers to a registry", func() {
 		It("for a first write: a HEAD for each layer, none for the config", func(ctx SpecContext) {
 			Expect(write(ctx, "a:1", imageOf(amd64, layers...))).To(Succeed())
 			Expect(methods()).To(Equal(map[string]int{
-				"GET manifest": 3, "HEAD manifest": 1, "PUT manifest": 2, // before, and after each PUT
+				"GET manifest": 1, "HEAD manifest": 2, "PUT manifest": 2, // before, by tag and digest, and at the end
 				"HEAD blob": 2, "POST upload": 3, "PATCH upload": 3, "PUT upload": 3,
 			}))
 			Expect(reg.MostHeads()).To(Equal(1))
@@ -67,7 +68,7 @@ var _ = Describe("transfers to a registry", func() {
 		It("for an image that the repository has: no blob", func(ctx SpecContext) {
 			pushed(ctx, "a:1", imageOf(amd64, layers...))
 			Expect(write(ctx, "a:2", imageOf(amd64, layers...))).To(Succeed())
-			Expect(methods()).To(Equal(map[string]int{"GET manifest": 2, "HEAD manifest": 1, "PUT manifest": 1}))
+			Expect(methods()).To(Equal(map[string]int{"GET manifest": 1, "HEAD manifest": 2, "PUT manifest": 1}))
 			Expect(write(ctx, "a:1", imageOf(amd64, layers...), reg.Host+"/a:3")).To(Succeed())
 			Expect(get(reg.Host + "/a:3").Digest).To(Equal(digestOf(imageOf(amd64, layers...))))
 		})
@@ -77,7 +78,7 @@ var _ = Describe("transfers to a registry", func() {
 			_, err := sink.Write(ctx, inRegistry(reg.Host+"/a:both"), []sink.Image{imageOf(amd64, layers[0]), imageOf(arm64, layers[1])}, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(methods()).To(Equal(map[string]int{
-				"GET manifest": 4, "HEAD manifest": 2, "PUT manifest": 3,
+				"GET manifest": 1, "HEAD manifest": 4, "PUT manifest": 3,
 				"HEAD blob": 1, "POST upload": 2, "PATCH upload": 2, "PUT upload": 2,
 			}))
 		})
@@ -97,7 +98,7 @@ var _ = Describe("transfers to a registry", func() {
 			reg.Reset()
 			Expect(write(ctx, "a:2", imageOf(amd64, must(img.Layers())[1]))).To(Succeed())
 			Expect(methods()).To(Equal(map[string]int{
-				"GET manifest": 3, "HEAD manifest": 1, "PUT manifest": 2,
+				"GET manifest": 1, "HEAD manifest": 2, "PUT manifest": 2,
 				"POST upload": 1, "PATCH upload": 1, "PUT upload": 1, // the config
 				"GET blob": 1, // the old one's, for the diffID
 			}))
@@ -112,6 +113,34 @@ var _ = Describe("transfers to a registry", func() {
 			Expect(reg.Requests(func(r fixtures.Request) bool { return r.Mount })).To(HaveLen(3), "the config too")
 			down, up := reg.Layers()
 			Expect(down + up).To(BeZero())
+		})
+
+		It("for what could be mounted, where the repository has the image: nothing, and no more mounts", func(ctx SpecContext) {
+			var many []v1.Layer
+			for i := range 40 {
+				many = append(many, layerOf(int64(i), 100))
+			}
+			pushed(ctx, "source:1", imageOf(amd64, many...))
+			img := must(remote.Image(must(name.ParseReference(reg.Host+"/source:1")), remote.WithContext(ctx)))
+			mounted := imageOf(amd64, must(img.Layers())...)
+			pushed(ctx, "b:1", mounted)
+			var looked atomic.Bool
+			reg.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodHead {
+					looked.Store(true)
+				}
+				for r.Method == http.MethodPost && !looked.Load() { // the first mounts go out with it
+					time.Sleep(time.Millisecond)
+				}
+				return false
+			})
+			log := &recorded{}
+			_, err := sink.Write(ctx, inRegistry(reg.Host+"/b:2"), []sink.Image{mounted}, sink.Options{Jobs: 4, Log: log})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(methods()).NotTo(Or(HaveKey("HEAD blob"), HaveKey("PATCH upload")))
+			Expect(reg.Count(http.MethodPost, fixtures.Upload)).To(BeNumerically("<", 20))
+			Expect(log.lines).To(HaveLen(40))
+			Expect(log.lines).To(HaveEach(HavePrefix("reused layer")))
 		})
 
 		It("and look once where a mount is not granted, before the layer is fetched", func(ctx SpecContext) {

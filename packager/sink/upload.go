@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -18,11 +19,15 @@ import (
 	"laminate/packager/registry"
 )
 
-// upload pushes a blob to a repository, unless it exists or can be mounted. It checks for an
-// existing blob only if that may save a transfer: not for a config, which is small, and for a
-// mountable blob only after mounting failed.
-func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from name.Reference) (err error) {
+// upload pushes a blob to a repository, unless it exists, can be mounted, or is not missing. It checks
+// for an existing blob only if that may save a transfer: not for a config, which is small, and for a
+// mountable blob only after mounting failed. A mount moves nothing, so it does not wait until it is
+// known what is missing.
+func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from name.Reference, missing *missing) (err error) {
 	if b.layer == nil {
+		if has, err := missing.has(b.digest); err != nil || !has {
+			return err
+		}
 		return p.uploadConfig(ctx, repo, b, from)
 	}
 	j := &journey{blob: b, verb: progress.Uploading, log: p.log}
@@ -31,9 +36,14 @@ func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from na
 	l := p.mountable(repo, w, from)
 	m, mounts := l.(*remote.MountableLayer)
 	mounts = mounts && m.Reference.Context().RegistryStr() == repo.RegistryStr()
+	if !mounts || missing.isKnown() {
+		if has, err := missing.has(b.digest); err != nil || !has {
+			return err
+		}
+	}
 	return p.speak.Again(ctx, func(attempt int) error {
 		if mounts {
-			return p.mount(ctx, repo, w, m, attempt)
+			return p.mount(ctx, repo, w, m, attempt, missing)
 		}
 		return p.send(ctx, repo, l)
 	})
@@ -62,11 +72,16 @@ func (p *push) mountable(repo name.Repository, w *watched, from name.Reference) 
 // mount mounts a layer. If that is refused and the repository does not have the layer, it uploads
 // it. Mounting requires read access to the other repository; token servers that do not grant it may
 // refuse push access as well. Then the layer is uploaded like any other.
-func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *remote.MountableLayer, attempt int) error {
-	asking := ctx
+func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *remote.MountableLayer, attempt int, missing *missing) error {
+	asking, digest := ctx, w.journey.blob.digest
 	if attempt == 1 {
 		asking = registry.SkipExistsCheck(ctx)
-		w.before = func() error { return p.absent(ctx, repo, w.journey.blob.digest) }
+		w.before = func() error {
+			if has, err := missing.has(digest); err != nil || !has {
+				return cmp.Or(err, errThere)
+			}
+			return p.absent(ctx, repo, digest)
+		}
 	}
 	err := p.mounter.Upload(asking, repo, l)
 	w.before = nil
@@ -75,6 +90,9 @@ func (p *push) mount(ctx context.Context, repo name.Repository, w *watched, l *r
 		return nil
 	case isUnanswered(err):
 		p.unmountable.Store(l.Reference.Context().Name(), true)
+		if has, err := missing.has(digest); err != nil || !has {
+			return err
+		}
 		return p.send(ctx, repo, w)
 	}
 	return err
