@@ -67,7 +67,7 @@ var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailur
 		Entry("flattened, nothing changed", "old-all", "all", 11, "-t", "linux/amd64"),
 		Entry("exploded, nothing changed, for the build image's architecture", "old-none", "none", 12),
 		Entry("exploded, nothing changed, with more requests at the same time", "old-none", "none", 7, "--jobs", "64", "-t", "linux/amd64"),
-		Entry("exploded, a new repository", "new", "none", 20, "-t", "linux/amd64"),
+		Entry("exploded, a new repository", "new", "none", 18, "-t", "linux/amd64"),
 	)
 })
 
