@@ -47,14 +47,20 @@ func commonFlags() []cli.Flag {
 
 // jobsFlag is the flag of commands that make many requests to registries.
 func jobsFlag() cli.Flag {
-	return &cli.IntFlag{Name: "jobs", Value: registry.DefaultJobs, Usage: "have at most `N` requests to a registry under way at the same time; fewer while it answers 429"}
+	return &cli.IntFlag{
+		Name: "jobs", Value: registry.DefaultJobs, DefaultText: fmt.Sprintf("%d, up to %d if it answers all of them", registry.DefaultJobs, registry.MostJobs),
+		Usage: "have at most `N` requests to a registry under way at the same time; fewer while it answers 429",
+	}
 }
 
 // maxJobs keeps a typing error from flooding the registry with requests.
 const maxJobs = 64
 
-// readJobs reads jobsFlag.
+// readJobs reads jobsFlag. Without it, the pool decides.
 func (s *session) readJobs() (errs []error) {
+	if !s.c.IsSet("jobs") {
+		return nil
+	}
 	if s.jobs = s.c.Int("jobs"); s.jobs < 1 || s.jobs > maxJobs {
 		errs = append(errs, fmt.Errorf("--jobs needs a number from 1 to %d", maxJobs))
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -21,26 +22,53 @@ import (
 const manySources = 64
 
 // enterManySources publishes the build image and many packages in a registry, and writes a
-// builder.toml over them.
-func enterManySources() *fixtures.Traffic {
+// builder.toml over them. For several targets, all of them are image indexes.
+func enterManySources(targets ...string) *fixtures.Traffic {
 	GinkgoHelper()
 	enterBuilder()
 	registry := fixtures.CountedRegistry(GinkgoT())
-	base, err := fixtures.BaseImage("")
-	Expect(err).NotTo(HaveOccurred())
 	ref, err := name.ParseReference(registry.Host + "/base:1")
 	Expect(err).NotTo(HaveOccurred())
-	Expect(remote.Write(ref, base)).To(Succeed())
+	if len(targets) > 1 {
+		index, err := layout.ImageIndexFromPath("base") // for amd64 and arm64
+		Expect(err).NotTo(HaveOccurred())
+		Expect(remote.WriteIndex(ref, index)).To(Succeed())
+	} else {
+		base, err := fixtures.BaseImage("")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(remote.Write(ref, base)).To(Succeed())
+	}
 	toml := fmt.Sprintf("[build]\nimage = \"%s/base:1\"\n[[run.images]]\nimage = \"%[1]s/base:1\"\nmirrors = [\"%[1]s/base:1\"]\n[lifecycle]\nuri = \"lifecycle.tgz\"\n", registry.Host)
 	for i := range manySources {
 		id := fmt.Sprintf("many%d", i)
 		putBuildpack(id)
 		ref := fmt.Sprintf("%s/acme/%s:1", registry.Host, id)
-		Expect(laminate("package", "-q", ref, "--publish", "-p", id, "--no-cache").code).To(BeZero())
+		Expect(laminate(append([]string{"package", "-q", ref, "--publish", "-p", id, "--no-cache"}, flagsFor(targets)...)...).code).To(BeZero())
 		toml += fmt.Sprintf("[[buildpacks]]\nuri = \"docker://%s\"\n[[order]]\n[[order.group]]\nid = \"acme/%s\"\n", ref, id)
 	}
 	put("builder.toml", toml)
 	return registry
+}
+
+// flagsFor are the flags for targets.
+func flagsFor(targets []string) (flags []string) {
+	for _, t := range targets {
+		flags = append(flags, "-t", t)
+	}
+	return flags
+}
+
+// hasFewRounds creates a builder, and counts the requests that wait for each other.
+func hasFewRounds(registry *fixtures.Traffic, dest, flatten string, most int, more ...string) {
+	GinkgoHelper()
+	registry.Reset()
+	rounds, stop := registry.Rounds()
+	defer stop()
+	r := publish(registry, dest, flatten, more...)
+	Expect(r.code).To(BeZero(), r.stderr)
+	fmt.Fprintf(GinkgoWriter, "%d rounds, %d requests\n%s", rounds.Count(), len(registry.Requests(nil)), rounds.Chain())
+	Expect(rounds.Count()).To(BeNumerically("<=", most), rounds.Chain)
+	Expect(twice(registry)).To(BeEmpty())
 }
 
 var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailure, func() {
@@ -54,20 +82,35 @@ var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailur
 	})
 
 	DescribeTable("has few rounds of requests, whatever the number of sources", func(dest, flatten string, most int, more ...string) {
-		registry.Reset()
-		rounds, stop := registry.Rounds()
-		defer stop()
-		r := publish(registry, dest, flatten, more...)
-		Expect(r.code).To(BeZero(), r.stderr)
-		fmt.Fprintf(GinkgoWriter, "%d rounds, %d requests\n%s", rounds.Count(), len(registry.Requests(nil)), rounds.Chain())
-		Expect(rounds.Count()).To(BeNumerically("<=", most), rounds.Chain)
-		Expect(twice(registry)).To(BeEmpty())
+		hasFewRounds(registry, dest, flatten, most, more...)
 	},
-		Entry("exploded, nothing changed", "old-none", "none", 11, "-t", "linux/amd64"),
-		Entry("flattened, nothing changed", "old-all", "all", 11, "-t", "linux/amd64"),
-		Entry("exploded, nothing changed, for the build image's architecture", "old-none", "none", 12),
-		Entry("exploded, nothing changed, with more requests at the same time", "old-none", "none", 7, "--jobs", "64", "-t", "linux/amd64"),
-		Entry("exploded, a new repository", "new", "none", 18, "-t", "linux/amd64"),
+		Entry("exploded, nothing changed", "old-none", "none", 7, "-t", "linux/amd64"),
+		Entry("flattened, nothing changed", "old-all", "all", 7, "-t", "linux/amd64"),
+		Entry("exploded, nothing changed, for the build image's architecture", "old-none", "none", 8),
+		Entry("exploded, nothing changed, with few requests at the same time", "old-none", "none", 11, "--jobs", "16", "-t", "linux/amd64"),
+		Entry("exploded, nothing changed, with more requests at the same time", "old-none", "none", 5, "--jobs", "64", "-t", "linux/amd64"),
+		Entry("exploded, a new repository", "new", "none", 15, "-t", "linux/amd64"),
+	)
+})
+
+var _ = Describe("builder create over a slow network from image indexes", Ordered, ContinueOnFailure, func() {
+	targets := []string{"linux/amd64", "linux/arm64"}
+	var registry *fixtures.Traffic
+	BeforeAll(func() {
+		registry = enterManySources(targets...)
+		for _, flatten := range []string{"none", "all"} {
+			r := publish(registry, "old-"+flatten, flatten, flagsFor(targets)...)
+			Expect(r.code).To(BeZero(), r.stderr)
+		}
+	})
+
+	DescribeTable("has few rounds of requests, whatever the number of sources", func(dest, flatten string, most int, targets ...string) {
+		hasFewRounds(registry, dest, flatten, most, flagsFor(targets)...)
+	},
+		Entry("exploded, nothing changed", "old-none", "none", 12, targets[0], targets[1]),
+		Entry("flattened, nothing changed", "old-all", "all", 12, targets[0], targets[1]),
+		Entry("one target of two", "new-amd64", "none", 17, targets[0]),
+		Entry("exploded, a new repository", "new", "none", 23, targets[0], targets[1]),
 	)
 })
 

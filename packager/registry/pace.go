@@ -12,14 +12,16 @@ import (
 const leastJobs = 4
 
 // pace limits the concurrent requests to one host. A request counts until its response begins. Those
-// that send a blob count apart, up to the same number: what they send may come from the same host,
-// and must not wait for itself.
+// that send a blob count apart: what they send may come from the same host, and must not wait for
+// itself. There are never more of them than the limit was at first.
 //
-// If the host answers 429, the limit is halved, at most once for requests that were under way at the
-// same time. It grows by one with as many successful responses as it allows requests.
+// While requests wait, the limit grows by one with each successful response. If the host answers 429,
+// the limit is halved, at most once for requests that were under way at the same time. From then on
+// it grows by one with as many successful responses as it allows requests.
 type pace struct {
 	mu          sync.Mutex
-	most, limit int
+	first, most int // the limit at first, and at most
+	limit       int
 	asking      line
 	sending     line
 	well        int // successful responses since the limit changed
@@ -33,7 +35,15 @@ type line struct {
 	waiting []chan struct{} // in the order in which they came
 }
 
-func newPace(jobs int) *pace { return &pace{most: jobs, limit: jobs} }
+func newPace(first, most int) *pace { return &pace{first: first, most: most, limit: first} }
+
+// room returns how many requests of a line may be under way.
+func (p *pace) room(l *line) int {
+	if l == &p.sending {
+		return min(p.limit, p.first)
+	}
+	return p.limit
+}
 
 // pacing sends requests at the pace of their host.
 type pacing struct {
@@ -68,7 +78,7 @@ func sendsBlob(req *http.Request) bool {
 func (p *pace) enter(ctx context.Context, l *line) (halved int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.inside < p.limit {
+	if l.inside < p.room(l) {
 		l.inside++
 		return p.halved, nil
 	}
@@ -96,7 +106,7 @@ func (p *pace) leave(l *line, resp *http.Response, halved int) {
 	case resp == nil:
 	case resp.StatusCode != http.StatusTooManyRequests:
 		p.served++
-		if p.well++; p.well >= p.limit && p.limit < p.most {
+		if p.well++; p.limit < p.most && (p.well >= p.limit || p.halved == 0 && len(p.asking.waiting) > 0) {
 			p.limit, p.well = p.limit+1, 0
 		}
 	case halved == p.halved:
@@ -109,7 +119,7 @@ func (p *pace) leave(l *line, resp *http.Response, halved int) {
 
 // admit lets those in that wait, as far as there is room.
 func (p *pace) admit(l *line) {
-	for len(l.waiting) > 0 && l.inside < p.limit {
+	for len(l.waiting) > 0 && l.inside < p.room(l) {
 		l.inside++
 		close(l.waiting[0])
 		l.waiting = l.waiting[1:]

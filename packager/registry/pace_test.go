@@ -135,6 +135,35 @@ var _ = Describe("the pace of requests to a host", func() {
 		Expect(host.most).To(Equal(16))
 	})
 
+	Describe("of a pool without a number", func() {
+		It("grows to twice as many while requests wait, and no more", func(ctx SpecContext) {
+			host := &busyHost{takes: 20 * time.Millisecond}
+			o := registry.Options{Pool: registry.NewPool(0), Transport: host}
+			Expect(flood(ctx, o, http.MethodGet, registry.DefaultJobs)).To(Equal(registry.DefaultJobs))
+			Expect(flood(ctx, o, http.MethodGet, 10)).To(Equal(10))
+			Expect(host.most).To(Equal(registry.DefaultJobs), "none has waited")
+			Expect(flood(ctx, o, http.MethodGet, 200)).To(Equal(200))
+			Expect(host.most).To(Equal(registry.MostJobs))
+			host.most = 0
+			Expect(flood(ctx, o, http.MethodPatch, 100)).To(Equal(100))
+			Expect(host.most).To(Equal(registry.DefaultJobs), "those that send blobs")
+		})
+
+		It("stays at what a host with 429 takes", func(ctx SpecContext) {
+			host := &busyHost{takes: 10 * time.Millisecond, status: func(n int) int {
+				if n <= 16 {
+					return http.StatusTooManyRequests
+				}
+				return http.StatusOK
+			}}
+			o := registry.Options{Pool: registry.NewPool(0), Transport: host, Pause: 50 * time.Millisecond}
+			Expect(flood(ctx, o, http.MethodGet, 16)).To(Equal(16))
+			host.most = 0
+			Expect(flood(ctx, o, http.MethodGet, 20)).To(Equal(20))
+			Expect(host.most).To(BeNumerically("~", 11, 2), "8 after the first, and one more for each full number of successes")
+		})
+	})
+
 	It("keeps to few, and ends well, if a host answers 429 to every third request", func(ctx SpecContext) {
 		host := &busyHost{takes: 2 * time.Millisecond, status: func(n int) int {
 			if n%3 == 0 {

@@ -12,15 +12,20 @@ import (
 )
 
 // DefaultJobs is how many requests to one host are under way at the same time, unless [NewPool] says
-// otherwise.
-const DefaultJobs = 16
+// otherwise. MostJobs is how many they become if there is more to ask and the host answers none of
+// them with 429: small documents and mounts, of which a builder needs hundreds, take a round trip each.
+const (
+	DefaultJobs = 16
+	MostJobs    = 32
+)
 
 // Pool is what the requests of a run share, for each host: connections, what it requires to log in,
 // tokens, documents that were read, and the limit of concurrent requests. Hosts are kept apart by
 // scheme, name and port, and logins by their credentials. It is safe for concurrent use.
 type Pool struct {
 	transport *http.Transport
-	jobs      int
+	jobs      int // at first
+	most      int
 	pings     pings
 	tokens    tokens
 	reads     reads
@@ -30,12 +35,20 @@ type Pool struct {
 }
 
 // NewPool returns a pool that sends at most this many requests to one host at the same time; 0 means
-// DefaultJobs.
+// DefaultJobs, and up to MostJobs if the host lets it.
 func NewPool(jobs int) *Pool {
+	p := newPool(jobs)
+	p.transport = newTransport(p.most)
+	return p
+}
+
+// newPool returns a pool without connections.
+func newPool(jobs int) *Pool {
+	most := jobs
 	if jobs <= 0 {
-		jobs = DefaultJobs
+		jobs, most = DefaultJobs, MostJobs
 	}
-	return &Pool{transport: newTransport(jobs), jobs: jobs, paces: map[string]*pace{}}
+	return &Pool{jobs: jobs, most: most, paces: map[string]*pace{}}
 }
 
 // Close closes connections that are not in use.
@@ -59,7 +72,7 @@ func newTransport(jobs int) *http.Transport {
 // connections.
 func (o Options) pooled() Options {
 	if o.Pool == nil {
-		o.Pool = &Pool{jobs: DefaultJobs, paces: map[string]*pace{}}
+		o.Pool = newPool(0)
 	}
 	return o
 }
@@ -75,7 +88,7 @@ func (p *Pool) pace(at *url.URL) *pace {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.paces[key] == nil {
-		p.paces[key] = newPace(p.jobs)
+		p.paces[key] = newPace(p.jobs, p.most)
 	}
 	return p.paces[key]
 }

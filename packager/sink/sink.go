@@ -43,7 +43,7 @@ type Options struct {
 	// Log receives progress; nil means progress.Discard.
 	Log progress.Log
 	// Jobs is how many blobs are transferred to a registry concurrently, as far as the pool lets them;
-	// 0 means 16. Into an OCI layout four are written at most.
+	// 0 means registry.MostJobs. Into an OCI layout four are written at most.
 	Jobs int
 }
 
@@ -94,7 +94,7 @@ func (o Options) orDefaults() Options {
 		o.Log = progress.Discard
 	}
 	if o.Jobs <= 0 {
-		o.Jobs = registry.DefaultJobs
+		o.Jobs = registry.MostJobs
 	}
 	return o
 }
