@@ -6,27 +6,35 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
-// leastJobs is the lowest limit of concurrent requests to a host that refuses some with 429.
-const leastJobs = 4
+const (
+	// leastJobs is the lowest limit of concurrent requests to a host that refuses most with 429.
+	leastJobs = 4
+	// lately is how long ago a host must have served a request for its 429 to pass.
+	lately = 5 * time.Second
+)
 
 // pace limits the concurrent requests to one host. A request counts until its response begins. Those
 // that send a blob count apart: what they send may come from the same host, and must not wait for
 // itself. There are never more of them than the limit was at first.
 //
-// While requests wait, the limit grows by one with each successful response. If the host answers 429,
-// the limit is halved, at most once for requests that were under way at the same time. From then on
-// it grows by one with as many successful responses as it allows requests.
+// While requests wait, the limit grows by one with each successful response. It is what it was at
+// first again if the host answers 429, and it is halved, at most once for requests that were under way
+// at the same time, if the host answers that to most of them. From then on it grows by one with as many
+// successful responses as it allows requests.
 type pace struct {
 	mu          sync.Mutex
 	first, most int // the limit at first, and at most
 	limit       int
 	asking      line
 	sending     line
-	well        int // successful responses since the limit changed
-	halved      int // how often the limit was halved
-	served      int // responses other than 429
+	well        int       // successful responses since the limit changed
+	halved      int       // how often the limit was halved
+	careful     bool      // the host has answered 429
+	refused     float64   // share of 429 among the last responses, the latest of which count most
+	served      time.Time // of the last response other than 429
 }
 
 // line is one of the two kinds of requests.
@@ -58,7 +66,7 @@ func (t *pacing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if sendsBlob(req) {
 		l = &p.sending
 	}
-	halved, err := p.enter(req.Context(), l)
+	halved, err := p.enter(req.Context(), l, req.Context().Value(again{}) != nil)
 	if err != nil {
 		closeBody(req.Body)
 		return nil, err
@@ -74,8 +82,12 @@ func sendsBlob(req *http.Request) bool {
 		req.Method == http.MethodPut && !strings.Contains(req.URL.Path, "/manifests/"))
 }
 
-// enter waits until a request may be sent. It returns how often the limit was halved before.
-func (p *pace) enter(ctx context.Context, l *line) (halved int, err error) {
+// again marks the context of a request that was sent before.
+type again struct{}
+
+// enter waits until a request may be sent. One that was sent before precedes all that wait, as it did
+// then. It returns how often the limit was halved before.
+func (p *pace) enter(ctx context.Context, l *line, again bool) (halved int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l.inside < p.room(l) {
@@ -83,7 +95,11 @@ func (p *pace) enter(ctx context.Context, l *line) (halved int, err error) {
 		return p.halved, nil
 	}
 	turn := make(chan struct{})
-	l.waiting = append(l.waiting, turn)
+	if again {
+		l.waiting = slices.Insert(l.waiting, 0, turn)
+	} else {
+		l.waiting = append(l.waiting, turn)
+	}
 	p.mu.Unlock()
 	select {
 	case <-turn:
@@ -102,19 +118,40 @@ func (p *pace) leave(l *line, resp *http.Response, halved int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.inside--
+	is429 := resp != nil && resp.StatusCode == http.StatusTooManyRequests
+	if resp != nil {
+		p.refused *= 15. / 16
+	}
+	if is429 {
+		p.refused += 1. / 16
+	}
 	switch {
 	case resp == nil:
-	case resp.StatusCode != http.StatusTooManyRequests:
-		p.served++
-		if p.well++; p.limit < p.most && (p.well >= p.limit || p.halved == 0 && len(p.asking.waiting) > 0) {
+	case !is429:
+		p.served = time.Now()
+		if p.well++; p.limit < p.most && (p.well >= p.limit || !p.careful && len(p.asking.waiting) > 0) {
 			p.limit, p.well = p.limit+1, 0
 		}
-	case halved == p.halved:
-		p.limit, p.well = max(p.limit/2, min(leastJobs, p.most)), 0
-		p.halved++
+	default:
+		p.refuse(halved)
 	}
 	p.admit(&p.asking)
 	p.admit(&p.sending)
+}
+
+// refuse learns from a 429. The limit was halved so often when the request was sent.
+func (p *pace) refuse(halved int) {
+	p.careful = true
+	switch {
+	case halved != p.halved: // this has been learnt
+		return
+	case p.refused >= .5:
+		p.limit = max(p.limit/2, min(leastJobs, p.most))
+		p.halved++
+	default:
+		p.limit = min(p.limit, p.first)
+	}
+	p.well = 0
 }
 
 // admit lets those in that wait, as far as there is room.
@@ -126,9 +163,10 @@ func (p *pace) admit(l *line) {
 	}
 }
 
-// responses returns how many responses the host has sent, without those with 429.
-func (p *pace) responses() int {
+// isServing reports whether the host has lately served requests, and whether it serves most of them.
+func (p *pace) isServing() (some, most bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.served
+	some = time.Since(p.served) < lately
+	return some, some && p.refused < .5
 }

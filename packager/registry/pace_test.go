@@ -164,18 +164,51 @@ var _ = Describe("the pace of requests to a host", func() {
 		})
 	})
 
-	It("keeps to few, and ends well, if a host answers 429 to every third request", func(ctx SpecContext) {
+	It("keeps to what it was at first, and ends well, if a host answers 429 to every third request", func(ctx SpecContext) {
 		host := &busyHost{takes: 2 * time.Millisecond, status: func(n int) int {
 			if n%3 == 0 {
 				return http.StatusTooManyRequests
 			}
 			return http.StatusOK
 		}}
-		o := registry.Options{Pool: registry.NewPool(16), Transport: host, Pause: time.Millisecond}
+		o := registry.Options{Pool: registry.NewPool(0), Transport: host, Pause: time.Millisecond}
 		Expect(flood(ctx, o, http.MethodGet, 300)).To(Equal(300))
+		Expect(host.n).To(BeNumerically("~", 450, 5), "no request that was served is sent again")
 		host.most = 0
 		Expect(flood(ctx, o, http.MethodGet, 50)).To(Equal(50))
+		Expect(host.most).To(BeNumerically("~", registry.DefaultJobs, 2))
+	})
+
+	It("keeps to four if a host answers 429 to two of three requests", func(ctx SpecContext) {
+		host := &busyHost{takes: 2 * time.Millisecond, status: func(n int) int {
+			if n%3 != 0 {
+				return http.StatusTooManyRequests
+			}
+			return http.StatusOK
+		}}
+		o := registry.Options{Pool: registry.NewPool(16), Transport: host, Pause: time.Millisecond}
+		flood(ctx, o, http.MethodGet, 100)
+		host.most = 0
+		flood(ctx, o, http.MethodGet, 50)
 		Expect(host.most).To(And(BeNumerically(">=", 4), BeNumerically("<=", 6)))
+	})
+
+	It("waits less if a host serves most requests, and as long as ever if it serves few", func(ctx SpecContext) {
+		for _, of := range []struct {
+			serves  func(n int) bool
+			shorter bool
+		}{{func(n int) bool { return n%3 != 0 }, true}, {func(n int) bool { return n%3 == 0 }, false}} {
+			host := &busyHost{status: func(n int) int {
+				if of.serves(n) {
+					return http.StatusOK
+				}
+				return http.StatusTooManyRequests
+			}}
+			o := registry.Options{Pool: registry.NewPool(1), Transport: host, Pause: 200 * time.Millisecond}
+			began := time.Now()
+			Expect(flood(ctx, o, http.MethodGet, 3)).To(Equal(3))
+			Expect(time.Since(began) < 150*time.Millisecond).To(Equal(of.shorter))
+		}
 	})
 
 	It("asks five times if a host answers 429 to everything", func(ctx SpecContext) {

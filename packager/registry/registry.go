@@ -90,7 +90,7 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 
 // Retrying is [Options.Guard] with the pool's limit of concurrent requests, and with retries:
 // transient failures are retried, five attempts in all, with exponential backoff or after the time
-// in Retry-After. A host that answers 429 to some requests and serves others gets ten attempts.
+// in Retry-After. A host that answers 429 to some requests and serves others gets 15 attempts.
 // Other errors (401, 403, 404) are final. Requests with the content of a blob return an [AgainError]
 // instead.
 func (o Options) Retrying() http.RoundTripper {

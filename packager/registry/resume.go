@@ -115,7 +115,7 @@ func (r *resumed) again() error {
 		return r.broken
 	}
 	_ = r.body.Close() // already broken
-	if err := wait(r.ctx, r.pause, r.failed, 0); err != nil {
+	if err := wait(r.ctx, pauseAfter(r.failed, r.pause, false), 0); err != nil {
 		return err
 	}
 	resp, err := r.rest()

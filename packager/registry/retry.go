@@ -20,9 +20,11 @@ const (
 	// attempts is the maximum number of attempts, including the first.
 	attempts = 5
 	// busyAttempts is that of a request that is refused with 429 by a host that serves others.
-	busyAttempts = 10
+	busyAttempts = 15
 	// doublings is how often the pause between attempts doubles.
 	doublings = 3
+	// shorter is how much shorter the first pause is after a 429 of a host that serves most requests.
+	shorter = 16
 	// firstPause is the default of [Options.Pause].
 	firstPause = 250 * time.Millisecond
 	// longestWait is the longest Retry-After that is honoured. Requests with a longer one fail.
@@ -34,13 +36,13 @@ const (
 type AgainError struct {
 	After time.Duration // the registry's Retry-After, or 0
 	Err   error
-	busy  bool // the host answered 429, and has served other requests
+	busy  bool // the host answered 429, and serves other requests
 }
 
 func (e *AgainError) Error() string { return e.Err.Error() }
 func (e *AgainError) Unwrap() error { return e.Err }
 
-// Again calls work until it does not return an [AgainError], up to five times, or ten if the host is
+// Again calls work until it does not return an [AgainError], up to five times, or 15 if the host is
 // busy with other requests, with pauses that end with ctx. Attempts count from 1.
 func (o Options) Again(ctx context.Context, work func(attempt int) error) error {
 	for n := 1; ; n++ {
@@ -49,15 +51,26 @@ func (o Options) Again(ctx context.Context, work func(attempt int) error) error 
 		if !errors.As(err, &again) || n >= attempts && !again.busy || n == busyAttempts {
 			return err
 		}
-		if err := wait(ctx, o.pause(), n, again.After); err != nil {
+		if err := wait(ctx, pauseAfter(n, o.pause(), false), again.After); err != nil {
 			return err
 		}
 	}
 }
 
-// wait waits after the nth attempt.
-func wait(ctx context.Context, pause time.Duration, n int, after time.Duration) error {
-	timer := time.NewTimer(max(pause<<min(n-1, doublings), after))
+// pauseAfter returns the pause after the nth attempt. It doubles with each one. If the host serves most
+// requests, it begins shorter, and doubles with every second one: the next attempt will probably be
+// served, and the limit of concurrent requests slows down all others.
+func pauseAfter(n int, first time.Duration, short bool) time.Duration {
+	most, times := first<<doublings, n-1
+	if short {
+		first, times = first/shorter, times/2
+	}
+	return min(first<<times, most)
+}
+
+// wait waits for a pause, or for as long as a registry asks for.
+func wait(ctx context.Context, pause, after time.Duration) error {
+	timer := time.NewTimer(max(pause, after))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -93,13 +106,12 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	original := req
 	host := t.pool.pace(req.URL)
-	served := host.responses()
 	for n := 1; ; n++ {
 		body := &ownBody{}
 		resp, err := t.inner.RoundTrip(body.within(req))
-		before := served
-		served = host.responses()
-		busy := err == nil && resp.StatusCode == http.StatusTooManyRequests && served > before
+		is429 := err == nil && resp.StatusCode == http.StatusTooManyRequests
+		busy, short := host.isServing()
+		busy, short = busy && is429, short && is429
 		var after time.Duration
 		worth := false
 		switch {
@@ -117,7 +129,7 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		switch {
 		case !worth || req.Context().Err() != nil:
 			return resp, err
-		case !isRepeatable(req):
+		case !isRepeatable(req) && !(is429 && req.GetBody != nil): // nothing was taken with 429
 			if err == nil {
 				err = refusal(resp)
 			}
@@ -128,7 +140,7 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			discard(resp)
 		}
-		if err := wait(req.Context(), t.pause, n, after); err != nil {
+		if err := wait(req.Context(), pauseAfter(n, t.pause, short), after); err != nil {
 			return nil, err
 		}
 		if req, err = rewound(req); err != nil {
@@ -148,15 +160,15 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-// rewound returns a copy of the request, with its body from the beginning.
+// rewound returns a copy of the request to send it again, with its body from the beginning.
 func rewound(req *http.Request) (*http.Request, error) {
-	again := req.Clone(req.Context())
+	next := req.Clone(context.WithValue(req.Context(), again{}, true))
 	if req.GetBody == nil {
-		return again, nil
+		return next, nil
 	}
 	body, err := req.GetBody()
-	again.Body = body
-	return again, err
+	next.Body = body
+	return next, err
 }
 
 // restoreBody makes the body of a refused request readable again. If a token expires in the middle

@@ -135,7 +135,7 @@ var _ = Describe("a request", func() {
 	})
 
 	It("that carries a blob is for the whole upload to make again, when the registry says", func(ctx SpecContext) {
-		_, bodies, err := send(ctx, http.MethodPatch, "blob", answer{status: 429, after: "7"})
+		_, bodies, err := send(ctx, http.MethodPatch, "blob", answer{status: 503, after: "7"})
 		var again *registry.AgainError
 		Expect(errors.As(err, &again)).To(BeTrue())
 		Expect(again.After).To(Equal(7 * time.Second))
@@ -146,6 +146,13 @@ var _ = Describe("a request", func() {
 		resp, _, err := send(ctx, http.MethodPatch, "blob", answer{status: 403})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(resp.StatusCode).To(Equal(403))
+	})
+
+	It("that carries a blob is made again alone after 429, with which nothing was taken", func(ctx SpecContext) {
+		resp, bodies, err := send(ctx, http.MethodPatch, "blob", answer{status: 429}, answer{status: 429}, answer{status: 202})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.StatusCode).To(Equal(202))
+		Expect(bodies).To(Equal([]string{"blob", "blob", "blob"}))
 	})
 
 	It("for a blob's existence is not sent if the check is skipped", func(ctx SpecContext) {
