@@ -41,44 +41,57 @@ type DockerKeychain struct {
 	// it, Warn is called with the helper's name.
 	HelperTime time.Duration
 
+	asking flights[question, types.AuthConfig]
+
 	mu      sync.Mutex
-	loaded  bool
+	loaded  bool // auths and file do not change any more
 	failed  error
 	auths   map[string]types.AuthConfig // of Auth
 	file    *configfile.ConfigFile      // nil if there is none
 	missing map[string]string           // helpers that are not installed, by the host that needs them
 	warned  map[string]bool             // by helper
+	told    map[question]told
 }
+
+// question is what a credential helper is asked.
+type question struct{ helper, key string }
+
+// told is the answer of a credential helper.
+type told struct {
+	login types.AuthConfig
+	at    time.Time
+}
+
+// toldAge is how long the answer of a credential helper is used.
+const toldAge = 5 * time.Minute
 
 // Resolve implements authn.Keychain.
 func (k *DockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return k.ResolveContext(context.Background(), target)
 }
 
-// ResolveContext implements authn.ContextKeychain. Credential helpers run one at a time, and end
-// with ctx.
+// ResolveContext implements authn.ContextKeychain. A credential helper is run once for each host, with
+// what it says used for five minutes, and ends with ctx.
 func (k *DockerKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if !k.loaded {
-		k.failed, k.loaded = k.load(), true
-	}
-	if k.failed != nil {
-		return nil, k.failed
+	if err := k.loadOnce(); err != nil {
+		return nil, err
 	}
 	for _, key := range []string{target.String(), target.RegistryStr()} {
+		isHost := key == target.RegistryStr()
 		if key == name.DefaultRegistry {
 			key = authn.DefaultAuthKey
 		}
-		found, err := k.lookup(ctx, key, target.RegistryStr())
+		found, err := k.lookup(ctx, key, target.RegistryStr(), isHost)
 		if err != nil {
 			return nil, err
 		}
 		found.ServerAddress = ""
 		if found != (types.AuthConfig{}) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
 			delete(k.missing, target.RegistryStr())
 			return authn.FromConfig(authn.AuthConfig{
 				Username: found.Username, Password: found.Password, Auth: found.Auth,
@@ -101,6 +114,15 @@ func (k *DockerKeychain) Missing() map[string]string {
 	return said
 }
 
+func (k *DockerKeychain) loadOnce() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.loaded {
+		k.failed, k.loaded = k.load(), true
+	}
+	return k.failed
+}
+
 // load reads Auth and the file.
 func (k *DockerKeychain) load() error {
 	var err error
@@ -120,6 +142,7 @@ func (k *DockerKeychain) load() error {
 			return fmt.Errorf("credentials in %s: invalid file: %w", path, err)
 		}
 		k.file.Filename = path
+		k.file.GetAuthConfigs() // makes the map if there is none, which concurrent readers must not do
 		return nil
 	}
 	return nil
@@ -151,8 +174,9 @@ func parseAuth(s string) (map[string]types.AuthConfig, error) {
 	return auths, nil
 }
 
-// lookup finds the credentials for one key, like docker: in Auth, from a helper, in the file.
-func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.AuthConfig, error) {
+// lookup finds the credentials for one key, like docker: in Auth, from a helper, in the file. A helper
+// for all hosts knows hosts only, and is not asked for each repository.
+func (k *DockerKeychain) lookup(ctx context.Context, key, host string, isHost bool) (types.AuthConfig, error) {
 	if found, ok := k.auths[key]; ok {
 		return found, nil
 	}
@@ -164,8 +188,8 @@ func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.Au
 	if k.file == nil {
 		return types.AuthConfig{}, nil
 	}
-	suffix, ok := k.file.CredentialHelpers[key]
-	if !ok {
+	suffix, named := k.file.CredentialHelpers[key]
+	if !named {
 		suffix = k.file.CredentialsStore
 	}
 	helper := "docker-credential-" + suffix
@@ -173,14 +197,44 @@ func (k *DockerKeychain) lookup(ctx context.Context, key, host string) (types.Au
 	case suffix == "":
 	case err != nil:
 		k.note(helper, host)
+	case named || isHost:
+		return k.askOnce(ctx, question{helper, key})
 	default:
-		return k.ask(ctx, helper, key)
+		return types.AuthConfig{}, nil
 	}
 	return credentials.NewFileStore(k.file).Get(key)
 }
 
+// askOnce runs a credential helper, unless it has been asked the same lately. Concurrent callers wait
+// for one run. Errors are not kept.
+func (k *DockerKeychain) askOnce(ctx context.Context, q question) (types.AuthConfig, error) {
+	known := func() (types.AuthConfig, bool) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		t := k.told[q]
+		return t.login, time.Since(t.at) < toldAge
+	}
+	return k.asking.do(ctx, q, func() (types.AuthConfig, error) {
+		if login, is := known(); is {
+			return login, nil
+		}
+		login, err := k.ask(ctx, q.helper, q.key)
+		if err == nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if k.told == nil {
+				k.told = map[question]told{}
+			}
+			k.told[q] = told{login, time.Now()}
+		}
+		return login, err
+	})
+}
+
 // note records a helper that is not installed, and warns about it once.
 func (k *DockerKeychain) note(helper, host string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.missing == nil {
 		k.missing, k.warned = map[string]string{}, map[string]bool{}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -98,6 +100,45 @@ var _ = Describe("DockerKeychain", func() {
 		k := &registry.DockerKeychain{Files: []string{configFile(`{"credHelpers":{"r.example":"acme"}}`)}}
 		Expect(loginOf(k, "r.example/x")).To(Equal("ann:from r.example"))
 		Expect(loginOf(k, "other.example/x")).To(BeEmpty())
+	})
+
+	It("asks a credential helper once for all repositories of a host, and for several hosts at the same time", func(ctx SpecContext) {
+		dir := GinkgoT().TempDir()
+		helper("counting", `echo $host >> `+dir+`/asked
+touch `+dir+`/$host
+i=0; while [ ! -e `+dir+`/r.example -o ! -e `+dir+`/s.example ]; do sleep 1; i=$((i+1)); [ $i = 15 ] && exit 1; done
+echo '{"Username":"ann","Secret":"from '$host'"}'`)
+		k := &registry.DockerKeychain{Files: []string{configFile(`{"credsStore":"counting"}`)}}
+		var group sync.WaitGroup
+		for i := range 20 {
+			for _, host := range []string{"r.example", "s.example"} {
+				group.Go(func() {
+					defer GinkgoRecover()
+					Expect(loginOf(k, fmt.Sprintf("%s/x%d", host, i))).To(Equal("ann:from " + host))
+				})
+			}
+		}
+		group.Wait()
+		Expect(loginOf(k, "r.example/later")).To(Equal("ann:from r.example"))
+		asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(strings.Fields(string(asked))).To(ConsistOf("r.example", "s.example"))
+	}, NodeTimeout(30*time.Second))
+
+	It("asks the credential helper that the file names for a repository", func() {
+		helper("acme", `echo '{"Username":"ann","Secret":"from '$host'"}'`)
+		k := &registry.DockerKeychain{Files: []string{configFile(`{"credHelpers":{"r.example":"acme","r.example/x":"acme"}}`)}}
+		Expect(loginOf(k, "r.example/x")).To(Equal("ann:from r.example/x"))
+		Expect(loginOf(k, "r.example/y")).To(Equal("ann:from r.example"))
+	})
+
+	It("asks again after an error of a credential helper", func() {
+		dir := GinkgoT().TempDir()
+		helper("moody", `[ -e `+dir+`/asked ] && echo '{"Username":"ann","Secret":"a"}' && exit; touch `+dir+`/asked; echo locked; exit 1`)
+		k := &registry.DockerKeychain{Files: []string{configFile(`{"credsStore":"moody"}`)}}
+		_, err := loginOf(k, "r.example/x")
+		Expect(err).To(MatchError(ContainSubstring("locked")))
+		Expect(loginOf(k, "r.example/x")).To(Equal("ann:a"))
 	})
 
 	It("continues without a credential helper that is not installed, and warns once", func() {
