@@ -114,6 +114,60 @@ var _ = Describe("builder create over a slow network from image indexes", Ordere
 	)
 })
 
+var _ = Describe("builder create over a slow network with tokens", Ordered, ContinueOnFailure, func() {
+	var registry *fixtures.Traffic
+	BeforeAll(func() {
+		registry = enterManySources()
+		r := publish(registry, "old", "none")
+		Expect(r.code).To(BeZero(), r.stderr)
+		registry.Before(withTokens(registry.Host))
+	})
+
+	DescribeTable("has few rounds of requests, whatever the number of sources", func(dest string, most int) {
+		registry.Reset()
+		rounds, stop := registry.Rounds()
+		defer stop()
+		r := publish(registry, dest, "none", "-t", "linux/amd64")
+		Expect(r.code).To(BeZero(), r.stderr)
+		fmt.Fprintf(GinkgoWriter, "%d rounds, %d requests\n%s", rounds.Count(), len(registry.Requests(nil)), rounds.Chain())
+		Expect(rounds.Count()).To(BeNumerically("<=", most), rounds.Chain)
+		_, up := registry.Layers()
+		Expect(up).To(BeNumerically("<", 10_000), "what can be mounted is mounted")
+	},
+		Entry("exploded, nothing changed", "old", 9),
+		Entry("exploded, a new repository", "new", 17),
+	)
+})
+
+// withTokens lets a registry require a token for each repository, which names what it is for.
+func withTokens(host string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			_, err := fmt.Fprintf(w, `{"token":"%s","expires_in":300}`, strings.Join(r.URL.Query()["scope"], "+"))
+			return err == nil
+		}
+		path := strings.TrimPrefix(r.URL.Path, "/v2/")
+		for _, kind := range []string{"/manifests/", "/blobs/"} {
+			path, _, _ = strings.Cut(path, kind)
+		}
+		wants := []string{"repository:" + path + ":"}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			wants[0] += "push"
+		}
+		if from := r.URL.Query().Get("from"); from != "" {
+			wants = append(wants, "repository:"+from+":")
+		}
+		for _, want := range wants {
+			if path == "" || !strings.Contains(r.Header.Get("Authorization")+"+", want) {
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, host))
+				w.WriteHeader(http.StatusUnauthorized)
+				return true
+			}
+		}
+		return false
+	}
+}
+
 var _ = Describe("builder create over a network with faults", Ordered, ContinueOnFailure, func() {
 	var registry *fixtures.Traffic
 	BeforeAll(func() { registry = enterManySources() })

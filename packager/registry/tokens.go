@@ -3,8 +3,8 @@ package registry
 import (
 	"cmp"
 	"encoding/json"
-	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,19 +24,23 @@ type tokens struct {
 
 	mu     sync.Mutex
 	given  map[secret]*given
-	owners map[secret]secret // the login with which a token was got, by the token
+	owners map[secret]secret   // the login with which a token was got, by the token
+	pulls  map[secret][]string // scopes of tokens to read, in the order in which they were given, by wish.base
+	narrow map[secret]bool     // wish.base for which wider scopes than asked for are refused
 }
 
 // given is a response with a token.
 type given struct {
+	wish
 	resp  *http.Response
 	until time.Time
 	has   []string // its tokens
+	wide  bool     // it is for more than was asked for
 }
 
 // tokensTripper reuses tokens until a tenth before they expire, or until a registry refuses one.
-// Concurrent requests for the same token wait for the first. Only equal requests share one: with the
-// same server, scopes and credentials.
+// Concurrent requests for the same token wait for the first. Requests share one that have the same
+// server and credentials, and ask for its scopes or some of them.
 type tokensTripper struct {
 	pool  *Pool
 	inner http.RoundTripper
@@ -45,7 +49,7 @@ type tokensTripper struct {
 // RoundTrip implements http.RoundTripper.
 func (t *tokensTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	known := &t.pool.tokens
-	key, is := tokenKey(req)
+	w, is := wishOf(req)
 	if !is {
 		resp, err := t.inner.RoundTrip(req)
 		if token, has := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); has && err == nil && resp.StatusCode == http.StatusUnauthorized {
@@ -53,24 +57,23 @@ func (t *tokensTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, err
 	}
-	if resp := known.get(key); resp != nil {
+	if resp := known.get(w); resp != nil {
 		closeBody(req.Body)
 		return copyOf(resp, req), nil
 	}
 	own := false
-	resp, err := known.flights.do(req.Context(), key, func() (*http.Response, error) {
-		if resp := known.get(key); resp != nil {
+	resp, err := known.flights.do(req.Context(), w.key, func() (*http.Response, error) {
+		if resp := known.get(w); resp != nil {
 			return resp, nil
 		}
 		own = true
-		resp, err := t.inner.RoundTrip(req)
-		if err != nil {
-			return nil, err
+		if wide := known.widened(req, w); wide != nil {
+			if resp, err := t.ask(wide, true); err != nil || resp.StatusCode == http.StatusOK {
+				return resp, err
+			}
+			known.refuse(w.base)
 		}
-		if resp, err = withBody(req.Context(), resp); err == nil {
-			known.keep(key, resp)
-		}
-		return resp, err
+		return t.ask(req, false)
 	})
 	if !own {
 		closeBody(req.Body)
@@ -81,42 +84,37 @@ func (t *tokensTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	return copyOf(resp, req), nil
 }
 
-// tokenKey reports whether a request asks for a token, and returns what makes it another request.
-func tokenKey(req *http.Request) (key secret, is bool) {
-	if req.Response != nil || strings.HasPrefix(req.URL.Path, "/v2/") {
-		return key, false
+// ask asks for a token, and keeps it.
+func (t *tokensTripper) ask(req *http.Request, wide bool) (*http.Response, error) {
+	w, _ := wishOf(req)
+	resp, err := t.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err
 	}
-	body := ""
-	switch {
-	case req.Method == http.MethodGet && req.URL.Query().Has("scope") && req.URL.Query().Has("service"):
-	case req.Method == http.MethodPost && isLogin(req) && req.GetBody != nil:
-		r, err := req.GetBody()
-		if err != nil {
-			return key, false
-		}
-		defer r.Close()
-		all, err := io.ReadAll(io.LimitReader(r, tokenLimit))
-		if err != nil {
-			return key, false
-		}
-		body = string(all)
-	default:
-		return key, false
+	if resp, err = withBody(req.Context(), resp); err == nil {
+		t.pool.tokens.keep(w, resp, wide)
 	}
-	return hashed(req.Method, req.URL.String(), req.Header.Get("Authorization"), body), true
+	return resp, err
 }
 
-func (t *tokens) get(key secret) *http.Response {
+// get returns a response with a token that is good for a wish.
+func (t *tokens) get(w wish) *http.Response {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if g := t.given[key]; g != nil && time.Now().Before(g.until) {
+	now := time.Now()
+	if g := t.given[w.key]; g != nil && now.Before(g.until) {
 		return g.resp
+	}
+	for _, g := range t.given {
+		if g.wide && g.base == w.base && now.Before(g.until) && len(w.scopes) > 1 && covers(g.scopes, w.scopes) {
+			return g.resp
+		}
 	}
 	return nil
 }
 
 // keep keeps a response with a token.
-func (t *tokens) keep(key secret, resp *http.Response) {
+func (t *tokens) keep(w wish, resp *http.Response, wide bool) {
 	body, is := resp.Body.(*memory)
 	if !is || body.err != nil || resp.StatusCode != http.StatusOK || len(body.content) > tokenLimit {
 		return
@@ -133,14 +131,17 @@ func (t *tokens) keep(key secret, resp *http.Response) {
 	if d.ExpiresIn > 0 && d.ExpiresIn < 1e6 {
 		life = time.Duration(d.ExpiresIn * float64(time.Second))
 	}
-	g := &given{resp: resp, until: time.Now().Add(life * 9 / 10), has: []string{d.Token, d.AccessToken}}
+	g := &given{wish: w, resp: resp, until: time.Now().Add(life * 9 / 10), has: []string{d.Token, d.AccessToken}, wide: wide}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.given == nil {
-		t.given, t.owners = map[secret]*given{}, map[secret]secret{}
+		t.given, t.owners, t.pulls = map[secret]*given{}, map[secret]secret{}, map[secret][]string{}
 	}
-	t.given[key] = g
-	owner := key
+	t.given[w.key] = g
+	if len(w.scopes) == 1 && isPull(w.scopes[0]) && !slices.Contains(t.pulls[w.base], w.scopes[0]) {
+		t.pulls[w.base] = append(t.pulls[w.base], w.scopes[0])
+	}
+	owner := w.key
 	if resp.Request.Method == http.MethodGet {
 		owner = hashed(originOf(resp.Request.URL), resp.Request.Header.Get("Authorization"))
 	}
@@ -156,8 +157,25 @@ func (t *tokens) forget(token string) {
 	for key, g := range t.given {
 		if g.has[0] == token || g.has[1] == token {
 			delete(t.given, key)
+			if g.wide {
+				t.narrowed(g.base)
+			}
 		}
 	}
+}
+
+// refuse notes that a token server gives no token for more than was asked for.
+func (t *tokens) refuse(base secret) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.narrowed(base)
+}
+
+func (t *tokens) narrowed(base secret) {
+	if t.narrow == nil {
+		t.narrow = map[secret]bool{}
+	}
+	t.narrow[base] = true
 }
 
 // login returns what tells the login of a request from others: its credentials, or those with which

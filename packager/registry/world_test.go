@@ -34,6 +34,7 @@ type world struct {
 // seen is a request that a host got.
 type seen struct {
 	at, method, path, authorization, body string
+	scopes                                string // in the query
 }
 
 func newWorld() *world {
@@ -49,7 +50,7 @@ func newWorld() *world {
 			body = string(all)
 		}
 		w.mu.Lock()
-		w.seen = append(w.seen, seen{at, req.Method, req.URL.Path, req.Header.Get("Authorization"), body})
+		w.seen = append(w.seen, seen{at, req.Method, req.URL.Path, req.Header.Get("Authorization"), body, strings.Join(req.URL.Query()["scope"], " ")})
 		serve := w.hosts[at]
 		w.mu.Unlock()
 		if _, has := req.Header["Referer"]; has {
