@@ -91,6 +91,38 @@ var _ = Describe("builder create over a slow network", Ordered, ContinueOnFailur
 		Entry("exploded, nothing changed, with more requests at the same time", "old-none", "none", 5, "--jobs", "64", "-t", "linux/amd64"),
 		Entry("exploded, a new repository", "new", "none", 15, "-t", "linux/amd64"),
 	)
+
+	It("is as quick to update, and to package", func() {
+		var dependencies strings.Builder
+		var ids []string
+		for i := range manySources {
+			ids = append(ids, fmt.Sprintf("many%d", i))
+			fmt.Fprintf(&dependencies, "[[dependencies]]\nuri = \"docker://%s/acme/%s:1\"\n", registry.Host, ids[i])
+		}
+		putBuildpack("composite", ids...)
+		put("many.toml", "[buildpack]\nuri = \"composite\"\n"+dependencies.String())
+		put("update.toml", strings.ReplaceAll(string(must(os.ReadFile("builder.toml"))), ":1\"", ":0.0.1\""))
+		pack := func(dest string, more ...string) []string {
+			return append([]string{"package", registry.Host + "/" + dest, "-q", "--publish", "-c", "many.toml", "--no-cache", "--flatten"}, more...)
+		}
+		for _, c := range []struct {
+			most int
+			args []string
+		}{
+			{5, []string{"update", "update.toml"}},
+			{7, pack("composite:1", "-t", "linux/amd64")},
+			{8, pack("composite:2")},
+		} {
+			Expect(laminate(c.args...).code).To(BeZero())
+			registry.Reset()
+			rounds, stop := registry.Rounds()
+			r := laminate(c.args...)
+			stop()
+			Expect(r.code).To(BeZero(), r.stderr)
+			fmt.Fprintf(GinkgoWriter, "%v\n%d rounds, %d requests\n%s", c.args, rounds.Count(), len(registry.Requests(nil)), rounds.Chain())
+			Expect(rounds.Count()).To(BeNumerically("<=", c.most), rounds.Chain)
+		}
+	})
 })
 
 var _ = Describe("builder create over a slow network from image indexes", Ordered, ContinueOnFailure, func() {

@@ -84,8 +84,10 @@ func (p *preparation) warnOffSpec(jobs []*Job) {
 // job decides everything about the image for one target.
 func (p *preparation) job(ctx context.Context, target flatten.Target) (*Job, error) {
 	var maker func() (*engine.Maker, error)
-	if target.Arch != "" { // otherwise the sources decide what the previous image is for
+	if target.Arch != "" {
 		maker = p.MakerAhead(ctx, p.open, target)
+	} else if at := p.options.Previous; at != nil { // the sources decide what it is for
+		go p.open.Prefetch(ctx, at.Location)
 	}
 	packages, err := engine.OpenAll(ctx, p.open, p.sources, target)
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"laminate/packager/config"
 )
 
-// DefaultJobs is the default of [Options.Jobs].
-const DefaultJobs = 8
+// DefaultJobs is the default of [Options.Jobs]. Each waits for its registry most of the time, whose
+// requests have a limit of their own.
+const DefaultJobs = 32
 
 // LifecycleRepository is the default of [Options.Lifecycle]: its tags are the versions of the
 // lifecycle.
