@@ -18,8 +18,9 @@ var importRules = []struct {
 	in, may, because string
 }{
 	{"laminate/flatten", "", "it is the heart: values and pure functions that know nothing of where things come from"},
-	{"laminate/flatten/layer", "laminate/flatten laminate/flatten/layer/inflate", "it makes layers of what it is given, and opens no network"},
+	{"laminate/flatten/layer", "laminate/flatten laminate/flatten/layer/digests laminate/flatten/layer/inflate", "it makes layers of what it is given, and opens no network"},
 	{"laminate/flatten/layer/inflate", "", "it reads gzip, and knows not what is in it"},
+	{"laminate/flatten/layer/digests", "", "it hashes, and knows not what"},
 	{"laminate/flatten/auto", "laminate/flatten", "it is a pure function, which a simulation calls as a builder's creation does"},
 	{"laminate/packager/progress", "", "everybody tells through it"},
 	{"laminate/packager/location", "", "it is a grammar, and opens nothing"},

@@ -12,6 +12,7 @@ import (
 )
 
 // blobWriter joins streams into the blob of a layer. It hashes, checks and writes them in one pass.
+// The tar of a layer of modules is hashed by its check.
 type blobWriter struct {
 	ctx         context.Context
 	cancel      context.CancelCauseFunc
@@ -45,7 +46,7 @@ func (w *blobWriter) begin(produce func(*stream) error) *stream {
 }
 
 // end stops all streams, and returns diffID, digest and size of the blob. They are valid only if
-// err is nil and nothing failed before.
+// err is nil and nothing failed before. With a check, the diffID is that of the check.
 func (w *blobWriter) end(err error) (diffID, digest v1.Hash, size int64) {
 	w.cancel(err)
 	for _, s := range w.begun {
@@ -58,77 +59,47 @@ func (w *blobWriter) end(err error) (diffID, digest v1.Hash, size int64) {
 // ahead is how many members are prepared before it is their turn.
 const ahead = 2
 
-// members writes a layer of modules, including the trailer.
-func (w *blobWriter) members(kind flatten.Kind, members []Member) (written []passed, err error) {
-	var shared *idEntry // of the first member of a shared id directory
-	for i, m := range members {
+// members writes a layer of modules, including the trailer. It returns the length of each member in
+// the blob.
+func (w *blobWriter) members(kind flatten.Kind, members []Member) (packed []int64, err error) {
+	for i := range members {
 		for next := len(w.begun); next < len(members) && next <= i+ahead; next++ {
 			w.begin(func(s *stream) error { return s.member(kind, members[next]) })
 		}
-		switch {
-		case m.follows:
-		case i+1 < len(members) && members[i+1].follows:
-			shared = &idEntry{dir: kind.IDDir(m.Ref)}
-		default:
-			shared = nil
-		}
-		p, err := w.take(w.begun[i], shared)
+		n, err := w.take(w.begun[i], i)
 		if err != nil {
 			return nil, err
 		}
-		p.ref = m.Ref
-		written = append(written, p)
+		packed = append(packed, n)
 	}
-	return written, w.trailer()
+	return packed, w.trailer()
 }
 
-// passed describes what was written for one member, to be compared with what the check reads back.
-// The sum never leaves the process, so it need not be cryptographic.
-type passed struct {
-	ref            flatten.Ref
-	length, packed int64
-	sum            uint64
-}
-
-// take writes a whole stream. Shared is the entry of an id directory that several members share:
-// the first of them contains it. It is added to the sums of the others, since readers of the layer
-// put it in front of them.
-func (w *blobWriter) take(s *stream, shared *idEntry) (passed, error) {
-	var p passed
-	h := newQuick()
-	if shared != nil && shared.whole {
-		h.Write(shared.head)
-		p.length = int64(len(shared.head))
-	}
+// take writes a whole stream, which is that of the member with this number, and returns its length in
+// the blob.
+func (w *blobWriter) take(s *stream, member int) (packed int64, err error) {
 	for next := range s.ahead {
 		if err := context.Cause(w.ctx); err != nil {
-			return p, err
+			return 0, err
 		}
-		if shared != nil {
-			_, _ = shared.take(next.tar) // the check reports errors in the first member
-		}
-		h.Write(next.tar)
-		p.length += int64(len(next.tar))
-		n, err := w.segment(next)
+		n, err := w.segment(next, member)
 		if err != nil {
-			return p, err
+			return 0, err
 		}
-		p.packed += n
+		packed += n
 	}
-	p.sum = h.Sum64()
-	return p, s.err
+	return packed, s.err
 }
 
 // segment writes the tar of a segment at once, and its compressed bytes when they are ready.
-func (w *blobWriter) segment(s *segment) (packed int64, err error) {
-	w.diffID.Write(s.tar)
-	if w.check != nil {
-		if _, err := w.check.Write(s.tar); err != nil {
-			return 0, err
-		}
-	}
+func (w *blobWriter) segment(s *segment, member int) (packed int64, err error) {
 	if w.progress != nil {
 		w.progress(int64(len(s.tar)))
+	}
+	if w.check == nil {
+		w.diffID.Write(s.tar)
+	} else if err := w.check.take(s, member); err != nil {
+		return 0, err
 	}
 	if err := <-s.ready; err != nil {
 		return 0, err
@@ -144,6 +115,6 @@ func (w *blobWriter) segment(s *segment) (packed int64, err error) {
 func (w *blobWriter) trailer() error {
 	s := newSegment(append(newChunk(), trailer[:]...))
 	s.ready <- newEncoder(w.compression)(s)
-	_, err := w.segment(s)
+	_, err := w.segment(s, noMember)
 	return err
 }

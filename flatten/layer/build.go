@@ -73,7 +73,7 @@ func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) erro
 		_, err := w.take(w.begin(func(s *stream) error {
 			tw := tar.NewWriter(s)
 			return errors.Join(write(s.ctx, tw), tw.Close())
-		}), nil)
+		}), noMember)
 		b.diffID, b.digest, b.size = w.end(err)
 		return err
 	})
@@ -108,14 +108,12 @@ func create(o BuildOptions, write func(*Built, io.Writer) error) (*Built, error)
 }
 
 func (b *Built) write(ctx context.Context, f io.Writer, members []Member, o BuildOptions) error {
-	c := startCheck(context.WithoutCancel(ctx), o.Kind, members) // ends with the pipe
+	c := startCheck(context.WithoutCancel(ctx), o.Kind, members) // ends with what is written
 	w := newBlobWriter(ctx, f, o, c)
-	written, err := w.members(o.Kind, members)
-	b.diffID, b.digest, b.size = w.end(err)
-	for _, p := range written {
-		b.Packed = append(b.Packed, p.packed)
-	}
-	b.Pieces, err = c.end(err, written)
+	var err error
+	b.Packed, err = w.members(o.Kind, members)
+	_, b.digest, b.size = w.end(err)
+	b.diffID, b.Pieces, err = c.end(err)
 	return unspliced(err, w.begun, members, b.Pieces)
 }
 

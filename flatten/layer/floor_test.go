@@ -3,7 +3,6 @@ package layer_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"hash/maphash"
 	"io"
 	"runtime"
 	"sync"
@@ -26,7 +25,6 @@ type part struct {
 // The names of the parts. What is inflated is one member of laminate's level.
 const (
 	hashing   = "sha256"
-	quick     = "maphash"
 	deflating = "deflate"
 	encoding  = "zstd"
 	inflating = "inflate-klauspost"
@@ -66,7 +64,6 @@ var parts = sync.OnceValues(func() ([]part, error) {
 	}
 	return []part{
 		{hashing, func() error { sha256.Sum256(content); return nil }},
-		{quick, func() error { var h maphash.Hash; _, err := h.Write(content); return err }},
 		{deflating, func() error { return deflated(io.Discard, content) }},
 		{encoding, func() error { enc.EncodeAll(content, room); return nil }},
 		{inflating, func() error { return drain(gzip.NewReader(bytes.NewReader(blob.Bytes()))) }},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -81,15 +80,13 @@ func readLayer(ctx context.Context, open Opener, kind flatten.Kind, refs []flatt
 // tally counts and hashes a piece.
 type tally struct {
 	hash   hash.Hash
-	quick  *maphash.Hash
 	length int64
 }
 
-func newTally() *tally { return &tally{hash: sha256.New(), quick: newQuick()} }
+func newTally() *tally { return &tally{hash: sha256.New()} }
 
 func (t *tally) Write(p []byte) (int, error) {
 	t.length += int64(len(p))
-	t.quick.Write(p)
 	return t.hash.Write(p)
 }
 

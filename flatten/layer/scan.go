@@ -50,6 +50,13 @@ type flaws struct {
 // scan reads the tar to its end, and returns its flaws. With onlyCanonical, it stops at the first
 // flaw.
 func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Ref, onlyCanonical bool, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	return scanChunks(&readChunks{r: contextReader{ctx, r}, buf: *buf}, kind, refs, onlyCanonical, begin)
+}
+
+// scanChunks is scan for a tar that is lent in chunks.
+func scanChunks(r chunked, kind flatten.Kind, refs []flatten.Ref, onlyCanonical bool, begin func(flatten.Ref, bool) (io.Writer, error)) (flaws, error) {
 	s := &scanner{
 		kind: kind, refs: map[string]flatten.Ref{}, begin: begin,
 		idDir: map[string][]byte{}, paths: paths{}, begun: map[string]bool{},
@@ -60,7 +67,7 @@ func scan(ctx context.Context, r io.Reader, kind flatten.Kind, refs []flatten.Re
 		}
 		s.refs[kind.Dir(ref)], s.idDir[kind.IDDir(ref)] = ref, nil
 	}
-	s.tape.r = contextReader{ctx, r}
+	s.tape.r = r
 	s.tr = tar.NewReader(&s.tape)
 	for {
 		h, head, err := s.next()
@@ -108,7 +115,7 @@ func (s *scanner) next() (*tar.Header, []byte, error) {
 // end reads to the end of the stream. Nothing may follow the end of the archive.
 func (s *scanner) end() error {
 	got := s.tape.head.Len()
-	rest, err := io.Copy(io.Discard, s.tape.r)
+	rest, err := s.tape.rest()
 	if got+int(min(rest, 1<<20)) != trailerSize {
 		s.flaw("the archive does not end in exactly two blocks of zeros")
 	}
@@ -179,7 +186,7 @@ func (s *scanner) content() error {
 	s.tape.startContent(s.out)
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{s.tr}, *buf)
+	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{s.tr}, *buf) // which the tape copies nothing to
 	if s.tape.werr != nil {
 		return s.tape.werr
 	}

@@ -146,11 +146,32 @@ func (t *splicing) copy(kind flatten.Kind, ref flatten.Ref, from *Splice) (err e
 
 // copyLength copies length bytes, and reads the stream to its end, where it is verified.
 func (t *splicing) copyLength(length int64) error {
-	if n, err := copyContext(t.ctx, t, io.LimitReader(t.from, length)); err != nil || n < length {
-		return errors.Join(err, io.ErrUnexpectedEOF)
+	from := contextReader{t.ctx, t.from}
+	for t.n < length {
+		have := len(t.tar)
+		n, err := from.Read(t.tar[have:min(int64(cap(t.tar)), int64(have)+length-t.n)])
+		if failed := t.take(n); failed != nil {
+			return failed
+		}
+		if err != nil && (t.n < length || !errors.Is(err, io.EOF)) {
+			return unexpected(err)
+		}
 	}
 	_, err := copyContext(t.ctx, io.Discard, t.from)
 	return err
+}
+
+// take adds n bytes, which are in the current chunk already.
+func (t *splicing) take(n int) error {
+	t.tar = t.tar[:len(t.tar)+n]
+	if t.n += int64(n); len(t.tar) < cap(t.tar) {
+		return nil
+	}
+	packed, err := t.from.Keep(t.n)
+	if err != nil {
+		return err
+	}
+	return t.emit(packed)
 }
 
 // copyScanned copies the piece, which must be whole and at the beginning of the stream.
@@ -166,17 +187,10 @@ func (t *splicing) copyScanned(kind flatten.Kind, ref flatten.Ref) error {
 func (t *splicing) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
-		n := min(len(p), cap(t.tar)-len(t.tar))
-		t.tar = append(t.tar, p[:n]...)
-		p, written, t.n = p[n:], written+n, t.n+int64(n)
-		if len(t.tar) == cap(t.tar) {
-			packed, err := t.from.Keep(t.n)
-			if err == nil {
-				err = t.emit(packed)
-			}
-			if err != nil {
-				return written, err
-			}
+		n := copy(t.tar[len(t.tar):cap(t.tar)], p)
+		p, written = p[n:], written+n
+		if err := t.take(n); err != nil {
+			return written, err
 		}
 	}
 	return written, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // segment is a part of a layer that is being written.
@@ -11,6 +12,7 @@ type segment struct {
 	tar    []byte       // the next bytes of the tar, in a chunk of the pool
 	packed bytes.Buffer // the next bytes of the blob
 	ready  chan error   // receives one value, once packed is complete
+	users  atomic.Int32 // that have not released it
 }
 
 var (
@@ -25,13 +27,20 @@ func putChunk(tar []byte) { chunks.Put((*[chunkSize]byte)(tar[:chunkSize])) }
 func newSegment(tar []byte) *segment {
 	s := segments.Get().(*segment)
 	s.tar = tar
+	s.users.Store(1)
 	s.packed.Reset()
 	s.packed.Grow(chunkSize / 2) // usually enough
 	return s
 }
 
-// release returns the segment to the pool, once tar and packed have been written.
+// share adds a user.
+func (s *segment) share() { s.users.Add(1) }
+
+// release returns the segment to the pool, once all of its users have released it.
 func (s *segment) release() {
+	if s.users.Add(-1) > 0 {
+		return
+	}
 	putChunk(s.tar)
 	s.tar = nil
 	segments.Put(s)
