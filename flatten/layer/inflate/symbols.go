@@ -6,6 +6,9 @@ import "encoding/binary"
 func (d *decoder) symbols() (done bool, err error) {
 	limit := d.out.end + stepSize
 	for d.out.end < limit {
+		if done, err = d.loop(limit); done || err != nil {
+			return done, err
+		}
 		if done, err = d.fast(limit); done || err != nil {
 			return done, err
 		}
@@ -22,8 +25,8 @@ func (d *decoder) symbols() (done bool, err error) {
 // fastInput is how many bytes of input the fast loop needs: it reads 8 bytes twice per symbol.
 const fastInput = 16
 
-// fast decodes up to the limit, while there is enough input. It is the hot loop: one long function,
-// so that its state stays in registers.
+// fast decodes up to the limit, while there is enough input. It is the hot loop where loop is not
+// available: one long function, so that its state stays in registers.
 //
 // It loads 8 bytes at a time; bits that do not fit are loaded again next time. That provides at
 // least 56 bits: enough for three literals from the root of their table, or for a length and a
