@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,7 +151,18 @@ func (n need) floor(b *testing.B) time.Duration {
 }
 
 // distance reports how many times as long as its floor a benchmark took that is
-// over.
-func distance(b *testing.B, floor time.Duration) {
+// over, and the processor time since it began.
+func distance(b *testing.B, floor, began time.Duration) {
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(floor), "x-floor")
+}
+
+// cpuTime returns the processor time of this process so far, which other processes disturb less than
+// the time on the wall.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
