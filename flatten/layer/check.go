@@ -71,7 +71,7 @@ const maxBehind = 2*maxHead + 4*chunkSize
 func startCheck(ctx context.Context, kind flatten.Kind, members []Member) *check {
 	c := &check{
 		kind: kind, members: members, diffID: sha256.New(),
-		parts: make(chan checkedPart, 1), ended: make(chan struct{}),
+		parts: make(chan checkedPart), ended: make(chan struct{}),
 	}
 	var refs []flatten.Ref
 	for _, m := range members {

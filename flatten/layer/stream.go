@@ -60,7 +60,7 @@ type stream struct {
 
 // newStream starts a stream of what produce writes. It ends when produce returns.
 func newStream(ctx context.Context, p *press, produce func(*stream) error) *stream {
-	s := &stream{ctx: ctx, press: p, tar: newChunk(), ahead: make(chan *segment, max(lookahead, 2*workers()))}
+	s := &stream{ctx: ctx, press: p, tar: newChunk(), ahead: make(chan *segment, max(lookahead, 2*workers()-1))}
 	go func() {
 		defer close(s.ahead)
 		if s.err = produce(s); s.err == nil {
@@ -71,8 +71,8 @@ func newStream(ctx context.Context, p *press, produce func(*stream) error) *stre
 	return s
 }
 
-// lookahead is how many segments a stream may be ahead of the writer.
-const lookahead = 4
+// lookahead is how many segments a stream may be ahead of the writer, if there are few workers.
+const lookahead = 3
 
 // Write appends to the tar. Every chunk is compressed separately.
 func (s *stream) Write(p []byte) (int, error) {
