@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"laminate/builder/lifecycle"
 	"laminate/builder/smoke/ownership"
 	"laminate/builder/smoke/sandbox"
 	"laminate/packager/image"
@@ -177,19 +176,7 @@ func (b *build) prepare() error {
 	if err := b.writePrevious(); err != nil {
 		return err
 	}
-	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(b.runName))), b.RunImage)
-}
-
-// pathOf returns the directory of an image in the lifecycle's layout directory (platform spec,
-// "Map an image reference to a path in the layout directory").
-func pathOf(ref name.Reference) string {
-	if d, is := ref.(name.Digest); is {
-		hash, err := v1.NewHash(d.DigestStr())
-		if err == nil {
-			return path.Join(ref.Context().RegistryStr(), ref.Context().RepositoryStr(), hash.Algorithm, hash.Hex)
-		}
-	}
-	return path.Join(ref.Context().RegistryStr(), ref.Context().RepositoryStr(), ref.Identifier())
+	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(lifecycle.LayoutPath(b.runName))), b.RunImage)
 }
 
 // spec returns what runs in the sandbox.
@@ -204,7 +191,7 @@ func (b *build) spec() sandbox.Spec {
 			{Target: "/tmp"},
 		},
 		Args: b.command(),
-		Env:  b.environment(epoch), Dir: appDir, UID: b.uid, GID: b.gid,
+		Env:  b.Environment(layoutDir, "HOME="+homeDir, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch)), Dir: appDir, UID: b.UID, GID: b.GID,
 		Network: b.Network, Limits: b.Limits, Stdout: b.Output, Stderr: b.Output,
 	}
 	if b.added != nil {
@@ -232,7 +219,7 @@ func (b *build) exported(ctx context.Context) (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(ref)))
+	dir := filepath.Join(b.in(layoutDir), filepath.FromSlash(lifecycle.LayoutPath(ref)))
 	opener := &source.Opener{Log: b.Log}
 	made, err := opener.Image(ctx, location.Location{Kind: location.OCILayout, Path: dir, Written: "app image"}, b.Builder.Target)
 	if err != nil {

@@ -2,22 +2,17 @@ package smoke
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"io"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"laminate/builder/lifecycle"
 	"laminate/packager/engine"
 	"laminate/packager/image"
 	"laminate/packager/mediatype"
 )
-
-// lifecycleMetadataLabel describes the layers of an app image.
-const lifecycleMetadataLabel = "io.buildpacks.lifecycle.metadata"
 
 // writeSparse writes the manifest and the config of an image, and none of its layers but those given, as
 // an OCI layout: the lifecycle needs no more of a run image.
@@ -85,35 +80,23 @@ func (b *build) complete(made *image.Image) (v1.Image, error) {
 		return nil, errNoRunImage
 	}
 	config := made.Config.DeepCopy()
-	if config.Config.Labels[lifecycleMetadataLabel], err = b.putRight(config.Config.Labels[lifecycleMetadataLabel]); err != nil {
+	run, err := b.runReference()
+	if err != nil {
+		return nil, err
+	}
+	labels := config.Config.Labels
+	if labels[lifecycle.MetadataLabel], err = lifecycle.WithRunImage(labels[lifecycle.MetadataLabel], run); err != nil {
 		return nil, err
 	}
 	config.RootFS.DiffIDs, config.History = nil, nil
 	return engine.Assemble(engine.Composition{Config: config, Below: adds, Family: mediatype.OCI})
 }
 
-// putRight replaces the reference of the run image in the lifecycle's metadata, which names the
-// directory of a layout in the sandbox, by that of the run image.
-func (b *build) putRight(metadata string) (string, error) {
-	var m struct {
-		RunImage struct {
-			Reference string `json:"reference"`
-		} `json:"runImage"`
-	}
-	if err := json.Unmarshal([]byte(metadata), &m); err != nil {
-		return "", fmt.Errorf("label %s: %w", lifecycleMetadataLabel, err)
-	}
+// runReference returns the reference of the run image for the lifecycle's metadata.
+func (b *build) runReference() (string, error) {
 	digest, err := b.RunImage.Digest()
 	if err != nil {
 		return "", err
 	}
-	was, err := json.Marshal(m.RunImage.Reference)
-	if err != nil {
-		return "", err
-	}
-	is, err := json.Marshal(b.runName.Context().Name() + "@" + digest.String())
-	if err != nil {
-		return "", err
-	}
-	return strings.Replace(metadata, `"reference":`+string(was), `"reference":`+string(is), 1), nil
+	return b.runName.Context().Name() + "@" + digest.String(), nil
 }

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"laminate/builder/lifecycle"
 	"laminate/flatten"
 	"laminate/packager/image"
 )
@@ -40,7 +41,7 @@ func (b *build) writePrevious() error {
 	if err != nil {
 		return err
 	}
-	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(pathOf(ref))), b.Previous, read...)
+	return writeSparse(filepath.Join(b.in(layoutDir), filepath.FromSlash(lifecycle.LayoutPath(ref))), b.Previous, read...)
 }
 
 // previousOf returns the layer of the previous image with a diffID, or none.

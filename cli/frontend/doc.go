@@ -1,0 +1,2 @@
+// Package frontend builds an app with a builder of buildpacks as a front end of BuildKit.
+package frontend
