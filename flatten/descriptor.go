@@ -1,5 +1,7 @@
 package flatten
 
+import "slices"
+
 // Module is the content of a buildpack.toml or extension.toml, or the part of it that the layers
 // label of an image repeats.
 type Module struct {
@@ -46,6 +48,17 @@ type Stack struct {
 
 // Order is a list of groups to be tried in turn.
 type Order []Group
+
+// Then returns each group of the order, followed by each of the second.
+func (o Order) Then(second Order) Order {
+	var all Order
+	for _, f := range o {
+		for _, s := range second {
+			all = append(all, Group{Entries: slices.Concat(f.Entries, s.Entries)})
+		}
+	}
+	return all
+}
 
 // Group is one [[order]] table: its entries pass detection together.
 type Group struct {

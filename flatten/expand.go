@@ -65,6 +65,21 @@ func (f Finder) Find(e Entry) []Ref {
 	return nil
 }
 
+// Versioned returns the order with the versions of its entries, where only one module matches.
+func (f Finder) Versioned(o Order) Order {
+	var all Order
+	for _, g := range o {
+		entries := slices.Clone(g.Entries)
+		for i, e := range entries {
+			if found := f.Find(e); len(found) == 1 {
+				entries[i].Version = found[0].Version
+			}
+		}
+		all = append(all, Group{Entries: entries})
+	}
+	return all
+}
+
 // Expand walks the order of the root, which must be among the modules, down to every module below
 // it. It reports all problems at once: missing and ambiguous entries, and one of the cycles. The
 // expansion is complete only if all problems are warnings.

@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"laminate/flatten"
 )
 
-// MetadataLabel describes the layers of an app image.
-const MetadataLabel = "io.buildpacks.lifecycle.metadata"
-
-// WithRunImage returns the value of [MetadataLabel] with another reference of the run image: the
+// WithRunImage returns the value of [flatten.AppLayersLabel] with another reference of the run image: the
 // lifecycle writes the directory of the layout in which it found it. Nothing else changes.
 func WithRunImage(metadata, reference string) (string, error) {
 	var m struct {
@@ -18,7 +17,7 @@ func WithRunImage(metadata, reference string) (string, error) {
 		} `json:"runImage"`
 	}
 	if err := json.Unmarshal([]byte(metadata), &m); err != nil {
-		return "", fmt.Errorf("label %s: %w", MetadataLabel, err)
+		return "", fmt.Errorf("label %s: %w", flatten.AppLayersLabel, err)
 	}
 	was, err := json.Marshal(m.RunImage.Reference)
 	if err != nil {

@@ -86,6 +86,16 @@ func (p *Platform) Environment(layoutDir string, more ...string) []string {
 	return env
 }
 
+// ExitCode returns what an exit code of the lifecycle means, or "" (platform spec, "Exit Codes").
+func ExitCode(code int) string {
+	return map[int]string{
+		11: "unsupported platform API", 12: "unsupported buildpack API",
+		20: "no group is detected", 21: "a buildpack's bin/detect failed", 22: "detection failed",
+		32: "analysis failed", 42: "restoring failed", 51: "a buildpack's bin/build failed",
+		52: "build failed", 62: "export failed", 91: "an extension's bin/generate failed",
+	}[code]
+}
+
 // RunImage returns the name of the run image in the labels of a builder, or "".
 func RunImage(builder flatten.BuilderMetadata) string {
 	if len(builder.RunImages) > 0 {

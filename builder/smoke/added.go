@@ -63,7 +63,7 @@ func (s *Session) add(ctx context.Context) (*added, error) {
 		return nil, err
 	}
 	made := &added{dir: dir, refs: slices.SortedFunc(maps.Keys(modules), flatten.Ref.Compare)}
-	err = made.writeOrder(order, versioned(s.labels.OrderExtensions, byRef(extensions).Plain().Finder()))
+	err = made.writeOrder(order, byRef(extensions).Plain().Finder().Versioned(s.labels.OrderExtensions))
 	if err == nil && len(modules) > 0 {
 		made.root, err = a.unpack(ctx, modules, dir)
 	}

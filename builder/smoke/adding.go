@@ -187,7 +187,7 @@ func (a *adding) order() (flatten.Order, error) {
 			}
 			fromBuilder = true
 			errs = append(errs, err)
-			order = join(order, own)
+			order = order.Then(own)
 			continue
 		}
 		r := n.own
@@ -198,7 +198,7 @@ func (a *adding) order() (flatten.Order, error) {
 			errs = append(errs, fmt.Errorf("duplicate buildpack %s: %s and %s; the lifecycle uses the first of a group only", r.ID, before, written))
 		}
 		at[r.ID] = written
-		order = join(order, flatten.Order{{Entries: []flatten.Entry{{ID: r.ID, Version: r.Version}}}})
+		order = order.Then(flatten.Order{{Entries: []flatten.Entry{{ID: r.ID, Version: r.Version}}}})
 	}
 	return order, errors.Join(errs...)
 }
@@ -208,31 +208,5 @@ func (a *adding) ownOrder() (flatten.Order, error) {
 	if len(a.labels.Order) == 0 {
 		return nil, fmt.Errorf("%s: the builder %s has no order; name the buildpacks", FromBuilder, a.Builder.Name)
 	}
-	return versioned(a.labels.Order, a.finder), nil
-}
-
-// versioned returns an order with the versions of its entries.
-func versioned(order flatten.Order, finder flatten.Finder) flatten.Order {
-	var all flatten.Order
-	for _, g := range order {
-		entries := slices.Clone(g.Entries)
-		for i, e := range entries {
-			if found := finder.Find(e); len(found) == 1 {
-				entries[i].Version = found[0].Version
-			}
-		}
-		all = append(all, flatten.Group{Entries: entries})
-	}
-	return all
-}
-
-// join returns each group of the first order, followed by each of the second.
-func join(first, second flatten.Order) flatten.Order {
-	var all flatten.Order
-	for _, f := range first {
-		for _, s := range second {
-			all = append(all, flatten.Group{Entries: slices.Concat(f.Entries, s.Entries)})
-		}
-	}
-	return all
+	return a.finder.Versioned(a.labels.Order), nil
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 
+	"laminate/builder/lifecycle"
 	"laminate/packager/config"
 	"laminate/packager/image"
 )
@@ -82,17 +83,9 @@ func Check(ctx context.Context, want config.Smoke, o Outcome) []Failure {
 	return c.failures
 }
 
-// exitCodes are those of the lifecycle (platform spec, "Exit Codes").
-var exitCodes = map[int]string{
-	11: "unsupported platform API", 12: "unsupported buildpack API",
-	20: "no group is detected", 21: "a buildpack's bin/detect failed", 22: "detection failed",
-	32: "analysis failed", 42: "restoring failed", 51: "a buildpack's bin/build failed",
-	52: "build failed", 62: "export failed", 91: "an extension's bin/generate failed",
-}
-
 // exitCode formats an exit code of the lifecycle.
 func exitCode(code int) string {
-	if means := exitCodes[code]; means != "" {
+	if means := lifecycle.ExitCode(code); means != "" {
 		return fmt.Sprintf("%d (%s)", code, means)
 	}
 	return fmt.Sprint(code)

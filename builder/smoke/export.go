@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"laminate/builder/lifecycle"
+	"laminate/flatten"
 	"laminate/packager/engine"
 	"laminate/packager/image"
 	"laminate/packager/mediatype"
@@ -85,7 +86,7 @@ func (b *build) complete(made *image.Image) (v1.Image, error) {
 		return nil, err
 	}
 	labels := config.Config.Labels
-	if labels[lifecycle.MetadataLabel], err = lifecycle.WithRunImage(labels[lifecycle.MetadataLabel], run); err != nil {
+	if labels[flatten.AppLayersLabel], err = lifecycle.WithRunImage(labels[flatten.AppLayersLabel], run); err != nil {
 		return nil, err
 	}
 	config.RootFS.DiffIDs, config.History = nil, nil
