@@ -23,6 +23,7 @@ type arguments struct {
 	layout        bool   // the result is an OCI layout, as files, instead of an image
 	tag           string // of the image in the layout, for docker load
 	epoch         string // the creation time of the image, in seconds, or ""
+	logLevel      string // of the lifecycle, or ""
 	env           []config.EnvVar
 }
 
@@ -44,6 +45,8 @@ func readArguments(args map[string]string) (a arguments, warnings []string, err 
 				return a, warnings, fmt.Errorf("invalid build argument SOURCE_DATE_EPOCH=%s; write seconds since 1970", flatten.Clip(value))
 			}
 			a.epoch = value
+		case name == "CNB_LOG_LEVEL":
+			a.logLevel = value
 		case strings.HasPrefix(name, "BUILDKIT_") || slices.Contains(proxies, upper):
 		case slices.Contains(known, name):
 			if err := a.set(name, value); err != nil {

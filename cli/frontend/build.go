@@ -32,6 +32,14 @@ type build struct {
 
 // Build builds the app in the build context, for each of the platforms that the client wants.
 func Build(ctx context.Context, c client.Client) (*client.Result, error) {
+	result, err := run(ctx, c)
+	if err != nil && ctx.Err() == nil {
+		err = errors.New(err.Error()) // of an error of its own, BuildKit shows no more than that
+	}
+	return result, err
+}
+
+func run(ctx context.Context, c client.Client) (*client.Result, error) {
 	if opts := c.BuildOpts().Opts; opts["filename"] == "" {
 		opts["filename"] = config.ProjectFile
 	}

@@ -122,7 +122,7 @@ func (f *filter) directory(ctx context.Context, name string, keep bool) (bool, e
 // workspace returns the app in the directory /app, as the lifecycle's user owns it.
 func (a app) workspace(uid, gid int) llb.State {
 	owner := llb.WithUIDGID(uid, gid)
-	files := llb.Mkdir("/app", 0o777, owner).Copy(a.state, "/", "/app", &llb.CopyInfo{CopyDirContentsOnly: true}, owner)
+	files := llb.Mkdir("/app", 0o755, owner).Copy(a.state, "/", "/app", &llb.CopyInfo{CopyDirContentsOnly: true}, owner)
 	for _, name := range a.removed {
 		files = files.Rm(path.Join("/app", name))
 	}

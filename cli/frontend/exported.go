@@ -100,19 +100,21 @@ func (a *appBuild) readJSON(ctx context.Context, hash v1.Hash, into any) ([]byte
 	return raw, json.Unmarshal(raw, into)
 }
 
-// locate finds out where the blob of a layer is: the lifecycle only names layers that it reuses.
+// locate finds out where the blob of a layer is. Of a layer of the previous image, the lifecycle knows the
+// diffID only, in the place of the digest.
 func (a *appBuild) locate(ctx context.Context, l exportedLayer) (exportedLayer, error) {
-	stat, err := a.output.StatFile(ctx, client.StatRequest{Path: l.file})
-	if err == nil {
-		if !isRegular(stat.Mode) || stat.Size != l.Size {
-			return l, fmt.Errorf("its size is %d, and not %d", stat.Size, l.Size)
-		}
-		l.MediaType = ociLayer(l.MediaType)
+	if at := a.previous.index(l.diff); at >= 0 && l.Digest == l.diff {
+		l.reused = at
 		return l, nil
 	}
-	if l.reused = a.previous.index(l.diff); l.reused < 0 {
-		return l, errors.New("its blob is missing")
+	stat, err := a.output.StatFile(ctx, client.StatRequest{Path: l.file})
+	if err != nil {
+		return l, fmt.Errorf("its blob is missing: %w", plain(err))
 	}
+	if !isRegular(stat.Mode) || stat.Size != l.Size || l.Size == 0 {
+		return l, fmt.Errorf("its size is %d, and not %d", stat.Size, l.Size)
+	}
+	l.MediaType = ociLayer(l.MediaType)
 	return l, nil
 }
 

@@ -183,6 +183,9 @@ func (a *appBuild) environment() []string {
 	if a.args.epoch != "" {
 		more = append(more, "SOURCE_DATE_EPOCH="+a.args.epoch)
 	}
+	if a.args.logLevel != "" {
+		more = append(more, "CNB_LOG_LEVEL="+a.args.logLevel)
+	}
 	return a.lifecycle.Environment(step.LayoutDir, more...)
 }
 

@@ -69,15 +69,21 @@ func (p *previous) index(diff v1.Hash) int {
 	return slices.Index(p.config.RootFS.DiffIDs, diff)
 }
 
-// layers returns layers of the image, from one place to before another, as BuildKit has pulled them.
-func (p *previous) layers(b *build, from, to int) llb.State {
-	below := func(n int) llb.State {
-		return llb.Image(p.name(), llb.Platform(p.platform), b.ui.ImageResolveMode, llb.WithLayerLimit(n))
+// layer returns one layer of the image, as BuildKit pulls it.
+//
+// BuildKit takes the blob over if it finds the image up to the layer, and the image below it, as one chain
+// in its cache. A difference of several layers at once would not always be that: an image that this BuildKit
+// has made itself is known as a merge of other chains.
+func (p *previous) layer(b *build, at int) llb.State {
+	if at == 0 {
+		return p.below(b, 1)
 	}
-	if from == 0 {
-		return below(to)
-	}
-	return llb.Diff(below(from), below(to), llb.WithCustomName("reuse layers of "+p.written))
+	return llb.Diff(p.below(b, at), p.below(b, at+1), llb.WithCustomName("reuse a layer of "+p.written))
+}
+
+// below returns the first layers of the image.
+func (p *previous) below(b *build, n int) llb.State {
+	return llb.Image(p.name(), llb.Platform(p.platform), b.ui.ImageResolveMode, llb.WithLayerLimit(n))
 }
 
 // layouts returns the directory /layout of the build step: the run image and the previous image, of which
@@ -99,15 +105,41 @@ func (a *appBuild) layouts() (llb.State, error) {
 		if img == nil {
 			continue
 		}
-		l, err := newLayout(img.raw, standIns(img.config.RootFS.DiffIDs))
+		raw := img.raw
+		if img != a.run {
+			var err error
+			if raw, err = reusable(img.config); err != nil {
+				return llb.State{}, fmt.Errorf("previous image %s: %w", img.written, err)
+			}
+		}
+		l, err := newLayout(raw, standIns(img.config.RootFS.DiffIDs))
 		if err != nil {
 			return llb.State{}, err
 		}
 		dir := path.Join("/layout", step.Dir(name))
 		files = files.Mkdir(path.Join(dir, "blobs/sha256"), 0o755, llb.WithParents(true), owner)
-		files = l.write(files, dir, "")
+		files = l.write(files, dir, "", owner)
 	}
 	return llb.Scratch().File(files, internal("write the configs of images for the lifecycle")), nil
+}
+
+// reusable returns the config of a previous image that shows the lifecycle the layers of buildpacks only:
+// what it makes itself at every build, it then exports, instead of naming what the previous image has.
+func reusable(config *v1.ConfigFile) ([]byte, error) {
+	c := config.DeepCopy()
+	var labels map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(c.Config.Labels[flatten.AppLayersLabel]), &labels); err != nil {
+		return nil, fmt.Errorf("label %s: %w", flatten.AppLayersLabel, err)
+	}
+	for _, key := range []string{"app", "config", "launcher", "process-types", "sbom"} {
+		delete(labels, key)
+	}
+	raw, err := json.Marshal(labels)
+	if err != nil {
+		return nil, err
+	}
+	c.Config.Labels[flatten.AppLayersLabel] = string(raw)
+	return json.Marshal(c)
 }
 
 // layout is an OCI layout of an image.
@@ -142,15 +174,15 @@ func newLayout(config []byte, layers []v1.Descriptor) (l layout, err error) {
 
 // write adds the files of the layout to a directory, which has a directory for the blobs. The name of the
 // image may be "".
-func (l layout) write(files *llb.FileAction, dir, name string) *llb.FileAction {
+func (l layout) write(files *llb.FileAction, dir, name string, opts ...llb.MkfileOption) *llb.FileAction {
 	annotations := ""
 	if name != "" {
 		annotations = fmt.Sprintf(`,"annotations":{"org.opencontainers.image.ref.name":%q}`, name)
 	}
 	index := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d%s}]}`,
 		types.OCIImageIndex, types.OCIManifestSchema1, l.hash.String(), len(l.manifest), annotations)
-	return files.Mkfile(path.Join(dir, "oci-layout"), 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`)).
-		Mkfile(path.Join(dir, "index.json"), 0o644, index).
-		Mkfile(path.Join(dir, "blobs/sha256", l.configHash.Hex), 0o644, l.config).
-		Mkfile(path.Join(dir, "blobs/sha256", l.hash.Hex), 0o644, l.manifest)
+	return files.Mkfile(path.Join(dir, "oci-layout"), 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`), opts...).
+		Mkfile(path.Join(dir, "index.json"), 0o644, index, opts...).
+		Mkfile(path.Join(dir, "blobs/sha256", l.configHash.Hex), 0o644, l.config, opts...).
+		Mkfile(path.Join(dir, "blobs/sha256", l.hash.Hex), 0o644, l.manifest, opts...)
 }

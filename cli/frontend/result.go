@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -67,7 +68,8 @@ func (b *build) result(ctx context.Context, targets []ocispecs.Platform, builds 
 // builtImage is an app image in BuildKit.
 type builtImage struct {
 	*appBuild
-	parts []part // above the run image, from the bottom
+	base  llb.State // the run image, or as much of the previous image as is the same
+	parts []part    // above that, from the bottom
 	state llb.State
 	ref   client.Reference
 }
@@ -93,7 +95,7 @@ func (b *build) images(ctx context.Context, builds []*appBuild) (images []*built
 		images = append(images, img)
 	}
 	for _, img := range images {
-		states := []llb.State{img.run.state(b)}
+		states := []llb.State{img.base}
 		for _, p := range img.parts {
 			states = append(states, p.state)
 			if !p.served {
@@ -119,23 +121,42 @@ func (b *build) images(ctx context.Context, builds []*appBuild) (images []*built
 // the previous image has.
 func (img *builtImage) split(ctx context.Context, r *registry) error {
 	layers := img.made.layers
-	for begin, end := 0, 0; begin < len(layers); begin = end {
-		first := layers[begin].reused
-		for end = begin + 1; end < len(layers) && (first < 0 && layers[end].reused < 0 || first >= 0 && layers[end].reused == first+end-begin); {
-			end++
-		}
-		if first >= 0 {
-			img.parts = append(img.parts, part{state: img.previous.layers(img.build, first, first+end-begin)})
+	img.base = img.run.state(img.build)
+	if n := img.common(); n > 0 {
+		img.base = img.previous.below(img.build, len(img.run.config.RootFS.DiffIDs)+n)
+		layers = layers[n:]
+	}
+	for len(layers) > 0 {
+		if at := layers[0].reused; at >= 0 {
+			img.parts = append(img.parts, part{state: img.previous.layer(img.build, at)})
+			layers = layers[1:]
 			continue
 		}
-		name, err := r.image(ctx, img.appBuild, layers[begin:end])
+		n := slices.IndexFunc(layers, func(l exportedLayer) bool { return l.reused >= 0 })
+		if n < 0 {
+			n = len(layers)
+		}
+		name, err := r.image(ctx, img.appBuild, layers[:n])
 		if err != nil {
 			return err
 		}
 		img.parts = append(img.parts, part{served: true, state: llb.Image(name, llb.Platform(img.platform), llb.ResolveModeForcePull,
 			llb.WithCustomName("[internal] take the layers of the lifecycle"))})
+		layers = layers[n:]
 	}
 	return nil
+}
+
+// common returns how many of the exported layers are in the previous image, above the same run image.
+func (img *builtImage) common() (n int) {
+	below := img.run.config.RootFS.DiffIDs
+	if img.previous == nil || len(img.previous.config.RootFS.DiffIDs) < len(below) || !slices.Equal(img.previous.config.RootFS.DiffIDs[:len(below)], below) {
+		return 0
+	}
+	for n < len(img.made.layers) && img.made.layers[n].reused == len(below)+n {
+		n++
+	}
+	return n
 }
 
 // unreachable returns the error of a pull from the front end.

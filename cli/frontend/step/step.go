@@ -73,6 +73,11 @@ func (s *Step) Do(ctx context.Context) (code int, err error) {
 	if err := os.MkdirAll(build, 0o755); err != nil {
 		return 0, fmt.Errorf("cache: %w", err)
 	}
+	// The lifecycle exports the mode of the directory, and this is what platforms give it. BuildKit's own
+	// directories have what its umask leaves.
+	if err := os.Chmod(s.in(AppDir), 0o777); err != nil {
+		return 0, fmt.Errorf("app: %w", err)
+	}
 	before := s.before()
 	args := append(slices.Clone(s.Command[1:]), App)
 	if name := s.previous(before); name != "" {
@@ -128,7 +133,7 @@ func (s *Step) before() *layout {
 // the build before, or an imported one.
 func (s *Step) previous(before *layout) string {
 	if exists(s.in(LayoutDir, Dir(Previous))) {
-		s.restoreSBOM(Previous)
+		s.restoreSBOM()
 		return Previous
 	}
 	if before != nil {
@@ -138,7 +143,7 @@ func (s *Step) previous(before *layout) string {
 		}
 	}
 	if exists(s.in(LayoutDir, Dir(Imported))) {
-		s.restoreSBOM(Imported)
+		s.restoreSBOM()
 		return Imported
 	}
 	return ""
