@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -93,7 +94,7 @@ func documents(ctx context.Context, ref client.Reference, dir string) (files []s
 				return nil, err
 			}
 			files = append(files, more...)
-		case isRegular(e.Mode) && predicateOf(name) != "":
+		case fs.FileMode(e.Mode).IsRegular() && predicateOf(name) != "":
 			files = append(files, name)
 		}
 		if len(files) > maxDocuments {

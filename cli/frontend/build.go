@@ -136,7 +136,18 @@ func (b *build) read(ctx context.Context) error {
 	if b.args.builder == "" {
 		return b.noBuilder(name)
 	}
+	if b.projectName() == "" {
+		b.warn(ctx, name+" has neither id nor name, so that nothing is kept for the next build; add id = \"NAME\" to "+b.about()+", or --build-arg cache-id=NAME", 0)
+	}
 	return nil
+}
+
+// about returns the name of the table that says what the project is.
+func (b *build) about() string {
+	if b.project.Has("_", "schema-version") {
+		return "[_]"
+	}
+	return "[project]"
 }
 
 // noBuilder returns the error of a project without a builder.

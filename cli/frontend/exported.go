@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -111,15 +112,12 @@ func (a *appBuild) locate(ctx context.Context, l exportedLayer) (exportedLayer, 
 	if err != nil {
 		return l, fmt.Errorf("its blob is missing: %w", plain(err))
 	}
-	if !isRegular(stat.Mode) || stat.Size != l.Size || l.Size == 0 {
+	if !fs.FileMode(stat.Mode).IsRegular() || stat.Size != l.Size || l.Size == 0 {
 		return l, fmt.Errorf("its size is %d, and not %d", stat.Size, l.Size)
 	}
 	l.MediaType = ociLayer(l.MediaType)
 	return l, nil
 }
-
-// isRegular reports whether the mode of a file is that of a regular one.
-func isRegular(mode uint32) bool { return mode&0o170000 == 0 || mode&0o170000 == 0o100000 }
 
 // ociLayer returns OCI's media type of a layer.
 func ociLayer(t types.MediaType) types.MediaType {

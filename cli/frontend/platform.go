@@ -226,19 +226,9 @@ func (a *appBuild) proxy() *llb.ProxyEnv {
 // cacheID returns the name of the cache that stays from build to build, or "" if nothing tells this app
 // from others. Two apps never share one, nor do two platforms or users, who could not use the other's.
 func (a *appBuild) cacheID() string {
-	id := a.args.cacheID
+	id := a.projectName()
 	if id == "" {
-		id = a.project.ID
-	}
-	if id == "" {
-		id = a.project.Name
-	}
-	if id == "" {
-		name := a.contextName()
-		if name == "" {
-			return ""
-		}
-		id = fmt.Sprintf("%x", sha256.Sum256([]byte(name+"\x00"+a.args.builder)))
+		return ""
 	}
 	id = fmt.Sprintf("laminate/%s/%s/%d-%d", id, platforms.Format(a.platform), a.lifecycle.UID, a.lifecycle.GID)
 	if a.ui.CacheIDNamespace != "" {
@@ -247,10 +237,25 @@ func (a *appBuild) cacheID() string {
 	return id
 }
 
+// projectName returns what tells this app from others, or "": what the user says, the id or the name of the
+// project, or a hash of where the build context is from, and of the builder.
+func (b *build) projectName() string {
+	for _, name := range []string{b.args.cacheID, b.project.ID, b.project.Name} {
+		if name != "" {
+			return name
+		}
+	}
+	if from := b.contextName(); from != "" {
+		return fmt.Sprintf("%x", sha256.Sum256([]byte(from+"\x00"+b.args.builder)))
+	}
+	return ""
+}
+
 // contextName returns what tells this build context from others: the address of a remote one, or the
-// repository and the directory in it that clients such as buildx send along; or "".
-func (a *appBuild) contextName() string {
-	opts := a.BuildOpts().Opts
+// repository and the directory in it that clients such as buildx send along; or "", since BuildKit does not
+// tell the directory of a local one.
+func (b *build) contextName() string {
+	opts := b.BuildOpts().Opts
 	if remote := opts["context"]; remote != "" {
 		return remote + "\x00" + opts["filename"]
 	}
