@@ -31,11 +31,15 @@ func project(files map[string]string) string {
 	GinkgoHelper()
 	dir := GinkgoT().TempDir()
 	for name, content := range files {
-		name = filepath.Join(dir, name)
-		Expect(os.MkdirAll(filepath.Dir(name), 0o755)).To(Succeed())
-		Expect(os.WriteFile(name, []byte(content), 0o644)).To(Succeed())
+		writeFile(filepath.Join(dir, name), content)
 	}
 	return dir
+}
+
+func writeFile(name, content string) {
+	GinkgoHelper()
+	Expect(os.MkdirAll(filepath.Dir(name), 0o755)).To(Succeed())
+	Expect(os.WriteFile(name, []byte(content), 0o644)).To(Succeed())
 }
 
 // minimal is a project descriptor.
@@ -122,7 +126,7 @@ var _ = Describe("a build", func() {
 			Expect(l.Digest).To(Equal(manifest.Layers[2+i].Digest))
 			Expect(l.MediaType).To(Equal(types.OCILayer))
 		}
-		Expect(g.merged).To(Equal(2), "the run image, and what was pulled")
+		Expect(g.merged).To(Equal(3), "the run image, what was pulled, and nothing of the build step")
 		var got v1.ConfigFile
 		Expect(json.Unmarshal(result.Metadata[exptypes.ExporterImageConfigKey], &got)).To(Succeed())
 		Expect(got.RootFS).To(Equal(config.RootFS))

@@ -40,7 +40,7 @@ func (b *build) resolve(ctx context.Context, what, written string, p ocispecs.Pl
 	}
 	ref = reference.TagNameOnly(ref)
 	found, dgst, raw, err := b.ResolveImageConfig(ctx, ref.String(), sourceresolver.Opt{
-		LogName:  fmt.Sprintf("load metadata of the %s %s", what, text),
+		LogName:  fmt.Sprintf("[internal] load metadata of the %s %s", what, text),
 		ImageOpt: &sourceresolver.ResolveImageOpt{Platform: &p, ResolveMode: b.ui.ImageResolveMode.String()},
 	})
 	if err != nil {

@@ -42,8 +42,8 @@ func (a *appBuild) findPrevious(ctx context.Context) (err error) {
 		if from.Type != "registry" || !a.canReuse() {
 			continue
 		}
-		// A cache may be missing, or be no image.
-		if img, err := a.resolve(ctx, "previous image", from.Attrs["ref"], a.platform); err == nil && isApp(img) {
+		// A cache may be missing, or be no image, which BuildKit shows as an error.
+		if img, err := a.resolve(ctx, "previous image, if there is one in the cache", from.Attrs["ref"], a.platform); err == nil && isApp(img) {
 			a.previous = &previous{img, false}
 			return nil
 		}

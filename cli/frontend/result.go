@@ -109,6 +109,9 @@ func (b *build) images(ctx context.Context, builds []*appBuild) (images []*built
 				return nil, unreachable(registry.address, err)
 			}
 		}
+		// Nothing, made of the build step: so the step is a part of the result, for caches that are exported
+		// and for its provenance.
+		states = append(states, llb.Diff(img.step, img.step, internal("make the build step a part of the result")))
 		img.state = llb.Merge(states, llb.WithCustomName("add the layers of the lifecycle to "+img.run.written))
 		if img.ref, err = img.solve(ctx, img.state, llb.Platform(img.platform)); err != nil {
 			return nil, fmt.Errorf("app image: %w", plain(err))
