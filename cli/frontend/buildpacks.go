@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/client/llb"
-	"github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/pelletier/go-toml/v2"
 
 	"laminate/flatten"
@@ -213,135 +211,6 @@ func (d *adding) own(id, version string) (flatten.Ref, error) {
 	default:
 		return flatten.Ref{}, fmt.Errorf("ambiguous buildpack %s: the builder has %s; add a version", flatten.Clip(id), flatten.Few(found))
 	}
-}
-
-// take notes modules that are added to the builder.
-func (d *adding) take(modules flatten.Modules) error {
-	dirs := map[string]flatten.Ref{}
-	for r := range d.modules {
-		dirs[flatten.Buildpack.Dir(r)] = r
-	}
-	for _, r := range slices.SortedFunc(maps.Keys(modules), flatten.Ref.Compare) {
-		if err := r.Check(); err != nil {
-			return fmt.Errorf("buildpack %s: %w", r, err)
-		}
-		if other, taken := dirs[flatten.Buildpack.Dir(r)]; taken && other != r {
-			return fmt.Errorf("buildpacks %s and %s share the directory %s", r, other, flatten.Buildpack.Dir(r))
-		}
-		d.modules[r] = modules[r]
-		d.added = append(d.added, r)
-	}
-	return nil
-}
-
-// inline adds a buildpack whose bin/build is a script in the project descriptor.
-func (d *adding) inline(e config.ProjectBuildpack) (flatten.Ref, error) {
-	ref := flatten.Ref{ID: e.ID, Version: e.Version}
-	if ref.Version == "" {
-		ref.Version = "0.0.0" // as pack does
-	}
-	module := flatten.Module{Kind: flatten.Buildpack, API: e.Script.API, Info: flatten.Info{ID: ref.ID, Version: ref.Version}}
-	if err := d.take(flatten.Modules{ref: module}); err != nil {
-		return ref, err
-	}
-	shell := e.Script.Shell
-	if shell == "" {
-		shell = "/bin/sh"
-	}
-	stack := d.builder.config.Config.Labels[flatten.StackIDLabel]
-	if stack == "" {
-		stack = "*"
-	}
-	descriptor, err := toml.Marshal(map[string]any{
-		"api":       e.Script.API,
-		"buildpack": map[string]string{"id": ref.ID, "version": ref.Version},
-		"stacks":    []map[string]string{{"id": stack}},
-	})
-	if err != nil {
-		return ref, err
-	}
-	dir := flatten.Buildpack.Dir(ref)
-	d.files = append(d.files, func(root llb.State) llb.State {
-		return root.File(llb.Rm(dir, llb.WithAllowNotFound(true)).
-			Mkdir(path.Join(dir, "bin"), 0o755, llb.WithParents(true)).
-			Mkfile(path.Join(dir, "buildpack.toml"), 0o644, descriptor).
-			Mkfile(path.Join(dir, "bin/detect"), 0o755, []byte("#!"+shell+"\n\nexit 0\n")).
-			Mkfile(path.Join(dir, "bin/build"), 0o755, []byte("#!"+shell+"\n\n"+e.Script.Inline+"\n")),
-			internal("write the buildpack "+ref.String()))
-	})
-	return ref, nil
-}
-
-// directory adds a buildpack in a directory of the build context. It reports whether there is one.
-func (d *adding) directory(ctx context.Context, uri string) (ref flatten.Ref, is bool, err error) {
-	dir := path.Join("/", path.Dir(d.BuildOpts().Opts["filename"]), uri)
-	stat, err := d.app.ref.StatFile(ctx, client.StatRequest{Path: dir})
-	if err != nil {
-		return ref, false, nil
-	}
-	if !stat.IsDir() {
-		return ref, true, fmt.Errorf("buildpack %s: archives are not supported; put its directory into the build context, or name an image, as docker://IMAGE", flatten.Clip(uri))
-	}
-	file := path.Join(dir, "buildpack.toml")
-	data, err := d.app.ref.ReadFile(ctx, client.ReadRequest{Filename: file, Range: &client.FileRange{Length: config.MaxSize + 1}})
-	if err != nil {
-		return ref, true, fmt.Errorf("buildpack %s: no buildpack.toml in this directory of the build context", flatten.Clip(uri))
-	}
-	m, problems := config.ParseModule(flatten.Buildpack, file[1:], data)
-	if err := problems.Few().Err(); err != nil {
-		return ref, true, err
-	}
-	ref = m.Ref()
-	if err := d.take(flatten.Modules{ref: m.Module}); err != nil {
-		return ref, true, err
-	}
-	to, from := flatten.Buildpack.Dir(ref), d.app.state
-	d.files = append(d.files, func(root llb.State) llb.State {
-		return root.File(llb.Rm(to, llb.WithAllowNotFound(true)).
-			Copy(from, dir, to, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true}, llb.WithUIDGID(0, 0)),
-			internal("copy the buildpack "+ref.String()))
-	})
-	return ref, true, nil
-}
-
-// image adds the buildpacks of a buildpackage in a registry.
-func (d *adding) image(ctx context.Context, uri string) (ref flatten.Ref, err error) {
-	img, err := d.resolve(ctx, "buildpack", uri, d.platform)
-	if err != nil {
-		return ref, err
-	}
-	text := img.config.Config.Labels[flatten.BuildpackageMetadataLabel]
-	if text == "" {
-		return ref, fmt.Errorf("%s is not a buildpackage: it has no label %s", img.written, flatten.BuildpackageMetadataLabel)
-	}
-	metadata, err := flatten.ParseMetadata(text)
-	if err != nil {
-		return ref, fmt.Errorf("%s: %w", img.written, err)
-	}
-	modules, err := img.modules()
-	if err == nil {
-		err = d.take(modules)
-	}
-	if err != nil {
-		return ref, err
-	}
-	ref = flatten.Ref{ID: metadata.ID, Version: metadata.Version}
-	if _, has := modules[ref]; !has {
-		return ref, fmt.Errorf("%s: its labels do not list its own buildpack %s", img.written, ref)
-	}
-	d.files = append(d.files, func(root llb.State) llb.State {
-		var files *llb.FileAction
-		for _, r := range slices.SortedFunc(maps.Keys(modules), flatten.Ref.Compare) {
-			remove := llb.Rm
-			if files != nil {
-				remove = files.Rm
-			}
-			files = remove(flatten.Buildpack.Dir(r), llb.WithAllowNotFound(true))
-		}
-		files = files.Copy(img.state(d.build), "/cnb/buildpacks", "/cnb/buildpacks", &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true})
-		return root.File(files, internal("copy the buildpacks of "+img.written))
-	})
-	return ref, nil
 }
 
 // check checks the added buildpacks: what composites need must be there, and the lifecycle must know their

@@ -79,6 +79,14 @@ var _ = Describe("the app", func() {
 		Entry("all but some", "include = ['*', '!*.md', '!node_modules']", without("README.md", "docs/a.md", "src/docs/a.md", "node_modules"), nil),
 	)
 
+	It("is what .dockerignore leaves, too", func(ctx SpecContext) {
+		g := lab(minimal+"exclude = ['/docs']\n", nil)
+		writeFile(filepath.Join(g.context, ".dockerignore"), "# comment\ntmp\n!tmp/keep\n")
+		_, err := Build(ctx, g)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(g.excluded).To(Equal([]string{"tmp", "!tmp/keep", "docs"}))
+	})
+
 	It("is not thinned out by BuildKit where buildpacks may be in the build context", func(ctx SpecContext) {
 		_, patterns := left(ctx, "exclude = ['/docs']\n[[io.buildpacks.group]]\nuri = 'from=builder'\n")
 		Expect(patterns).To(BeEmpty())

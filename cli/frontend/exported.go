@@ -104,8 +104,10 @@ func (a *appBuild) readJSON(ctx context.Context, hash v1.Hash, into any) ([]byte
 // locate finds out where the blob of a layer is. Of a layer of the previous image, the lifecycle knows the
 // diffID only, in the place of the digest.
 func (a *appBuild) locate(ctx context.Context, l exportedLayer) (exportedLayer, error) {
-	if at := a.previous.index(l.diff); at >= 0 && l.Digest == l.diff {
-		l.reused = at
+	if l.Digest == l.diff && l.Size == 0 {
+		if l.reused = a.previous.index(l.diff); l.reused < 0 {
+			return l, errors.New("it is reused, and there is no previous image that has it")
+		}
 		return l, nil
 	}
 	stat, err := a.output.StatFile(ctx, client.StatRequest{Path: l.file})

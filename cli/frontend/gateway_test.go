@@ -39,6 +39,7 @@ type gateway struct {
 	mu       sync.Mutex
 	steps    []*pb.ExecOp
 	files    []*pb.FileOp
+	sources  []*pb.SourceOp
 	pulled   []v1.Image
 	merged   int
 	warnings []string
@@ -102,6 +103,9 @@ func (g *gateway) Solve(ctx context.Context, req client.SolveRequest) (*client.R
 		dgst := digest.FromBytes(raw)
 		known := slices.Contains(g.vertices, dgst)
 		g.vertices = append(g.vertices, dgst)
+		if s := op.GetSource(); s != nil && !known {
+			g.sources = append(g.sources, s)
+		}
 		switch {
 		case op.GetExec() != nil:
 			if ref.dir, ref.err = g.output, g.failure; !known {
