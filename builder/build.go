@@ -21,33 +21,15 @@ import (
 // overridden buildpacks, buildpacks, extensions, and the configuration. Errors for which
 // [engine.IsBug] returns true are bugs in laminate.
 func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
-	var all []engine.NamedLayer
-	tar := func(title, holds string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) error {
-		l, err := j.maker.Tar(ctx, title, diffID, write)
-		all = append(all, engine.NamedLayer{Layer: l, Holds: holds})
-		return err
-	}
-	name := "lifecycle " + j.lifecycle.Version
-	if err := tar(name, name, j.lifecycle.diffID, j.lifecycle.writeTo); err != nil {
+	below, err := j.base.Layers()
+	if err != nil {
 		return nil, err
 	}
-	if len(j.whiteouts) > 0 {
-		if err := tar("whiteouts", "whiteouts of "+strings.Join(j.whiteouts, ", "), v1.Hash{}, j.writeWhiteouts); err != nil {
-			return nil, err
-		}
+	for _, l := range below {
+		j.options.Ready(l)
 	}
-	layers := map[flatten.Kind][]engine.Layer{}
-	for _, kind := range kinds {
-		resolved, err := j.resolve(ctx, kind)
-		if err != nil {
-			return nil, err
-		}
-		if layers[kind], err = j.maker.Layers(ctx, j.modules[kind], resolved); err != nil {
-			return nil, err
-		}
-		all = append(all, engine.Named(layers[kind])...)
-	}
-	if err := tar("configuration", "configuration", v1.Hash{}, j.writeConfiguration); err != nil {
+	all, layers, err := j.layers(ctx)
+	if err != nil {
 		return nil, err
 	}
 	img, err := j.assemble(all, layers)
@@ -55,6 +37,49 @@ func (j *Job) Build(ctx context.Context) (*engine.Image, error) {
 		return nil, err
 	}
 	return &engine.Image{Image: img, Target: j.Target, Layers: slices.Concat(layers[flatten.Buildpack], layers[flatten.Extension])}, j.verify(img, layers)
+}
+
+// layers returns the layers on top of the build image, all of them and those of modules. It builds
+// several at the same time.
+func (j *Job) layers(ctx context.Context) ([]engine.NamedLayer, map[flatten.Kind][]engine.Layer, error) {
+	name := "lifecycle " + j.lifecycle.Version
+	parts := []part{j.tar(name, name, j.lifecycle.diffID, j.lifecycle.writeTo)}
+	if len(j.whiteouts) > 0 {
+		parts = append(parts, j.tar("whiteouts", "whiteouts of "+strings.Join(j.whiteouts, ", "), v1.Hash{}, j.writeWhiteouts))
+	}
+	made := make([][]engine.Layer, len(kinds))
+	for i, kind := range kinds {
+		parts = append(parts, func(ctx context.Context) ([]engine.NamedLayer, error) {
+			resolved, err := j.resolve(ctx, kind)
+			if err != nil {
+				return nil, err
+			}
+			made[i], err = j.maker.Layers(ctx, j.modules[kind], resolved)
+			return engine.Named(made[i]), err
+		})
+	}
+	parts = append(parts, j.tar("configuration", "configuration", v1.Hash{}, j.writeConfiguration))
+	named := make([][]engine.NamedLayer, len(parts))
+	err := engine.InOrder(ctx, len(parts), func(ctx context.Context, i int) (err error) {
+		named[i], err = parts[i](ctx)
+		return err
+	})
+	layers := map[flatten.Kind][]engine.Layer{}
+	for i, kind := range kinds {
+		layers[kind] = made[i]
+	}
+	return slices.Concat(named...), layers, err
+}
+
+// part makes some of a builder's layers.
+type part func(context.Context) ([]engine.NamedLayer, error)
+
+// tar makes a layer without modules. A zero diffID is computed.
+func (j *Job) tar(title, holds string, diffID v1.Hash, write func(context.Context, *tar.Writer) error) part {
+	return func(ctx context.Context) ([]engine.NamedLayer, error) {
+		l, err := j.maker.Tar(ctx, title, diffID, write)
+		return []engine.NamedLayer{{Layer: l, Holds: holds}}, err
+	}
 }
 
 // resolve resolves the layers of a kind.

@@ -10,6 +10,7 @@ import (
 	"laminate/packager/engine"
 	"laminate/packager/location"
 	"laminate/packager/mediatype"
+	"laminate/packager/sink"
 )
 
 // mostLayers is the maximum number of layers that container engines load.
@@ -34,6 +35,7 @@ type output struct {
 
 	fits   func(flatten.Target) bool // whether the destination supports a target; nil means all
 	daemon []flatten.Target          // the platform of the Docker daemon, if the output goes to one
+	begun  *sink.Begun               // the output, once images are being built
 }
 
 // read reads the flags, the arguments of these names, which are images, and DEST. It returns all

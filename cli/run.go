@@ -14,7 +14,7 @@ import (
 	"laminate/packager/sink"
 )
 
-// work is within for a run that writes images: it prepares the destination as well.
+// work is within for a run that writes images: it prepares the destination, and begins to write.
 func (o *output) work(ctx context.Context, do func(context.Context) error) error {
 	return o.within(ctx, func(ctx context.Context) error {
 		o.doubts()
@@ -31,7 +31,16 @@ func (o *output) work(ctx context.Context, do func(context.Context) error) error
 			o.daemon = []flatten.Target{daemon}
 			o.fits = func(t flatten.Target) bool { return t.Arch == "" || t.Arch == daemon.Arch && t.OS == daemon.OS }
 		}
-		return do(ctx)
+		if o.c.Bool("dry-run") {
+			return do(ctx)
+		}
+		begun, ctx, err := sink.Begin(ctx, o.dest, o.sink())
+		if err != nil {
+			return err
+		}
+		defer begun.End()
+		o.begun = begun
+		return begun.Err(do(ctx))
 	})
 }
 
@@ -41,10 +50,11 @@ func (o *output) options(w flatten.Grouping) engine.Options {
 		Fits: o.fits, Grouping: w, MaxLayers: o.c.Int("max-layers"), OnConflict: o.onConflict,
 		Labels: o.labels, Created: o.created, Compression: o.compression,
 		Previous: o.previous, Cache: o.cache, WorkDir: o.workDir, Log: o.ui,
+		Ready: func(l v1.Layer) { o.begun.Ready(l) },
 	}
 }
 
-// build builds the images and writes them. Plan prints the plan, for a bug report.
+// build builds the images and writes them, both at the same time as far as possible. Plan prints the plan, for a bug report.
 func build[J interface {
 	Build(context.Context) (*engine.Image, error)
 }](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {
@@ -89,7 +99,7 @@ func (o *output) write(ctx context.Context, images []sink.Image) error {
 	if err := o.ui.made(made); err != nil {
 		return err
 	}
-	written, err := sink.Write(ctx, o.dest, images, o.sink())
+	written, err := o.begun.Write(ctx, images)
 	o.finish(ctx)
 	if unprinted := o.print(written); unprinted != nil {
 		return &unprintedError{err: unprinted, written: written}

@@ -53,8 +53,15 @@ func (t *tally) of(what progress.Subject) *fate {
 		f = &fate{name: what.Name}
 		t.fates[what.Digest] = f
 		t.order = append(t.order, f)
+	} else if f.name == layerName(what.Digest) {
+		f.name = what.Name // the upload may be faster than the word of what it holds
 	}
 	return f
+}
+
+// layerName is the name of a layer of which only the digest is known.
+func layerName(digest string) string {
+	return fmt.Sprintf("layer %.12s", strings.TrimPrefix(digest, "sha256:"))
 }
 
 // Note implements progress.Log.
@@ -115,9 +122,18 @@ func (u *ui) settle(f *fate, outcome progress.Verb) {
 		return
 	}
 	f.outcome = outcome
+	if len(u.tally.output) == 0 {
+		return // it was uploaded before the images are made
+	}
 	if !f.inOutput {
 		u.done(outcome, f.name, f.size)
 	}
+	u.flush()
+}
+
+// flush prints the lines of layers of the output that can be printed now. The caller must hold the
+// lock.
+func (u *ui) flush() {
 	t := &u.tally
 	for ; t.printed < len(t.output) && t.output[t.printed].outcome != ""; t.printed++ {
 		next := t.output[t.printed]
@@ -140,7 +156,7 @@ func (u *ui) made(images []v1.Image) error {
 			return err
 		}
 		for _, l := range m.Layers {
-			f := u.tally.of(progress.Subject{Name: fmt.Sprintf("layer %.12s", l.Digest.Hex), Digest: l.Digest.String()})
+			f := u.tally.of(progress.Subject{Name: layerName(l.Digest.String()), Digest: l.Digest.String()})
 			if f.size = l.Size; !f.inOutput {
 				f.inOutput = true
 				u.tally.output = append(u.tally.output, f)
@@ -152,6 +168,7 @@ func (u *ui) made(images []v1.Image) error {
 			u.settle(f, "downloaded")
 		}
 	}
+	u.flush()
 	return nil
 }
 

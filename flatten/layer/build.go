@@ -40,6 +40,8 @@ type BuildOptions struct {
 	Compression Compression // Uncompressed means Gzip: layers are always compressed
 	// Path is the file to write; it must not exist.
 	Path string
+	// Growing, if set, is the layer for readers that follow it; see [BuildOptions.Grow].
+	Growing *Growing
 	// Progress, if set, is called with the number of uncompressed bytes written since the last
 	// call.
 	Progress func(n int64)
@@ -59,16 +61,27 @@ func Build(ctx context.Context, members []Member, o BuildOptions) (*Built, error
 		b, err := create(o, func(b *Built, f io.Writer) error { return b.write(ctx, f, members, o) })
 		var failed *unsplicedError
 		if !errors.As(err, &failed) {
-			return b, err
+			return o.end(b, err)
 		}
 		failed.avoid(members)
+		if o.Growing != nil {
+			o.Growing.restart()
+		}
 	}
+}
+
+// end returns the result of a build, also to readers that follow it.
+func (o BuildOptions) end(b *Built, err error) (*Built, error) {
+	if o.Growing != nil {
+		o.Growing.end(b, err)
+	}
+	return b, err
 }
 
 // BuildTar writes a layer that does not hold modules: the entries that write writes, and the end of
 // the archive. It ignores o.Kind.
 func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) error, o BuildOptions) (*Built, error) {
-	return create(o, func(b *Built, f io.Writer) error {
+	return o.end(create(o, func(b *Built, f io.Writer) error {
 		w := newBlobWriter(ctx, f, o, nil)
 		_, err := w.take(w.begin(func(s *stream) error {
 			tw := tar.NewWriter(s)
@@ -76,7 +89,7 @@ func BuildTar(ctx context.Context, write func(context.Context, *tar.Writer) erro
 		}), noMember)
 		b.diffID, b.digest, b.size = w.end(err)
 		return err
-	})
+	}))
 }
 
 // DiffIDOf returns the diffID of the layer that [BuildTar] would write.
@@ -101,7 +114,11 @@ func create(o BuildOptions, write func(*Built, io.Writer) error) (*Built, error)
 		return nil, err
 	}
 	b := &Built{path: o.Path, compression: o.compression()}
-	if err := errors.Join(write(b, f), f.Close()); err != nil {
+	var w io.Writer = f
+	if o.Growing != nil {
+		w = grower{f, o.Growing}
+	}
+	if err := errors.Join(write(b, w), f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(o.Path))
 	}
 	return b, nil

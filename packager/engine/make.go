@@ -21,15 +21,11 @@ type Layer struct {
 
 // Layers returns the layers of a resolved plan, in order.
 func (k *Maker) Layers(ctx context.Context, ms Modules, plan []Resolved) ([]Layer, error) {
-	var layers []Layer
-	for _, r := range plan {
-		l, err := k.make(ctx, ms, r)
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, l)
-	}
-	return layers, nil
+	layers := make([]Layer, len(plan))
+	return layers, InOrder(ctx, len(plan), func(ctx context.Context, i int) (err error) {
+		layers[i], err = k.make(ctx, ms, plan[i])
+		return err
+	})
 }
 
 // make returns a resolved layer, or builds it.
@@ -39,8 +35,10 @@ func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error)
 	case ToBuild:
 		return k.build(ctx, ms, r)
 	case FromPrevious:
+		k.options.Ready(r.layer)
 		return Layer{r.layer, r}, k.noteInherited(r.layer, title)
 	}
+	k.options.Ready(r.layer)
 	return Layer{r.layer, r}, k.note(progress.Reused, r.layer, title)
 }
 
@@ -50,11 +48,10 @@ func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error
 	for i, ref := range r.Plan.Refs {
 		members = append(members, layer.Member{Ref: ref, Piece: k.piece(ms[ref]), Splice: k.splice(ctx, ms[ref], r.ids[i])})
 	}
-	task := k.options.Log.Start(progress.Building, progress.Subject{Name: Title(r.Plan)}, -1)
-	built, err := layer.Build(ctx, members, layer.BuildOptions{
-		Kind: ms[r.Plan.Refs[0]].Kind, Compression: k.options.Compression, Progress: task.Add, Path: k.blobs.next(),
+	built, err := k.grow(Title(r.Plan), func(o layer.BuildOptions) (*layer.Built, error) {
+		o.Kind = ms[r.Plan.Refs[0]].Kind
+		return layer.Build(ctx, members, o)
 	})
-	task.Done(err)
 	if err != nil {
 		return Layer{}, err
 	}
@@ -66,6 +63,24 @@ func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error
 	k.kept.keep(layerKey(k.options.Compression, from), built, from)
 	r.Pieces, r.layer = built.Pieces, built
 	return Layer{built, r}, k.note(progress.Built, built, Title(r.Plan))
+}
+
+// grow builds a layer, which others may read meanwhile. A layer of the same modules for another target
+// is often the same layer: others get it once it is built, and may know it.
+func (k *Maker) grow(title string, build func(layer.BuildOptions) (*layer.Built, error)) (*layer.Built, error) {
+	task := k.options.Log.Start(progress.Building, progress.Subject{Name: title}, -1)
+	o := layer.BuildOptions{Compression: k.options.Compression, Progress: task.Add, Path: k.blobs.next()}
+	first := k.isFirst(title)
+	if first {
+		o.Growing = o.Grow()
+		k.options.Ready(o.Growing)
+	}
+	built, err := build(o)
+	task.Done(err)
+	if err == nil && !first {
+		k.options.Ready(built)
+	}
+	return built, err
 }
 
 // piece returns a module's content, from a downloaded blob if there is one.
@@ -99,15 +114,16 @@ func (k *Maker) Tar(ctx context.Context, title string, diffID v1.Hash, write fun
 		}
 	}
 	if have := k.previous.layer(diffID, compression); have != nil {
-		return watch(have, "", k.previous.name, nil), k.noteInherited(have, title)
+		l := watch(have, "", k.previous.name, nil)
+		k.options.Ready(l)
+		return l, k.noteInherited(have, title)
 	}
 	key := layerKey(compression, []string{"tar " + diffID.String()})
 	if have := k.kept.layer(ctx, compression, key); have != nil && have.Record().DiffID == diffID {
+		k.options.Ready(have)
 		return have, k.note(progress.Reused, have, title)
 	}
-	task := k.options.Log.Start(progress.Building, progress.Subject{Name: title}, -1)
-	built, err := layer.BuildTar(ctx, write, layer.BuildOptions{Compression: compression, Progress: task.Add, Path: k.blobs.next()})
-	task.Done(err)
+	built, err := k.grow(title, func(o layer.BuildOptions) (*layer.Built, error) { return layer.BuildTar(ctx, write, o) })
 	if err != nil {
 		return nil, err
 	}

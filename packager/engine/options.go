@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"laminate/flatten"
 	"laminate/flatten/layer"
 	"laminate/packager/cache"
@@ -43,7 +45,10 @@ type Options struct {
 	// WorkDir is the directory for built layers. The caller owns it, and must keep it as long as
 	// the images are in use.
 	WorkDir string
-	Log     progress.Log // nil means progress.Discard
+	// Ready, if set, is called with layers of the image before the image is complete, concurrently and
+	// in any order: those that exist, and those that are being built, each a *[layer.Growing].
+	Ready func(v1.Layer)
+	Log   progress.Log // nil means progress.Discard
 }
 
 // OrDefaults returns the options with defaults.
@@ -56,6 +61,9 @@ func (o Options) OrDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = progress.Discard
+	}
+	if o.Ready == nil {
+		o.Ready = func(v1.Layer) {}
 	}
 	return o
 }

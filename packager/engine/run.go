@@ -26,14 +26,24 @@ type Run struct {
 
 	mu     sync.Mutex
 	warned map[string]bool
+	grown  map[string]bool // titles of built layers
 }
 
 // NewRun returns a run with these options and their defaults.
 func NewRun(o Options) *Run {
 	return &Run{
 		options: o, blobs: blobs{dir: o.WorkDir}, kept: kept{cache: o.Cache, dir: o.WorkDir},
-		warned: map[string]bool{},
+		warned: map[string]bool{}, grown: map[string]bool{},
 	}
+}
+
+// isFirst reports whether no layer with this title was built before.
+func (r *Run) isFirst(title string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	is := !r.grown[title]
+	r.grown[title] = true
+	return is
 }
 
 // Warn logs a warning, once per run.

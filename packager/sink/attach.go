@@ -111,7 +111,7 @@ func newAttachment(ctx context.Context, image string, o Options) (*attachment, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", image, err)
 	}
-	p, err := newPush(ctx, nil, manifest{}, o.orDefaults())
+	p, err := newPush(ctx, o.orDefaults())
 	if err != nil {
 		return nil, err
 	}

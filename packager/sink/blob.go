@@ -26,6 +26,8 @@ type blob struct {
 	// home is a repository that may have the config, since the topmost layer comes from it; nil for
 	// others.
 	home name.Reference
+	// absent is true if the repository is known not to have the blob.
+	absent bool
 }
 
 // String names the blob in messages.

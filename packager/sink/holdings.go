@@ -97,8 +97,12 @@ func (p *push) missing(ctx context.Context, repo name.Repository, have *holdings
 	return m
 }
 
-// isKnown reports whether has returns at once.
+// isKnown reports whether has returns at once. Nil stands for images that are not known yet, so that
+// every blob counts.
 func (m *missing) isKnown() bool {
+	if m == nil {
+		return true
+	}
 	select {
 	case <-m.known:
 		return true
@@ -109,12 +113,20 @@ func (m *missing) isKnown() bool {
 
 // has waits, and reports whether an image with a blob is missing.
 func (m *missing) has(digest v1.Hash) (bool, error) {
+	if m == nil {
+		return true, nil
+	}
 	<-m.known
 	return m.blobs[digest], m.err
 }
 
 // without returns the images that a repository does not have.
 func (p *push) without(ctx context.Context, repo name.Repository, have *holdings) ([]content, error) {
+	if p.early.isTo(repo) {
+		if k, err := p.early.known(); err == nil && k.isNew {
+			return p.contents, nil
+		}
+	}
 	there := make([]bool, len(p.contents))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.jobs)

@@ -20,23 +20,20 @@ import (
 	"laminate/packager/registry"
 )
 
-// writeRegistry pushes to the repositories of the destination and the tags: blobs, then manifests
-// by digest, then the index by digest. Only when all repositories are complete are the tags moved,
-// so that no tag refers to an incomplete image. It skips what exists already.
-func writeRegistry(ctx context.Context, dest location.Location, contents []content, o Options) ([]Written, error) {
+// write pushes to the repositories of the references, the destination's and the tags': blobs, then
+// manifests by digest, then the index by digest. Only when all repositories are complete are the tags
+// moved, so that no tag refers to an incomplete image. It skips what exists already, and what was
+// uploaded early.
+func (p *push) write(ctx context.Context, refs []name.Reference, contents []content, o Options) ([]Written, error) {
 	top, err := topOf(contents)
 	if err != nil {
 		return nil, err
 	}
-	refs, err := pushRefs(dest, top, o)
-	if err != nil {
-		return nil, err
+	p.contents, p.top = contents, top
+	if d, is := refs[0].(name.Digest); is && d.DigestStr() != top.digest.String() {
+		return nil, fmt.Errorf("output %s: digest of the image is %s", spelled(d), top.digest)
 	}
 	names, err := suffixed(refs, contents, o)
-	if err != nil {
-		return nil, err
-	}
-	p, err := newPush(ctx, contents, top, o)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +89,7 @@ func refsOf(names []naming) []name.Reference {
 
 // pushRefs parses all references before the first byte is sent: the destination's, then the tags',
 // without duplicates.
-func pushRefs(dest location.Location, top manifest, o Options) ([]name.Reference, error) {
+func pushRefs(dest location.Location, o Options) ([]name.Reference, error) {
 	speak := o.registry()
 	var refs []name.Reference
 	var wrong []error
@@ -103,13 +100,8 @@ func pushRefs(dest location.Location, top manifest, o Options) ([]name.Reference
 			wrong = append(wrong, fmt.Errorf("output: %w", err))
 			continue
 		}
-		if digest, ok := ref.(name.Digest); ok {
-			switch {
-			case i > 0:
-				wrong = append(wrong, fmt.Errorf("output %s: invalid tag: it is a digest", s))
-			case digest.DigestStr() != top.digest.String():
-				wrong = append(wrong, fmt.Errorf("output %s: digest of the image is %s", s, top.digest))
-			}
+		if _, ok := ref.(name.Digest); ok && i > 0 {
+			wrong = append(wrong, fmt.Errorf("output %s: invalid tag: it is a digest", s))
 		}
 		if !seen[ref.Name()] {
 			seen[ref.Name()] = true
@@ -132,11 +124,12 @@ type push struct {
 	mounter     *remote.Pusher
 	unmountable sync.Map // repositories that refuse mounts, by name
 	puller      *remote.Puller
+	early       *early
 }
 
-func newPush(ctx context.Context, contents []content, top manifest, o Options) (*push, error) {
-	p := &push{contents: contents, top: top, jobs: o.Jobs, log: o.Log, speak: o.registry()}
-	options := append(p.speak.Remote(ctx), remote.WithJobs(o.Jobs))
+func newPush(ctx context.Context, o Options) (*push, error) {
+	p := &push{jobs: o.Jobs, log: o.Log, speak: o.registry()}
+	options := append(p.speak.Remote(ctx), remote.WithJobs(o.Jobs), remote.WithPageSize(1))
 	var err error
 	for _, pusher := range []**remote.Pusher{&p.pusher, &p.mounter} {
 		if *pusher, err = remote.NewPusher(options...); err != nil {
@@ -213,7 +206,14 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, from name.Re
 	group.SetLimit(p.jobs)
 	for _, b := range blobs {
 		if have == nil || !have[b.digest] && !isOf(b, repo) {
-			group.Go(func() error { return p.upload(ctx, repo, b, from, missing) })
+			group.Go(func() error {
+				if have != nil {
+					if came, err := p.early.came(ctx, repo, b.digest); came || err != nil {
+						return err
+					}
+				}
+				return p.upload(ctx, repo, b, from, missing)
+			})
 		} else if b.layer != nil {
 			p.log.Note(progress.Reused, b.subject(), b.size)
 		}

@@ -64,7 +64,51 @@ type Image struct {
 // On any error, including cancellation, there is no output, and an existing output is unchanged; a
 // registry may keep untagged blobs and manifests.
 func Write(ctx context.Context, dest location.Location, images []Image, o Options) ([]Written, error) {
-	o = o.orDefaults()
+	b, ctx, err := Begin(ctx, dest, o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.End()
+	return b.Write(ctx, images)
+}
+
+// Begun is an output whose images are not complete yet.
+type Begun struct {
+	dest    location.Location
+	options Options
+	refs    []name.Reference // of a registry
+	push    *push            // nil unless it is one
+}
+
+// Begin prepares to write images to dest, whose layers may be passed to [Begun.Ready] as soon as they
+// are known. The context that it returns must be used to make the images, and ends with the first
+// error of the output. The caller must call End.
+func Begin(ctx context.Context, dest location.Location, o Options) (*Begun, context.Context, error) {
+	b := &Begun{dest: dest, options: o.orDefaults()}
+	if dest.Kind != location.Registry {
+		return b, ctx, nil
+	}
+	var err error
+	if b.refs, err = pushRefs(dest, b.options); err != nil {
+		return nil, nil, err
+	}
+	if b.push, err = newPush(ctx, b.options); err != nil {
+		return nil, nil, err
+	}
+	b.push.early, ctx = newEarly(ctx, b.push, b.refs)
+	return b, ctx, nil
+}
+
+// Ready tells of a layer of an image. It is uploaded to a registry in the background, even while it is
+// being built; it is ignored by other destinations. It is safe for concurrent use.
+func (b *Begun) Ready(l v1.Layer) {
+	if b.push != nil {
+		b.push.early.ready(l)
+	}
+}
+
+// Write writes the images, see [Write]. It may be called once.
+func (b *Begun) Write(ctx context.Context, images []Image) ([]Written, error) {
 	contents, err := readAll(images)
 	if err != nil {
 		return nil, err
@@ -73,6 +117,7 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 	for i, img := range images {
 		targets[i] = img.Target
 	}
+	dest, o := b.dest, b.options
 	if err := Check(dest, targets, o); err != nil {
 		return nil, err
 	}
@@ -82,11 +127,29 @@ func Write(ctx context.Context, dest location.Location, images []Image, o Option
 	case location.OCILayout:
 		return writeLayout(ctx, dest, contents, o)
 	case location.Registry:
-		return writeRegistry(ctx, dest, contents, o)
+		return b.push.write(ctx, b.refs, contents, o)
 	case location.Daemon:
 		return writeDaemon(ctx, dest, contents, o)
 	}
 	return nil, fmt.Errorf("output %s: unsupported destination", dest)
+}
+
+// Err returns the error of the output that has ended the context of [Begin], or else err.
+func (b *Begun) Err(err error) error {
+	if b.push == nil || b.push.early.ctx.Err() == nil {
+		return err
+	}
+	if failed := b.push.early.err(); failed != nil && !errors.Is(failed, context.Canceled) {
+		return b.push.explain(failed, b.refs[0])
+	}
+	return err
+}
+
+// End ends what has begun and is not written. Files of layers are not read afterwards.
+func (b *Begun) End() {
+	if b.push != nil {
+		b.push.early.close()
+	}
 }
 
 func (o Options) orDefaults() Options {

@@ -32,7 +32,7 @@ func topOf(contents []content) (manifest, error) {
 // moves no blobs, and leaves a tag alone that points there already. With keep, a tag that points to
 // something else is an error. Tags are written in their order; the error names the one that was not.
 func Tag(ctx context.Context, repository string, digest v1.Hash, tags []string, keep bool, o Options) error {
-	p, err := newPush(ctx, nil, manifest{}, o.orDefaults())
+	p, err := newPush(ctx, o.orDefaults())
 	if err != nil {
 		return err
 	}

@@ -41,11 +41,18 @@ func (p *push) upload(ctx context.Context, repo name.Repository, b blob, from na
 			return err
 		}
 	}
+	absent := b.absent
 	return p.speak.Again(ctx, func(attempt int) error {
 		if mounts {
 			return p.mount(ctx, repo, w, m, attempt, missing)
 		}
-		return p.send(ctx, repo, l)
+		asking := ctx
+		if absent {
+			asking = registry.SkipExistsCheck(ctx)
+		}
+		err := p.send(asking, repo, l)
+		absent = statusOf(err) == http.StatusTooManyRequests // then the registry has taken nothing
+		return err
 	})
 }
 

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// atOnce returns how many layers are built at the same time. One layer keeps two cores busy while it
+// is built; it is the next ones that wait for the network.
+func atOnce() int { return min(max(runtime.GOMAXPROCS(0), 2), 4) }
+
+// InOrder does n pieces of work, a few at the same time, which begin in order. An error ends those
+// after it, and InOrder returns the error of the first that failed: it is the same in every run.
+func InOrder(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	errs := make([]error, n)
+	ends := make([]context.CancelCauseFunc, n)
+	contexts := make([]context.Context, n)
+	for i := range n {
+		contexts[i], ends[i] = context.WithCancelCause(ctx)
+	}
+	var group errgroup.Group
+	group.SetLimit(atOnce())
+	for i := range n {
+		group.Go(func() error {
+			if errs[i] = context.Cause(contexts[i]); errs[i] == nil {
+				errs[i] = do(contexts[i], i)
+			}
+			if errs[i] != nil {
+				for _, end := range ends[i+1:] {
+					end(errs[i])
+				}
+			}
+			return nil // those before it go on
+		})
+	}
+	_ = group.Wait()
+	for _, end := range ends {
+		end(nil)
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

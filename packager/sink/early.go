@@ -1,0 +1,308 @@
+package sink
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+
+	"laminate/packager/progress"
+	"laminate/packager/registry"
+)
+
+// early uploads layers to the repository of the destination before the images are complete.
+//
+// If nothing is known about what the repository has, a layer is uploaded once it is complete, so
+// that it can be asked for, and mounts wait for the images, which may be there. Otherwise a layer
+// that is being built is not there: it would have been reused. It is uploaded while it is written,
+// as one chunk of unknown length (distribution spec, "Pushing a blob in chunks"; Docker pushes so).
+// If that fails for any reason, it is uploaded from its file, like any other.
+type early struct {
+	push  *push
+	repo  name.Repository
+	ctx   context.Context
+	stop  context.CancelCauseFunc
+	group errgroup.Group
+	slots chan struct{}
+	known func() (known, error)
+	// refused is set once an upload of a layer that was being written has failed.
+	refused atomic.Bool
+
+	mu        sync.Mutex
+	transfers []*transfer // in the order in which they began
+}
+
+// transfer is what happens to one layer.
+type transfer struct {
+	layer v1.Layer
+	ended chan struct{}
+	// The following may only be read after ended is closed.
+	came bool // the repository has the layer now
+	err  error
+}
+
+// growing is a layer that is being built, such as [laminate/flatten/layer.Growing]: its digest is not
+// computed before it is done, but its blob can be read.
+type growing interface {
+	v1.Layer
+	Done() <-chan struct{}
+}
+
+// known is what is known about a repository before it is written to.
+type known struct {
+	*holdings
+	isNew bool // it has no tags
+	// certain is true if the repository is new, or has the image that is replaced.
+	certain bool
+}
+
+// newEarly returns early uploads to the repository of the first reference. The context that it
+// returns ends with the first error.
+func newEarly(ctx context.Context, p *push, refs []name.Reference) (*early, context.Context) {
+	e := &early{push: p, repo: refs[0].Context(), slots: make(chan struct{}, p.jobs)}
+	e.ctx, e.stop = context.WithCancelCause(ctx)
+	var own []name.Reference
+	for _, ref := range refs {
+		if ref.Context().Name() == e.repo.Name() {
+			own = append(own, ref)
+		}
+	}
+	e.known = sync.OnceValues(func() (known, error) { return e.look(own) })
+	go func() { _, _ = e.known() }()
+	return e, e.ctx
+}
+
+// look finds out what is known about the repository.
+func (e *early) look(refs []name.Reference) (known, error) {
+	all, err := e.push.look(e.ctx, refs)
+	if err != nil {
+		return known{}, err
+	}
+	k := known{holdings: all[e.repo.Name()]}
+	if k.certain = len(k.refs) > 0; !k.certain {
+		k.isNew = e.isNew()
+		k.certain = k.isNew
+	}
+	return k, nil
+}
+
+// isNew reports whether the registry says that the repository has no tags.
+func (e *early) isNew() bool {
+	pages, err := e.push.puller.Lister(e.ctx, e.repo)
+	if err != nil {
+		return registry.IsAbsent(err) && statusOf(err) == 404
+	}
+	page, err := pages.Next(e.ctx)
+	return err == nil && len(page.Tags) == 0
+}
+
+// ready begins to upload a layer.
+func (e *early) ready(l v1.Layer) {
+	t := &transfer{layer: l, ended: make(chan struct{})}
+	e.mu.Lock()
+	before := e.transfers
+	e.transfers = append(before, t)
+	e.mu.Unlock()
+	e.group.Go(func() error {
+		defer close(t.ended)
+		if t.came, t.err = e.bring(l, before); t.err != nil {
+			e.stop(t.err)
+		}
+		return t.err
+	})
+}
+
+// bring uploads a layer, and reports whether the repository has it now.
+func (e *early) bring(l v1.Layer, before []*transfer) (bool, error) {
+	k, err := e.known()
+	if err != nil {
+		return false, err
+	}
+	if g, grows := l.(growing); grows {
+		return e.follow(g, k, before)
+	}
+	if _, mounts := l.(*remote.MountableLayer); mounts && !k.certain {
+		return false, nil
+	}
+	return e.upload(l, k, before)
+}
+
+// follow uploads a layer that is being built. The build itself reports its errors.
+func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
+	if k.certain && !e.refused.Load() {
+		if err := e.stream(g); err == nil {
+			return true, nil
+		}
+		e.refused.Store(true)
+	}
+	select {
+	case <-g.Done():
+	case <-e.ctx.Done():
+		return false, e.ctx.Err()
+	}
+	if _, err := g.Digest(); err != nil {
+		return false, nil
+	}
+	return e.upload(g, k, before)
+}
+
+// stream uploads a layer while it is written.
+func (e *early) stream(g growing) error {
+	if err := e.push.pusher.Upload(e.ctx, e.repo, streamed{g, e.ctx}); err != nil {
+		return err
+	}
+	digest, err := g.Digest()
+	if err != nil {
+		return err
+	}
+	size, err := g.Size()
+	if err != nil {
+		return err
+	}
+	task := e.push.log.Start(progress.Uploading, blob{what: "layer", digest: digest}.subject(), size)
+	task.Add(size)
+	task.Done(nil)
+	return nil
+}
+
+// upload uploads or mounts a complete layer, unless the repository is known to have it, or it comes
+// with an image before this one.
+func (e *early) upload(l v1.Layer, k known, before []*transfer) (bool, error) {
+	digest, err := l.Digest()
+	if err != nil {
+		return false, err
+	}
+	size, err := l.Size()
+	if err != nil {
+		return false, err
+	}
+	b := blob{what: "layer", digest: digest, size: size, open: l.Compressed, layer: l, absent: k.isNew}
+	if k.blobs[digest] || isOf(b, e.repo) {
+		return false, nil
+	}
+	if t := transferOf(before, digest); t != nil {
+		return t.wait(e.ctx)
+	}
+	if err := e.enter(l); err != nil {
+		return false, err
+	}
+	defer e.leave(l)
+	err = e.push.upload(e.ctx, e.repo, b, nil, nil)
+	return err == nil, err
+}
+
+// transferOf returns the first transfer of a layer that is complete, or nil.
+func transferOf(all []*transfer, digest v1.Hash) *transfer {
+	for _, t := range all {
+		if d, err := t.layer.Digest(); err == nil && d == digest {
+			return t
+		}
+	}
+	return nil
+}
+
+// wait waits for a transfer, and reports whether the repository has the layer now.
+func (t *transfer) wait(ctx context.Context) (bool, error) {
+	select {
+	case <-t.ended:
+		return t.came, t.err
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// came waits for a layer, and reports whether it has come early.
+func (e *early) came(ctx context.Context, repo name.Repository, digest v1.Hash) (bool, error) {
+	if !e.isTo(repo) {
+		return false, nil
+	}
+	e.mu.Lock()
+	all := e.transfers
+	e.mu.Unlock()
+	if t := transferOf(all, digest); t != nil {
+		return t.wait(ctx)
+	}
+	return false, nil
+}
+
+// enter waits for a slot. What was built has as many as it needs: few layers are built at the same
+// time, and they should not wait for mounts, which are many.
+func (e *early) enter(l v1.Layer) error {
+	if _, grows := l.(growing); grows {
+		return nil
+	}
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	case <-e.ctx.Done():
+		return e.ctx.Err()
+	}
+}
+
+func (e *early) leave(l v1.Layer) {
+	if _, grows := l.(growing); !grows {
+		<-e.slots
+	}
+}
+
+// isTo reports whether the uploads go to a repository.
+func (e *early) isTo(repo name.Repository) bool { return repo.Name() == e.repo.Name() }
+
+// err returns the first error, or nil, once all uploads have ended.
+func (e *early) err() error { return e.group.Wait() }
+
+// close ends all uploads, and waits for them.
+func (e *early) close() {
+	e.stop(nil)
+	_ = e.group.Wait()
+}
+
+// streamed is a layer that is uploaded while it is written: its digest is computed as it is sent.
+type streamed struct {
+	growing
+	ctx context.Context
+}
+
+// Compressed implements v1.Layer. The reader ends with the context.
+func (s streamed) Compressed() (io.ReadCloser, error) {
+	r, err := s.growing.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	stop := context.AfterFunc(s.ctx, func() { _ = r.Close() })
+	return &sending{Reader: io.TeeReader(r, sum), of: s.growing, sum: func() string { return fmt.Sprintf("%x", sum.Sum(nil)) }, close: func() error {
+		stop()
+		return r.Close()
+	}}, nil
+}
+
+// sending reads a layer that is being written, and checks that it was sent as it was written.
+type sending struct {
+	io.Reader
+	of    growing
+	sum   func() string
+	close func() error
+}
+
+// Read implements io.Reader.
+func (s *sending) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF {
+		if digest, wrong := s.of.Digest(); wrong != nil || digest.Hex != s.sum() {
+			err = errors.New("the file of the layer has changed")
+		}
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (s *sending) Close() error { return s.close() }
