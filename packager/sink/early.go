@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/progress"
@@ -20,11 +19,12 @@ import (
 
 // early uploads layers to the repository of the destination before the images are complete.
 //
-// If nothing is known about what the repository has, a layer is uploaded once it is complete, so
-// that it can be asked for, and mounts wait for the images, which may be there. Otherwise a layer
-// that is being built is not there: it would have been reused. It is uploaded while it is written,
-// as one chunk of unknown length (distribution spec, "Pushing a blob in chunks"; Docker pushes so).
-// If that fails for any reason, it is uploaded from its file, like any other.
+// A layer that is being built is not in the repository if that is new, or if one of the tags to write
+// is there: then it would have been reused. It is uploaded while it is written, as one chunk of
+// unknown length (distribution spec, "Pushing a blob in chunks"; Docker pushes so). If that fails for
+// any reason, and in other repositories, it is uploaded from its file, once its digest is known.
+// Layers that exist are uploaded or mounted if it is known that the repository lacks them; otherwise
+// they wait for the images, which may be there already.
 type early struct {
 	push  *push
 	repo  name.Repository
@@ -60,9 +60,15 @@ type growing interface {
 type known struct {
 	*holdings
 	isNew bool // it has no tags
-	// certain is true if the repository is new, or has the image that is replaced.
-	certain bool
 }
+
+// lacks reports whether a layer that is being built is not in the repository.
+func (k known) lacks() bool { return k.isNew || len(k.refs) > 0 }
+
+// saysAll reports whether the layers of the image that is replaced, if there is one, are known. It may
+// be an index.
+func (k known) saysAll() bool { return k.isNew || len(k.blobs) > 0 }
+
 
 // newEarly returns early uploads to the repository of the first reference. The context that it
 // returns ends with the first error.
@@ -87,10 +93,7 @@ func (e *early) look(refs []name.Reference) (known, error) {
 		return known{}, err
 	}
 	k := known{holdings: all[e.repo.Name()]}
-	if k.certain = len(k.refs) > 0; !k.certain {
-		k.isNew = e.isNew()
-		k.certain = k.isNew
-	}
+	k.isNew = len(k.refs) == 0 && e.isNew()
 	return k, nil
 }
 
@@ -129,7 +132,7 @@ func (e *early) bring(l v1.Layer, before []*transfer) (bool, error) {
 	if g, grows := l.(growing); grows {
 		return e.follow(g, k, before)
 	}
-	if _, mounts := l.(*remote.MountableLayer); mounts && !k.certain {
+	if !k.saysAll() {
 		return false, nil
 	}
 	return e.upload(l, k, before)
@@ -137,7 +140,7 @@ func (e *early) bring(l v1.Layer, before []*transfer) (bool, error) {
 
 // follow uploads a layer that is being built. The build itself reports its errors.
 func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
-	if k.certain && !e.refused.Load() {
+	if k.lacks() && !e.refused.Load() {
 		if err := e.stream(g); err == nil {
 			return true, nil
 		}
@@ -254,7 +257,7 @@ func (e *early) leave(l v1.Layer) {
 }
 
 // isTo reports whether the uploads go to a repository.
-func (e *early) isTo(repo name.Repository) bool { return repo.Name() == e.repo.Name() }
+func (e *early) isTo(repo name.Repository) bool { return e != nil && repo.Name() == e.repo.Name() }
 
 // err returns the first error, or nil, once all uploads have ended.
 func (e *early) err() error { return e.group.Wait() }

@@ -124,7 +124,7 @@ type push struct {
 	mounter     *remote.Pusher
 	unmountable sync.Map // repositories that refuse mounts, by name
 	puller      *remote.Puller
-	early       *early
+	early       *early // nil without early uploads
 }
 
 func newPush(ctx context.Context, o Options) (*push, error) {

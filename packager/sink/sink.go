@@ -64,11 +64,10 @@ type Image struct {
 // On any error, including cancellation, there is no output, and an existing output is unchanged; a
 // registry may keep untagged blobs and manifests.
 func Write(ctx context.Context, dest location.Location, images []Image, o Options) ([]Written, error) {
-	b, ctx, err := Begin(ctx, dest, o)
+	b, err := begin(ctx, dest, o)
 	if err != nil {
 		return nil, err
 	}
-	defer b.End()
 	return b.Write(ctx, images)
 }
 
@@ -84,19 +83,25 @@ type Begun struct {
 // are known. The context that it returns must be used to make the images, and ends with the first
 // error of the output. The caller must call End.
 func Begin(ctx context.Context, dest location.Location, o Options) (*Begun, context.Context, error) {
+	b, err := begin(ctx, dest, o)
+	if err == nil && b.push != nil {
+		b.push.early, ctx = newEarly(ctx, b.push, b.refs)
+	}
+	return b, ctx, err
+}
+
+// begin parses the references.
+func begin(ctx context.Context, dest location.Location, o Options) (*Begun, error) {
 	b := &Begun{dest: dest, options: o.orDefaults()}
 	if dest.Kind != location.Registry {
-		return b, ctx, nil
+		return b, nil
 	}
 	var err error
 	if b.refs, err = pushRefs(dest, b.options); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if b.push, err = newPush(ctx, b.options); err != nil {
-		return nil, nil, err
-	}
-	b.push.early, ctx = newEarly(ctx, b.push, b.refs)
-	return b, ctx, nil
+	b.push, err = newPush(ctx, b.options)
+	return b, err
 }
 
 // Ready tells of a layer of an image. It is uploaded to a registry in the background, even while it is
