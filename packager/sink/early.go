@@ -69,7 +69,6 @@ func (k known) lacks() bool { return k.isNew || len(k.refs) > 0 }
 // be an index.
 func (k known) saysAll() bool { return k.isNew || len(k.blobs) > 0 }
 
-
 // newEarly returns early uploads to the repository of the first reference. The context that it
 // returns ends with the first error.
 func newEarly(ctx context.Context, p *push, refs []name.Reference) (*early, context.Context) {
