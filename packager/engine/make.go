@@ -45,9 +45,16 @@ func (k *Maker) make(ctx context.Context, ms Modules, r Resolved) (Layer, error)
 // build builds a layer, from compressed pieces if possible.
 func (k *Maker) build(ctx context.Context, ms Modules, r Resolved) (Layer, error) {
 	var members []layer.Member
+	ahead := &queue{ctx: ctx}
 	for i, ref := range r.Plan.Refs {
-		members = append(members, layer.Member{Ref: ref, Piece: k.piece(ms[ref]), Splice: k.splice(ctx, ms[ref], r.ids[i])})
+		m := layer.Member{Ref: ref, Piece: k.piece(ms[ref])}
+		if i == 0 || !ref.SharesIDDir(r.Plan.Refs[i-1]) { // others are compressed again
+			m.Splice = k.splice(ctx, ms[ref], r.ids[i], ahead)
+		}
+		members = append(members, m)
 	}
+	ahead.start()
+	defer ahead.end()
 	built, err := k.grow(Title(r.Plan), func(o layer.BuildOptions) (*layer.Built, error) {
 		o.Kind = ms[r.Plan.Refs[0]].Kind
 		return layer.Build(ctx, members, o)

@@ -12,8 +12,8 @@ import (
 )
 
 // splice returns a compressed copy of a module: its own layer in the source, or a cached copy with
-// the same bytes, or nil.
-func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.Splice {
+// the same bytes, or nil. Blobs of sources that are not local join the queue.
+func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash, ahead *queue) *layer.Splice {
 	own := k.ownSplice(m)
 	if own != nil && (m.Layer.Mountable == nil || k.blobs.fetched(m.Layer) != nil) {
 		return own // the blob is local
@@ -25,6 +25,9 @@ func (k *Maker) splice(ctx context.Context, m *image.Module, id v1.Hash) *layer.
 	if s := k.kept.piece(ctx, k.options.Compression, pieceOrigin(m, id), want); s != nil && k.kept.canStandFor(ctx, m) {
 		s.Fallback = own
 		return s
+	}
+	if own != nil {
+		own.Open = ahead.add(own.Open)
 	}
 	return own
 }
