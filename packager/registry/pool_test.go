@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/fixtures"
 	"laminate/packager/registry"
 )
 
@@ -389,3 +391,26 @@ func (e endless) Read([]byte) (int, error) {
 	<-e.ctx.Done()
 	return 0, e.ctx.Err()
 }
+
+var _ = Describe("blobs of an image", func() {
+	It("may all be open at the same time: those of a layer are read in an order", func(SpecContext) {
+		host := fixtures.Registry(GinkgoT())
+		img, err := random.Image(300_000, 12)
+		Expect(err).NotTo(HaveOccurred())
+		o := registry.Options{}
+		ref, err := o.ParseReference(host + "/image:1")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(remote.Write(ref, img)).To(Succeed())
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		there, err := remote.Image(ref, o.Remote(ctx)...)
+		Expect(err).NotTo(HaveOccurred())
+		layers, err := there.Layers()
+		Expect(err).NotTo(HaveOccurred())
+		for _, l := range layers {
+			blob, err := l.Compressed()
+			Expect(err).NotTo(HaveOccurred())
+			defer blob.Close()
+		}
+	}, NodeTimeout(20*time.Second))
+})

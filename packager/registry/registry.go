@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -81,6 +82,9 @@ func (o Options) Remote(ctx context.Context) []remote.Option {
 		remote.WithAuthFromKeychain(keychain),
 		remote.WithTransport(o.Pool.sharing(&limiting{inner: resuming, all: o.DocumentsOnly})),
 		remote.WithUserAgent(userAgent),
+		// The library counts blobs until they are closed, four by default. Those of a layer are read
+		// in an order, and would wait for each other. The pool limits requests.
+		remote.WithJobs(math.MaxInt16),
 		// The library's own retries cannot be interrupted, ignore Retry-After, and treat a mount
 		// that fails temporarily as refused.
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),

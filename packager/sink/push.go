@@ -129,7 +129,7 @@ type push struct {
 
 func newPush(ctx context.Context, o Options) (*push, error) {
 	p := &push{jobs: o.Jobs, log: o.Log, speak: o.registry()}
-	options := append(p.speak.Remote(ctx), remote.WithJobs(o.Jobs), remote.WithPageSize(1))
+	options := append(p.speak.Remote(ctx), remote.WithPageSize(1))
 	var err error
 	for _, pusher := range []**remote.Pusher{&p.pusher, &p.mounter} {
 		if *pusher, err = remote.NewPusher(options...); err != nil {
