@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,9 +16,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Session sends those requests about the manifests of one repository for which go-containerregistry
-// has no function, or one that does too much: it cannot put a manifest that has a subject without
-// writing an index of its own. A session logs in once. Requests are retried, and responses limited,
+// Session sends those requests about one repository for which go-containerregistry has no function, or
+// one that does too much: it cannot put a manifest that has a subject without writing an index of its
+// own, and uploads a blob in three requests. A session logs in once. Requests are retried, and responses limited,
 // as by [Options.Remote]. It is safe for concurrent use.
 type Session struct {
 	repository name.Repository
@@ -97,6 +98,36 @@ func (s *Session) PutManifest(ctx context.Context, identifier string, d Document
 		return false, err
 	}
 	return resp.Header.Get("OCI-Subject") != "", nil
+}
+
+// ErrElsewhere is the error of an upload that a registry wants at another host.
+var ErrElsewhere = errors.New("the upload is at another host")
+
+// PutBlob uploads a small blob in two requests (distribution spec, "POST then PUT"). It does not ask
+// whether the repository has it.
+func (s *Session) PutBlob(ctx context.Context, digest v1.Hash, content []byte) error {
+	resp, err := s.do(ctx, http.MethodPost, s.url("blobs", "uploads/"), nil, "")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(transport.CheckError(resp, http.StatusAccepted), resp.Body.Close()); err != nil {
+		return err
+	}
+	to, err := resp.Location()
+	if err != nil {
+		return err
+	}
+	if !sameOrigin(to, resp.Request.URL) {
+		return ErrElsewhere
+	}
+	query := to.Query()
+	query.Set("digest", digest.String())
+	to.RawQuery = query.Encode()
+	resp, err = s.do(ctx, http.MethodPut, to, content, "application/octet-stream")
+	if err != nil {
+		return err
+	}
+	return errors.Join(transport.CheckError(resp, http.StatusCreated), resp.Body.Close())
 }
 
 func (s *Session) url(kind, identifier string) *url.URL {

@@ -147,8 +147,29 @@ func (p *push) uploadConfig(ctx context.Context, repo name.Repository, b blob, f
 				return err
 			}
 		}
+		if attempt == 1 {
+			if err := p.putBlob(ctx, repo, b.digest, config); !isOtherwise(err) {
+				return err
+			}
+		}
 		return p.pusher.Upload(asking, repo, l)
 	})
+}
+
+// putBlob uploads a small blob, with a request less than the library.
+func (p *push) putBlob(ctx context.Context, repo name.Repository, digest v1.Hash, content []byte) error {
+	s, err := p.speak.Session(ctx, repo, transport.PushScope)
+	if err != nil {
+		return err
+	}
+	return s.PutBlob(ctx, digest, content)
+}
+
+// isOtherwise reports whether a registry refuses an upload that it may take from the library, which
+// also returns the error if it does not.
+func isOtherwise(err error) bool {
+	var again *registry.AgainError
+	return !errors.As(err, &again) && (errors.Is(err, registry.ErrElsewhere) || statusOf(err)/100 == 4)
 }
 
 // errThere ends the upload of a blob that could not be mounted, but exists.
