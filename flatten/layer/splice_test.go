@@ -127,6 +127,26 @@ var _ = Describe("a piece that was compressed before", func() {
 		Expect(build(layer.Gzip, others, s).Record()).To(Equal(build(layer.Gzip, others, m).Record()))
 	}
 
+	// The source is hostile: its config and its label say that it holds the genuine piece, so that later
+	// runs take this layer for that one.
+	It("has the identity of its content, whatever its source claims, wherever it stands", func() {
+		genuine := build(layer.Gzip, of(a1, regular("bin/build", "good", 0o755))).Pieces[0]
+		evil := of(a1, regular("bin/build", "evil", 0o755))
+		lone := build(layer.Gzip, evil)
+		claims := evil
+		claims.Splice = &layer.Splice{ContentID: genuine.ContentID, Length: genuine.Length, Compression: layer.Gzip, Open: opens(blobOf(lone))}
+		Expect(genuine.Length).To(Equal(lone.Pieces[0].Length), "only the content differs")
+		for i, members := range [][]layer.Member{{claims, of(b1)}, {of(b1), claims}} {
+			b := build(layer.Gzip, members...)
+			Expect(b.Pieces[i]).To(Equal(lone.Pieces[0]))
+			Expect(b.Pieces[i].ContentID).NotTo(Equal(genuine.ContentID))
+		}
+		// Without another copy of the piece, the layer is refused.
+		claims.Piece = unread
+		_, err := layer.Build(context.Background(), []layer.Member{claims}, layer.BuildOptions{Kind: flatten.Buildpack, Path: filepath.Join(GinkgoT().TempDir(), "layer")})
+		Expect(err).To(MatchError(ContainSubstring("the piece was made anew")))
+	})
+
 	DescribeTable("is made again where it cannot be copied", falls,
 		Entry("it is something else", func(s *layer.Splice) { s.ContentID.Hex = "00" + s.ContentID.Hex[2:] }),
 		Entry("its length is another", func(s *layer.Splice) { s.Length = 512 }),
