@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/progress"
@@ -92,7 +93,11 @@ func (e *early) look(refs []name.Reference) (known, error) {
 		return known{}, err
 	}
 	k := known{holdings: all[e.repo.Name()]}
-	k.isNew = len(k.refs) == 0 && e.isNew()
+	if len(k.refs) == 0 {
+		// Something will be pushed. The pool keeps the token for it.
+		go func() { _, _ = e.push.speak.Session(e.ctx, e.repo, transport.PushScope) }()
+		k.isNew = e.isNew()
+	}
 	return k, nil
 }
 
@@ -158,7 +163,8 @@ func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
 
 // stream uploads a layer while it is written.
 func (e *early) stream(g growing) error {
-	if err := e.push.pusher.Upload(e.ctx, e.repo, streamed{g, e.ctx}); err != nil {
+	// A layer that is complete already would be looked for, although the repository lacks it.
+	if err := e.push.pusher.Upload(registry.SkipExistsCheck(e.ctx), e.repo, streamed{g, e.ctx}); err != nil {
 		return err
 	}
 	digest, err := g.Digest()
