@@ -237,6 +237,9 @@ var _ = Describe("a build", func() {
 		Entry("with a spoiled config", func(g *gateway, m *v1.Manifest) {
 			Expect(os.WriteFile(g.blob(m.Config.Digest), []byte("{}"), 0o644)).To(Succeed())
 		}, `config: sha256:\w+ has other content$`),
+		Entry("of a size without limit", func(g *gateway, _ *v1.Manifest) {
+			writeFile(filepath.Join(g.output, "app/latest/index.json"), `{"manifests":[`+strings.Repeat("{},", 400_000)+`{}]}`)
+		}, `/app/latest/index\.json is larger than 1 MiB$`),
 		Entry("over another run image", func(g *gateway, _ *v1.Manifest) {
 			g.images["docker.io/acme/run:1"].RootFS.DiffIDs[0].Hex = strings.Repeat("b", 64)
 		}, `its layers do not begin with those of the run image$`),

@@ -18,8 +18,8 @@ import (
 	"laminate/flatten"
 )
 
-// maxDocument is how large an index, a manifest or a config may be.
-const maxDocument = 16 << 20
+// How large an index or a manifest, and a config may be. An entry of three bytes takes a hundred in memory.
+const maxManifest, maxConfig = 1 << 20, 4 << 20
 
 // exported is the app image that the build step exported.
 type exported struct {
@@ -53,7 +53,7 @@ func blobFile(h v1.Hash) string { return path.Join(exportedDir, "blobs", h.Algor
 
 func (a *appBuild) parseExported(ctx context.Context) (*exported, error) {
 	var index v1.IndexManifest
-	raw, err := readAll(ctx, a.output, path.Join(exportedDir, "index.json"), maxDocument)
+	raw, err := readAll(ctx, a.output, path.Join(exportedDir, "index.json"), maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +64,11 @@ func (a *appBuild) parseExported(ctx context.Context) (*exported, error) {
 		return nil, fmt.Errorf("index.json names %d images instead of one", len(index.Manifests))
 	}
 	var m v1.Manifest
-	if _, err := a.readJSON(ctx, index.Manifests[0].Digest, &m); err != nil {
+	if err := a.readJSON(ctx, index.Manifests[0].Digest, maxManifest, &m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	e := &exported{config: &v1.ConfigFile{}}
-	if _, err := a.readJSON(ctx, m.Config.Digest, e.config); err != nil {
+	if err := a.readJSON(ctx, m.Config.Digest, maxConfig, e.config); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	diffs, below := e.config.RootFS.DiffIDs, a.run.config.RootFS.DiffIDs
@@ -90,15 +90,15 @@ func (a *appBuild) parseExported(ctx context.Context) (*exported, error) {
 }
 
 // readJSON reads and verifies a blob.
-func (a *appBuild) readJSON(ctx context.Context, hash v1.Hash, into any) ([]byte, error) {
-	raw, err := readAll(ctx, a.output, blobFile(hash), maxDocument)
+func (a *appBuild) readJSON(ctx context.Context, hash v1.Hash, limit int, into any) error {
+	raw, err := readAll(ctx, a.output, blobFile(hash), limit)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if got, _, err := v1.SHA256(bytes.NewReader(raw)); err != nil || got != hash {
-		return nil, fmt.Errorf("%s has other content", hash)
+		return fmt.Errorf("%s has other content", hash)
 	}
-	return raw, json.Unmarshal(raw, into)
+	return json.Unmarshal(raw, into)
 }
 
 // locate finds out where the blob of a layer is. Of a layer of the previous image, the lifecycle knows the

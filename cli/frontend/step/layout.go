@@ -12,8 +12,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// maxDocument is how large an index, a manifest or a config may be.
-const maxDocument = 16 << 20
+// maxDocument is how large an index or a manifest may be.
+const maxDocument = 1 << 20
 
 // layout is an OCI layout with one image, not all of whose blobs are there.
 type layout struct {
