@@ -149,6 +149,7 @@ func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
 			return true, nil
 		}
 		e.refused.Store(true)
+		k.isNew = false // it may have arrived nevertheless
 	}
 	select {
 	case <-g.Done():
