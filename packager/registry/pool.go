@@ -54,6 +54,10 @@ func newPool(jobs int) *Pool {
 // Close closes connections that are not in use.
 func (p *Pool) Close() { p.transport.CloseIdleConnections() }
 
+// writeBuffer has room for a chunk of a body of unknown length, which net/http sends in chunks of 32 KiB:
+// with less, the length and the end of each chunk take writes of their own.
+const writeBuffer = 64 << 10
+
 // newTransport returns the library's transport, which speaks HTTP/2 where TLS offers it, with as many
 // idle connections as there can be requests: opening a connection again costs up to three round
 // trips.
@@ -65,6 +69,7 @@ func newTransport(jobs int) *http.Transport {
 	t = t.Clone()
 	t.MaxIdleConns = 0 // no limit over all hosts
 	t.MaxIdleConnsPerHost = 4 * jobs
+	t.WriteBufferSize = writeBuffer
 	return t
 }
 

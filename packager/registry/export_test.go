@@ -1,0 +1,4 @@
+package registry
+
+// NewTransport is the transport of a pool.
+var NewTransport = newTransport
