@@ -54,8 +54,8 @@ func newPool(jobs int) *Pool {
 // Close closes connections that are not in use.
 func (p *Pool) Close() { p.transport.CloseIdleConnections() }
 
-// writeBuffer has room for a chunk of a body of unknown length, which net/http sends in chunks of 32 KiB:
-// with less, the length and the end of each chunk take writes of their own.
+// writeBuffer has room for a chunk of a body of unknown length, which net/http sends in chunks of 32
+// KiB: with less, the length and the end of each chunk take writes of their own.
 const writeBuffer = 64 << 10
 
 // newTransport returns the library's transport, which speaks HTTP/2 where TLS offers it, with as many
