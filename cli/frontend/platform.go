@@ -138,8 +138,8 @@ func (a *appBuild) buildStep(buildpacks buildpacks) (llb.State, error) {
 		llb.AddMount(step.LayoutDir, images, llb.SourcePath("/layout"), llb.ForceNoOutput),
 		llb.WithCustomName(fmt.Sprintf("[%s] build with %s", platformName(a.platform), a.builder.written)),
 	}
-	if a.previous != nil {
-		opts = append(opts, llb.AddMount(step.PreviousDir, a.previous.state(a.build), llb.Readonly))
+	if n := a.previous.sbomLayers(); n > 0 {
+		opts = append(opts, llb.AddMount(step.PreviousDir, a.previous.below(a.build, n), llb.Readonly))
 	}
 	cache := []llb.MountOption{llb.SourcePath("/cache")}
 	if id := a.cacheID(); id != "" {

@@ -69,6 +69,19 @@ func (p *previous) index(diff v1.Hash) int {
 	return slices.Index(p.config.RootFS.DiffIDs, diff)
 }
 
+// sbomLayers returns how many layers of the image have to be there to read its SBOMs, or 0 if it has none.
+func (p *previous) sbomLayers() int {
+	var labels flatten.AppLayers
+	if p == nil || p.label(flatten.AppLayersLabel, &labels) != nil || labels.SBOM == nil {
+		return 0
+	}
+	hash, err := v1.NewHash(labels.SBOM.SHA)
+	if err != nil {
+		return 0
+	}
+	return p.index(hash) + 1
+}
+
 // layer returns one layer of the image, as BuildKit pulls it.
 //
 // BuildKit takes the blob over if it finds the image up to the layer, and the image below it, as one chain

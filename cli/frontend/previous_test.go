@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -87,8 +88,11 @@ var _ = Describe("a previous image", func() {
 	It("is shown to the lifecycle as far as buildpacks made it", func(ctx SpecContext) {
 		g := lab(minimal, previousImage)
 		g.reuse("docker.io/acme/shop:1", false)
+		img := g.images["docker.io/acme/shop:1"]
+		img.Config.Labels["io.buildpacks.lifecycle.metadata"] = strings.Replace(metadataOf, `"b"`, `"`+img.RootFS.DiffIDs[3].String()+`"`, 1)
 		_, err := Build(ctx, g)
 		Expect(err).NotTo(HaveOccurred())
+		Expect(g.limits()).To(Equal([]string{"4"}), "as much as has the SBOMs")
 		var labels []string
 		for name, content := range g.written() {
 			var c v1.ConfigFile

@@ -20,9 +20,13 @@ func (s *Step) restoreSBOM() {
 	}
 }
 
-// copyTree copies the regular files of a directory, which may be missing, from one root to another.
+// copyTree copies the regular files of a directory from one root to another. The directory and
+// its root may be missing.
 func copyTree(to, from, dir string) error {
 	root, err := os.OpenRoot(from) // whose links lead nowhere else
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
