@@ -87,7 +87,11 @@ func (o *output) check(targets []flatten.Target) error {
 }
 
 func (o *output) sink() sink.Options {
-	return sink.Options{Keychain: o.keychain, Pool: o.pool, Jobs: o.jobs, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
+	previous := ""
+	if o.previous != nil && o.previous.Kind == location.Registry {
+		previous = o.previous.Ref
+	}
+	return sink.Options{Previous: previous, Keychain: o.keychain, Pool: o.pool, Jobs: o.jobs, Daemon: o.dockerDaemon(), Insecure: o.list("insecure-registry"), Tags: o.tags, Suffix: o.c.Bool("append-image-name-suffix"), Log: o.ui}
 }
 
 // write writes the images, and prints the outputs.

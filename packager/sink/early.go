@@ -20,8 +20,8 @@ import (
 
 // early uploads layers to the repository of the destination before the images are complete.
 //
-// A layer that is being built is not in the repository if that is new, or if one of the tags to write
-// is there: then it would have been reused. It is uploaded while it is written, as one chunk of
+// A layer that is being built is not in the repository if that is new, or if the previous image is
+// there: then it would have been reused. It is uploaded while it is written, as one chunk of
 // unknown length (distribution spec, "Pushing a blob in chunks"; Docker pushes so). If that fails for
 // any reason, and in other repositories, it is uploaded from its file, once its digest is known.
 // Layers that exist are uploaded or mounted if it is known that the repository lacks them; otherwise
@@ -60,19 +60,20 @@ type growing interface {
 // known is what is known about a repository before it is written to.
 type known struct {
 	*holdings
-	isNew bool // it has no tags
+	isNew  bool // it has no tags
+	reused bool // it has the previous image
 }
 
 // lacks reports whether a layer that is being built is not in the repository.
-func (k known) lacks() bool { return k.isNew || len(k.refs) > 0 }
+func (k known) lacks() bool { return k.isNew || k.reused }
 
 // saysAll reports whether the layers of the image that is replaced, if there is one, are known. It may
 // be an index.
 func (k known) saysAll() bool { return k.isNew || len(k.blobs) > 0 }
 
-// newEarly returns early uploads to the repository of the first reference. The context that it
-// returns ends with the first error.
-func newEarly(ctx context.Context, p *push, refs []name.Reference) (*early, context.Context) {
+// newEarly returns early uploads to the repository of the first reference. Previous is the image whose
+// layers are reused, or nil. The context that it returns ends with the first error.
+func newEarly(ctx context.Context, p *push, refs []name.Reference, previous name.Reference) (*early, context.Context) {
 	e := &early{push: p, repo: refs[0].Context(), slots: make(chan struct{}, p.jobs)}
 	e.ctx, e.stop = context.WithCancelCause(ctx)
 	var own []name.Reference
@@ -81,18 +82,27 @@ func newEarly(ctx context.Context, p *push, refs []name.Reference) (*early, cont
 			own = append(own, ref)
 		}
 	}
-	e.known = sync.OnceValues(func() (known, error) { return e.look(own) })
+	if previous != nil && previous.Context().Name() != e.repo.Name() {
+		previous = nil
+	}
+	e.known = sync.OnceValues(func() (known, error) { return e.look(own, previous) })
 	go func() { _, _ = e.known() }()
 	return e, e.ctx
 }
 
 // look finds out what is known about the repository.
-func (e *early) look(refs []name.Reference) (known, error) {
+func (e *early) look(refs []name.Reference, previous name.Reference) (known, error) {
+	if previous != nil {
+		refs = append(refs, previous)
+	}
 	all, err := e.push.look(e.ctx, refs)
 	if err != nil {
 		return known{}, err
 	}
 	k := known{holdings: all[e.repo.Name()]}
+	if previous != nil {
+		_, k.reused = k.refs[previous.Identifier()]
+	}
 	if len(k.refs) == 0 {
 		// Something will be pushed. The pool keeps the token for it.
 		go func() { _, _ = e.push.speak.Session(e.ctx, e.repo, transport.PushScope) }()

@@ -74,7 +74,7 @@ var _ = Describe("uploads that begin before the images are complete", func() {
 
 	begin := func(ctx context.Context, ref string) (*sink.Begun, context.Context) {
 		GinkgoHelper()
-		begun, ctx, err := sink.Begin(ctx, inRegistry(reg.Host+"/"+ref), sink.Options{Pause: time.Millisecond})
+		begun, ctx, err := sink.Begin(ctx, inRegistry(reg.Host+"/"+ref), sink.Options{Pause: time.Millisecond, Previous: reg.Host + "/a:previous"})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(begun.End)
 		return begun, ctx
@@ -103,8 +103,8 @@ var _ = Describe("uploads that begin before the images are complete", func() {
 		Expect(reg.Count(http.MethodHead, fixtures.Blob)).To(BeZero())
 	},
 		Entry("to a new repository", func() {}),
-		Entry("where the tag is replaced", func() {
-			_, err := sink.Write(context.Background(), inRegistry(reg.Host+"/a:1"), []sink.Image{imageOf(amd64, layerOf(7, 1000))}, sink.Options{})
+		Entry("where the previous image is", func() {
+			_, err := sink.Write(context.Background(), inRegistry(reg.Host+"/a:previous"), []sink.Image{imageOf(amd64, layerOf(7, 1000))}, sink.Options{})
 			Expect(err).NotTo(HaveOccurred())
 		}),
 	)

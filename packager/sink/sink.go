@@ -40,6 +40,9 @@ type Options struct {
 	Tags []string
 	// Suffix adds a tag for each image of an index in a registry, with its target as suffix.
 	Suffix bool
+	// Previous is the reference of the image whose layers the new ones reuse, if that is in a
+	// registry. [Begin] concludes which layers the repository of the destination cannot have.
+	Previous string
 	// Log receives progress; nil means progress.Discard.
 	Log progress.Log
 	// Jobs is how many blobs are transferred to a registry concurrently, as far as the pool lets them;
@@ -84,10 +87,17 @@ type Begun struct {
 // error of the output. The caller must call End.
 func Begin(ctx context.Context, dest location.Location, o Options) (*Begun, context.Context, error) {
 	b, err := begin(ctx, dest, o)
-	if err == nil && b.push != nil {
-		b.push.early, ctx = newEarly(ctx, b.push, b.refs)
+	if err != nil || b.push == nil {
+		return b, ctx, err
 	}
-	return b, ctx, err
+	var previous name.Reference
+	if o.Previous != "" {
+		if previous, err = b.push.speak.ParseReference(o.Previous); err != nil {
+			return nil, nil, fmt.Errorf("previous image: %w", err)
+		}
+	}
+	b.push.early, ctx = newEarly(ctx, b.push, b.refs, previous)
+	return b, ctx, nil
 }
 
 // begin parses the references.
