@@ -55,6 +55,9 @@ func (b *build) readContext(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("build context: %w", plain(err))
 	}
+	if f.seen == 0 {
+		return errors.New("the build context is empty")
+	}
 	if !stays {
 		return errors.New("include and exclude leave nothing of the build context")
 	}
@@ -141,7 +144,7 @@ func (b *build) solve(ctx context.Context, state llb.State, opts ...llb.Constrai
 	}
 	ref, err := result.SingleRef()
 	if err == nil && ref == nil {
-		err = errors.New("it is empty")
+		err = errors.New("there are no files")
 	}
 	return ref, err
 }

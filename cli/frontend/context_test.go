@@ -87,6 +87,13 @@ var _ = Describe("the app", func() {
 		Expect(g.excluded).To(Equal([]string{"tmp", "!tmp/keep", "docs"}))
 	})
 
+	It("must have files", func(ctx SpecContext) {
+		g := lab(minimal+"exclude = ['/docs']\n", nil)
+		g.empty, g.output = true, GinkgoT().TempDir()
+		_, err := Build(ctx, g)
+		Expect(err).To(MatchError("the build context is empty"))
+	})
+
 	It("is not thinned out by BuildKit where buildpacks may be in the build context", func(ctx SpecContext) {
 		_, patterns := left(ctx, "exclude = ['/docs']\n[[io.buildpacks.group]]\nuri = 'from=builder'\n")
 		Expect(patterns).To(BeEmpty())

@@ -33,6 +33,7 @@ type gateway struct {
 	opts          client.BuildOpts
 	images        map[string]*v1.ConfigFile
 	context       string // the directory of the build context
+	empty         bool   // the build context has nothing but the project descriptor elsewhere
 	output        string // the directory that the build step exports
 	failure       error  // of the build step
 
@@ -116,7 +117,9 @@ func (g *gateway) Solve(ctx context.Context, req client.SolveRequest) (*client.R
 		case op.GetMerge() != nil:
 			g.merged = len(op.GetMerge().Inputs)
 		case strings.HasPrefix(op.GetSource().GetIdentifier(), "local://"):
-			ref.dir = g.context
+			if ref.dir = g.context; g.empty && op.GetSource().Identifier == "local://context" {
+				ref.dir = g.output
+			}
 			if text := op.GetSource().Attrs[pb.AttrExcludePatterns]; text != "" && !known {
 				if err := json.Unmarshal([]byte(text), &g.excluded); err != nil {
 					return nil, err
