@@ -18,7 +18,8 @@ const (
 	narrow    = 60 // with fewer columns, a line has no room for the total
 )
 
-// bar adds a progress line to the terminal.
+// bar adds a progress line to the terminal. It returns nil if the progress has ended, as it does when
+// the run is interrupted.
 func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 	columns := 0 // the library draws a line from left to right, and the width is known first
 	left := decor.Any(func(st decor.Statistics) string {
@@ -32,10 +33,15 @@ func (u *ui) bar(verb progress.Verb, name string, total int64) *mpb.Bar {
 		return sizes(st.Current, total, columns)
 	})
 	options := []mpb.BarOption{mpb.PrependDecorators(left), mpb.AppendDecorators(right), mpb.BarRemoveOnComplete()}
+	filler := mpb.BarStyle().Build()
 	if total < 0 {
-		return u.bars.AddSpinner(0, options...)
+		filler = mpb.SpinnerStyle().Build()
 	}
-	return u.bars.AddBar(total, options...)
+	bar, err := u.bars.Add(max(total, 0), filler, options...)
+	if err != nil { // the library's other functions panic
+		return nil
+	}
+	return bar
 }
 
 // label returns the left part of a progress line of this many columns: the action and its subject,

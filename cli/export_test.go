@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"github.com/vbauerster/mpb/v8"
 
 	"laminate/builder/release"
 	"laminate/builder/smoke"
@@ -64,3 +66,11 @@ func InRelease(message string) string { return inRelease(message) }
 
 // ReleaseNotes returns the release notes of a report.
 func ReleaseNotes(r *release.Report) string { return releaseNotes(r) }
+
+// BarsOf is what a run on a terminal prints.
+func BarsOf(ctx context.Context, out io.Writer) Lines {
+	s := &ui{out: out, lines: &syncWriter{w: out}, begun: time.Now(), tally: tally{fates: map[string]*fate{}}}
+	s.bars = mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithAutoRefresh())
+	s.lines.become(s.bars)
+	return Lines{s}
+}

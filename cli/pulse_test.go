@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -74,5 +76,28 @@ var _ = Describe("a run without a terminal", func() {
 		log.Sum()
 		log.End()
 		Expect(out.String()).To(MatchRegexp(`^done in [0-9.]+ s\n$`))
+	})
+})
+
+var _ = Describe("a run on a terminal", func() {
+	It("draws nothing for what begins after its progress has ended", func() {
+		log := cli.BarsOf(context.Background(), io.Discard)
+		log.Start(progress.Building, progress.Subject{Name: "acme/java@1.0.0"}, -1).Done(nil)
+		log.End()
+		task := log.Start(progress.Uploading, progress.Subject{Name: "layer 0123", Digest: "sha256:0123"}, 3_000_000)
+		task.Add(1000)
+		task.Done(errors.New("the run has ended"))
+	})
+
+	It("draws nothing for what begins after it was interrupted", func() {
+		ctx, interrupt := context.WithCancel(context.Background())
+		log := cli.BarsOf(ctx, io.Discard)
+		interrupt()
+		Consistently(func() (panicked any) {
+			defer func() { panicked = recover() }()
+			log.Start(progress.Uploading, progress.Subject{Name: "layer 0123", Digest: "sha256:0123"}, 3_000_000).Done(nil)
+			return nil
+		}).Should(BeNil())
+		log.End()
 	})
 })
