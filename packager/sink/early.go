@@ -2,19 +2,13 @@ package sink
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/sync/errgroup"
 
-	"laminate/packager/progress"
 	"laminate/packager/registry"
 )
 
@@ -31,7 +25,7 @@ type early struct {
 	repo  name.Repository
 	ctx   context.Context
 	stop  context.CancelCauseFunc
-	group errgroup.Group
+	group sync.WaitGroup
 	slots chan struct{}
 	known func() (known, error)
 	// refused is set once an upload of a layer that was being written has failed.
@@ -39,6 +33,7 @@ type early struct {
 
 	mu        sync.Mutex
 	transfers []*transfer // in the order in which they began
+	failed    error       // the first error of an upload, unless ctx ended before
 }
 
 // transfer is what happens to one layer.
@@ -86,7 +81,7 @@ func newEarly(ctx context.Context, p *push, refs []name.Reference, previous name
 		previous = nil
 	}
 	e.known = sync.OnceValues(func() (known, error) { return e.look(own, previous) })
-	go func() { _, _ = e.known() }()
+	e.group.Go(func() { _, _ = e.known() })
 	return e, e.ctx
 }
 
@@ -105,7 +100,7 @@ func (e *early) look(refs []name.Reference, previous name.Reference) (known, err
 	}
 	if len(k.refs) == 0 {
 		// Something will be pushed. The pool keeps the token for it.
-		go func() { _, _ = e.push.speak.Session(e.ctx, e.repo, transport.PushScope) }()
+		e.group.Go(func() { _, _ = e.push.speak.Session(e.ctx, e.repo, transport.PushScope) })
 		k.isNew = e.isNew()
 	}
 	return k, nil
@@ -128,13 +123,22 @@ func (e *early) ready(l v1.Layer) {
 	before := e.transfers
 	e.transfers = append(before, t)
 	e.mu.Unlock()
-	e.group.Go(func() error {
+	e.group.Go(func() {
 		defer close(t.ended)
 		if t.came, t.err = e.bring(l, before); t.err != nil {
-			e.stop(t.err)
+			e.fail(t.err)
 		}
-		return t.err
 	})
+}
+
+// fail ends the context with an error, unless it has ended: then the error is a consequence.
+func (e *early) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() == nil {
+		e.failed = err
+		e.stop(err)
+	}
 }
 
 // bring uploads a layer, and reports whether the repository has it now.
@@ -174,22 +178,20 @@ func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
 
 // stream uploads a layer while it is written.
 func (e *early) stream(g growing) error {
+	s := &streamed{growing: g, ctx: e.ctx, log: e.push.log}
+	uploaded := make(chan struct{})
+	e.group.Go(func() {
+		select {
+		case <-g.Done():
+			s.sent(0) // what remains may take long
+		case <-uploaded:
+		}
+	})
 	// A layer that is complete already would be looked for, although the repository lacks it.
-	if err := e.push.pusher.Upload(registry.SkipExistsCheck(e.ctx), e.repo, streamed{g, e.ctx}); err != nil {
-		return err
-	}
-	digest, err := g.Digest()
-	if err != nil {
-		return err
-	}
-	size, err := g.Size()
-	if err != nil {
-		return err
-	}
-	task := e.push.log.Start(progress.Uploading, blob{what: "layer", digest: digest}.subject(), size)
-	task.Add(size)
-	task.Done(nil)
-	return nil
+	err := e.push.pusher.Upload(registry.SkipExistsCheck(e.ctx), e.repo, s)
+	close(uploaded)
+	s.end(err)
+	return err
 }
 
 // upload uploads or mounts a complete layer, unless the repository is known to have it, or it comes
@@ -275,53 +277,16 @@ func (e *early) leave(l v1.Layer) {
 // isTo reports whether the uploads go to a repository.
 func (e *early) isTo(repo name.Repository) bool { return e != nil && repo.Name() == e.repo.Name() }
 
-// err returns the first error, or nil, once all uploads have ended.
-func (e *early) err() error { return e.group.Wait() }
+// err returns the error that has ended the context, or nil if it has not ended, or something else has
+// ended it.
+func (e *early) err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failed
+}
 
 // close ends all uploads, and waits for them.
 func (e *early) close() {
 	e.stop(nil)
-	_ = e.group.Wait()
+	e.group.Wait()
 }
-
-// streamed is a layer that is uploaded while it is written: its digest is computed as it is sent.
-type streamed struct {
-	growing
-	ctx context.Context
-}
-
-// Compressed implements v1.Layer. The reader ends with the context.
-func (s streamed) Compressed() (io.ReadCloser, error) {
-	r, err := s.growing.Compressed()
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.New()
-	stop := context.AfterFunc(s.ctx, func() { _ = r.Close() })
-	return &sending{Reader: io.TeeReader(r, sum), of: s.growing, sum: func() string { return fmt.Sprintf("%x", sum.Sum(nil)) }, close: func() error {
-		stop()
-		return r.Close()
-	}}, nil
-}
-
-// sending reads a layer that is being written, and checks that it was sent as it was written.
-type sending struct {
-	io.Reader
-	of    growing
-	sum   func() string
-	close func() error
-}
-
-// Read implements io.Reader.
-func (s *sending) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err == io.EOF {
-		if digest, wrong := s.of.Digest(); wrong != nil || digest.Hex != s.sum() {
-			err = errors.New("the file of the layer has changed")
-		}
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (s *sending) Close() error { return s.close() }

@@ -148,7 +148,7 @@ func (p *push) explain(err error, ref name.Reference) error {
 	if errors.As(err, &bad) {
 		return bad
 	}
-	refused := isManifestRefused(err)
+	refused := isManifestRefused(err) && p.contents != nil
 	err = registry.Explain(err, spelled(ref))
 	if refused {
 		has := mediatype.FamilyOf(p.top.mediaType)
@@ -208,8 +208,12 @@ func (p *push) uploadAll(ctx context.Context, repo name.Repository, from name.Re
 		if have == nil || !have[b.digest] && !isOf(b, repo) {
 			group.Go(func() error {
 				if have != nil {
-					if came, err := p.early.came(ctx, repo, b.digest); came || err != nil {
+					if came, err := p.early.came(ctx, repo, b.digest); err != nil {
 						return err
+					} else if came {
+						// What was logged when it came was perhaps before the images were known.
+						p.log.Note(progress.Reused, b.subject(), b.size)
+						return nil
 					}
 				}
 				return p.upload(ctx, repo, b, from, missing)

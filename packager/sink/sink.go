@@ -149,12 +149,13 @@ func (b *Begun) Write(ctx context.Context, images []Image) ([]Written, error) {
 	return nil, fmt.Errorf("output %s: unsupported destination", dest)
 }
 
-// Err returns the error of the output that has ended the context of [Begin], or else err.
+// Err returns the error of making or writing the images: err, or the error of the output that has
+// ended the context of [Begin] before.
 func (b *Begun) Err(err error) error {
-	if b.push == nil || b.push.early.ctx.Err() == nil {
+	if err == nil || b.push == nil {
 		return err
 	}
-	if failed := b.push.early.err(); failed != nil && !errors.Is(failed, context.Canceled) {
+	if failed := b.push.early.err(); failed != nil {
 		return b.push.explain(failed, b.refs[0])
 	}
 	return err
