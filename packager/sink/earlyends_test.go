@@ -128,4 +128,52 @@ var _ = Describe("early uploads end", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lines()[before:]).To(ContainElement(note))
 	})
+
+	It("well where a registry answers before it has the chunk", func(ctx SpecContext) {
+		reg.Before(once(http.MethodPatch, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", r.URL.Path)
+			w.WriteHeader(http.StatusAccepted)
+		}))
+		begun, building := begin(ctx, sink.Options{})
+		g, next := grow(building, 1), grow(building, 2)
+		begun.Ready(g.Growing)
+		begun.Ready(next.Growing)
+		img := imageOf(amd64, g.finish(), next.finish())
+		_, err := begun.Write(building, []sink.Image{img})
+		Expect(err).NotTo(HaveOccurred())
+		for _, l := range must(must(get(reg.Host + "/a:1").Image()).Layers()) {
+			Expect(io.Copy(io.Discard, must(l.Compressed()))).To(Equal(must(l.Size())))
+		}
+	})
+
+	It("well where a registry takes a chunk and never answers", func(ctx SpecContext) {
+		gone := make(chan struct{})
+		DeferCleanup(func() { close(gone) })
+		reg.Before(once(http.MethodPatch, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			select {
+			case <-r.Context().Done():
+			case <-gone:
+			}
+			panic(http.ErrAbortHandler)
+		}))
+		begun, building := begin(ctx, sink.Options{Stall: 2 * time.Second})
+		g := grow(building, 1)
+		begun.Ready(g.Growing)
+		l := g.finish()
+		_, err := begun.Write(building, []sink.Image{imageOf(amd64, l)})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(get(reg.Host + "/a:1").Digest).To(Equal(digestOf(imageOf(amd64, l))))
+	})
+
+	It("well where the build takes longer than a registry may", func(ctx SpecContext) {
+		begun, building := begin(ctx, sink.Options{Stall: time.Second})
+		g := grow(building, 1)
+		begun.Ready(g.Growing)
+		time.Sleep(3 * time.Second)
+		l := g.finish()
+		_, err := begun.Write(building, []sink.Image{imageOf(amd64, l)})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(reg.Count(http.MethodPatch, fixtures.Upload)).To(Equal(1))
+	})
 })
