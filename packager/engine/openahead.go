@@ -10,7 +10,7 @@ import (
 
 // opensAhead is how many blobs of a layer are opened before it is their turn. Over a network, the
 // first byte of a blob of a buildpack takes longer than the rest. They wait in the buffers of the
-// kernel, and take no memory of the process.
+// kernel or, over HTTP/2, in up to 1 MiB of memory each.
 const opensAhead = 8
 
 // A queue opens blobs in the order in which they will be read. Each is opened at most once by the

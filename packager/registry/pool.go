@@ -58,6 +58,12 @@ func (p *Pool) Close() { p.transport.CloseIdleConnections() }
 // KiB: with less, the length and the end of each chunk take writes of their own.
 const writeBuffer = 64 << 10
 
+// readBuffer is how much of a response is read ahead over HTTP/2. Over HTTP/1, the kernel keeps what
+// waits; here it is memory of the process, where net/http would keep 4 MiB of each blob that was opened
+// before its turn. At a round trip of 50 ms it lets 168 Mbit/s through for each blob; several are read
+// at the same time.
+const readBuffer = 1 << 20
+
 // newTransport returns the library's transport, which speaks HTTP/2 where TLS offers it, with as many
 // idle connections as there can be requests: opening a connection again costs up to three round
 // trips.
@@ -70,6 +76,7 @@ func newTransport(jobs int) *http.Transport {
 	t.MaxIdleConns = 0 // no limit over all hosts
 	t.MaxIdleConnsPerHost = 4 * jobs
 	t.WriteBufferSize = writeBuffer
+	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: readBuffer}
 	return t
 }
 
