@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -12,7 +14,8 @@ import (
 func atOnce() int { return min(max(runtime.GOMAXPROCS(0), 2), 4) }
 
 // InOrder does n pieces of work, a few at the same time, which begin in order. An error ends those
-// after it, and InOrder returns the error of the first that failed: it is the same in every run.
+// after it, and InOrder returns the error of the first that failed: it is the same in every run. One that
+// was only ended, since it waited for what a later one had begun, does not count.
 func InOrder(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	errs := make([]error, n)
 	ends := make([]context.CancelCauseFunc, n)
@@ -40,9 +43,9 @@ func InOrder(ctx context.Context, n int, do func(ctx context.Context, i int) err
 		end(nil)
 	}
 	for _, err := range errs {
-		if err != nil {
+		if err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
 	}
-	return nil
+	return cmp.Or(errs...) // nil, or the run has ended
 }
