@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand"
 	"net/http"
 	"os"
@@ -14,6 +16,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/cli"
 	"laminate/fixtures"
 )
 
@@ -100,4 +103,30 @@ var _ = Describe("builder create that is killed while it builds and uploads", Or
 		Entry("when it writes the manifest", http.MethodPut, "/manifests/sha256:"),
 		Entry("when it moves the tag", http.MethodPut, "/manifests/1"),
 	)
+
+	It("says that there is no output if it is interrupted in the middle of a layer, and leaves nothing", func() {
+		toml("left")
+		Expect(made("interrupted")).To(Equal(old))
+		toml("left", "right")
+		temp := GinkgoT().TempDir()
+		ctx, interrupt := context.WithCancel(context.Background())
+		registry.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPatch {
+				return false
+			}
+			_, _ = r.Body.Read(make([]byte, 1))
+			interrupt()
+			<-r.Context().Done() // it gives up
+			panic(http.ErrAbortHandler)
+		})
+		var stderr strings.Builder
+		code := cli.Run(ctx, create("interrupted").Args, io.Discard, &stderr, func(key string) string {
+			return map[string]string{"TMPDIR": temp}[key]
+		})
+		registry.Before(nil)
+		Expect(code).To(Equal(1))
+		Expect(stderr.String()).To(Equal("laminate: interrupted; there is no output\n"))
+		Expect(os.ReadDir(temp)).To(BeEmpty())
+		Expect(digestAt(registry.Host + "/interrupted:1")).To(Equal(old))
+	})
 })
