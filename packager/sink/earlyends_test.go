@@ -177,3 +177,25 @@ var _ = Describe("early uploads end", func() {
 		Expect(reg.Count(http.MethodPatch, fixtures.Upload)).To(Equal(1))
 	})
 })
+
+var _ = Describe("early uploads with tags in two repositories", func() {
+	It("send a layer once, and mount it in the other", func(ctx SpecContext) {
+		reg := fixtures.CountedRegistry(GinkgoT())
+		begun, building, err := sink.Begin(ctx, inRegistry(reg.Host+"/a:1"), sink.Options{Jobs: 1, Tags: []string{reg.Host + "/b:1", reg.Host + "/a:2"}})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(begun.End)
+		g := grow(building, 1)
+		begun.Ready(g.Growing)
+		below := layerOf(2, 1000)
+		begun.Ready(below)
+		l := g.finish()
+		written, err := begun.Write(building, []sink.Image{imageOf(amd64, below, l)})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(written).To(HaveLen(3))
+		for _, ref := range []string{"/a:1", "/a:2", "/b:1"} {
+			Expect(get(reg.Host + ref).Digest).To(Equal(written[0].Digest))
+		}
+		_, up := reg.Layers()
+		Expect(up).To(Equal(must(l.Size()) + must(below.Size())))
+	})
+})
