@@ -1,12 +1,15 @@
 package frontend
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/distribution/reference"
 
 	"laminate/builder/lifecycle"
 	"laminate/flatten"
@@ -98,12 +101,25 @@ func (a *arguments) set(name, value string) error {
 		}
 		a.layout = value == "layout"
 	case "tag":
-		if !tags.MatchString(value) {
-			return fmt.Errorf("invalid build argument tag=%s; write NAME:TAG", flatten.Clip(value))
+		name, err := imageName(value)
+		if err != nil {
+			return fmt.Errorf("invalid build argument tag=%s; write NAME:TAG: %w", flatten.Clip(value), err)
 		}
-		a.tag = value
+		a.tag = name
 	}
 	return nil
+}
+
+// imageName returns the name of an image as docker load takes it, which adds no tag to a name without one.
+func imageName(text string) (string, error) {
+	ref, err := reference.ParseNormalizedNamed(text)
+	if err != nil {
+		return "", err
+	}
+	if _, is := ref.(reference.Digested); is {
+		return "", errors.New("it has a digest")
+	}
+	return reference.FamiliarString(reference.TagNameOnly(ref)), nil
 }
 
 // unknownArgument returns a warning.

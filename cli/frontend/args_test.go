@@ -4,6 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"laminate/flatten"
 	"laminate/packager/config"
 )
 
@@ -36,8 +37,25 @@ var _ = Describe("build arguments", func() {
 		Entry("a cache", "cache-id", "a b", "invalid build argument cache-id=a b; it may have letters, digits and _ . @ / -"),
 		Entry("a time", "SOURCE_DATE_EPOCH", "now", "invalid build argument SOURCE_DATE_EPOCH=now; write seconds since 1970"),
 		Entry("a tag without a layout", "tag", "x", "build argument tag needs output=layout; name an image with the client's own option, such as docker build --tag"),
-		Entry("a tag", "tag", "A\"", `invalid build argument tag=A"; write NAME:TAG`),
 		Entry("a variable", "BP_X", "\x00", "build argument BP_X has a NUL character"),
+	)
+
+	DescribeTable("name the image in a layout as docker load takes it", func(value, want, problem string) {
+		a, _, err := readArguments(map[string]string{"output": "layout", "tag": value})
+		if problem != "" {
+			Expect(err).To(MatchError("invalid build argument tag=" + flatten.Clip(value) + "; " + problem))
+			return
+		}
+		Expect(err).NotTo(HaveOccurred())
+		Expect(a.tag).To(Equal(want))
+	},
+		Entry("with a tag", "acme/shop:RC-1", "acme/shop:RC-1", ""),
+		Entry("without one", "acme/shop", "acme/shop:latest", ""),
+		Entry("with a registry", "127.0.0.1:5000/shop:1", "127.0.0.1:5000/shop:1", ""),
+		Entry("in capitals", "acme/Shop:1", "", "write NAME:TAG: invalid reference format: repository name (acme/Shop) must be lowercase"),
+		Entry("without a name", ":1", "", "write NAME:TAG: invalid reference format"),
+		Entry("with quotes", `a":1`, "", "write NAME:TAG: invalid reference format"),
+		Entry("with a digest", "a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "", "write NAME:TAG: it has a digest"),
 	)
 
 	DescribeTable("may be unknown", func(name, want string) {

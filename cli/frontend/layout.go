@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/frontend/gateway/client"
 )
-
-// tags are valid names of images in a layout.
-var tags = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*$`)
 
 // layout returns the app image as an OCI layout that is an archive for docker load at the same time, once
 // it is packed with tar.
