@@ -56,7 +56,7 @@ func (b *build) readContext(ctx context.Context) error {
 		return fmt.Errorf("build context: %w", plain(err))
 	}
 	if f.seen == 0 {
-		return errors.New("the build context is empty")
+		return errors.New("the build context is empty, or exclude and .dockerignore leave nothing of it")
 	}
 	if !stays {
 		return errors.New("include and exclude leave nothing of the build context")

@@ -91,7 +91,7 @@ var _ = Describe("the app", func() {
 		g := lab(minimal+"exclude = ['/docs']\n", nil)
 		g.empty, g.output = true, GinkgoT().TempDir()
 		_, err := Build(ctx, g)
-		Expect(err).To(MatchError("the build context is empty"))
+		Expect(err).To(MatchError("the build context is empty, or exclude and .dockerignore leave nothing of it"))
 	})
 
 	It("is not thinned out by BuildKit where buildpacks may be in the build context", func(ctx SpecContext) {
