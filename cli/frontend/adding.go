@@ -15,8 +15,12 @@ import (
 	"laminate/packager/config"
 )
 
-// take notes modules that are added to the builder.
-func (d *adding) take(modules flatten.Modules) error {
+// fromImage is what buildpacks of images are from: images may share some.
+const fromImage = "docker://"
+
+// take notes modules that are added to the builder, and what they are from: two entries may have the same
+// buildpack, but not two of one name, of which only the latter would be there.
+func (d *adding) take(modules flatten.Modules, from string) error {
 	dirs := map[string]flatten.Ref{}
 	for r := range d.modules {
 		dirs[flatten.Buildpack.Dir(r)] = r
@@ -28,8 +32,11 @@ func (d *adding) take(modules flatten.Modules) error {
 		if other, taken := dirs[flatten.Buildpack.Dir(r)]; taken && other != r {
 			return fmt.Errorf("buildpacks %s and %s share the directory %s", r, other, flatten.Buildpack.Dir(r))
 		}
-		d.modules[r] = modules[r]
-		d.added = append(d.added, r)
+		if other, taken := d.added[r]; taken && other != from {
+			return fmt.Errorf("duplicate buildpack %s; an earlier entry has other files of that name", r)
+		}
+		dirs[flatten.Buildpack.Dir(r)] = r
+		d.modules[r], d.added[r] = modules[r], from
 	}
 	return nil
 }
@@ -41,7 +48,10 @@ func (d *adding) inline(e config.ProjectBuildpack) (flatten.Ref, error) {
 		ref.Version = "0.0.0" // as pack does
 	}
 	module := flatten.Module{Kind: flatten.Buildpack, API: e.Script.API, Info: flatten.Info{ID: ref.ID, Version: ref.Version}}
-	if err := d.take(flatten.Modules{ref: module}); err != nil {
+	if _, taken := d.added[ref]; taken {
+		return ref, fmt.Errorf("duplicate buildpack %s; give each script an id or a version of its own", ref)
+	}
+	if err := d.take(flatten.Modules{ref: module}, ""); err != nil {
 		return ref, err
 	}
 	shell := e.Script.Shell
@@ -92,7 +102,7 @@ func (d *adding) directory(ctx context.Context, uri string) (ref flatten.Ref, is
 		return ref, true, err
 	}
 	ref = m.Ref()
-	if err := d.take(flatten.Modules{ref: m.Module}); err != nil {
+	if err := d.take(flatten.Modules{ref: m.Module}, dir); err != nil {
 		return ref, true, err
 	}
 	to, from := flatten.Buildpack.Dir(ref), d.app.state
@@ -120,7 +130,7 @@ func (d *adding) image(ctx context.Context, uri string) (ref flatten.Ref, err er
 	}
 	modules, err := img.modules()
 	if err == nil {
-		err = d.take(modules)
+		err = d.take(modules, fromImage)
 	}
 	if err != nil {
 		return ref, err

@@ -43,15 +43,15 @@ type adding struct {
 	*appBuild
 	order   flatten.Order // of the builder
 	builtIn flatten.Finder
-	modules flatten.Modules // of the builder, and those that are added
-	added   []flatten.Ref
+	modules flatten.Modules        // of the builder, and those that are added
+	added   map[flatten.Ref]string // what they are from
 	buildpacks
 }
 
 // buildpacks finds the buildpacks that the project descriptor names, as pack does: group replaces the
 // builder's order, and pre and post count only without it.
 func (a *appBuild) buildpacks(ctx context.Context) (buildpacks, error) {
-	d := &adding{appBuild: a}
+	d := &adding{appBuild: a, added: map[flatten.Ref]string{}}
 	if err := a.builder.label(flatten.OrderLabel, &d.order); err != nil {
 		return buildpacks{}, err
 	}
@@ -172,6 +172,9 @@ func (d *adding) find(ctx context.Context, e config.ProjectBuildpack) (flatten.R
 	if strings.HasPrefix(e.URI, "urn:cnb:registry:") {
 		return flatten.Ref{}, fmt.Errorf("buildpack %s: the registry of buildpacks is not supported; name the image, as docker://IMAGE", uri)
 	}
+	if strings.HasPrefix(e.URI, "file:") {
+		return flatten.Ref{}, fmt.Errorf("buildpack %s: files of this machine are not supported; write a directory of the build context, relative to the project descriptor", uri)
+	}
 	if strings.HasPrefix(e.URI, "docker:/") {
 		return d.image(ctx, e.URI)
 	}
@@ -186,7 +189,7 @@ func (d *adding) find(ctx context.Context, e config.ProjectBuildpack) (flatten.R
 	}
 	ref, err := d.image(ctx, e.URI)
 	if err != nil {
-		err = fmt.Errorf("%w; there is no such directory in the build context, and no such buildpack in the builder", err)
+		err = fmt.Errorf("%w; there is no such directory in the build context, and no such buildpack in the builder%s", err, d.near(e.URI))
 	}
 	return ref, err
 }
@@ -198,25 +201,31 @@ func (d *adding) own(id, version string) (flatten.Ref, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		var have []string
-		for r := range d.modules {
-			have = append(have, r.String())
-		}
-		slices.Sort(have)
 		text := strings.TrimSuffix(name.Ref().String(), "@")
-		if near := flatten.NearMisses(text, have); len(near) > 0 {
-			return flatten.Ref{}, fmt.Errorf("unknown buildpack %q of the builder %s; did you mean %s?", flatten.Clip(text), d.builder.written, flatten.AnyOf(near))
-		}
-		return flatten.Ref{}, fmt.Errorf("unknown buildpack %q of the builder %s", flatten.Clip(text), d.builder.written)
+		return flatten.Ref{}, fmt.Errorf("unknown buildpack %q of the builder %s%s", flatten.Clip(text), d.builder.written, d.near(text))
 	default:
 		return flatten.Ref{}, fmt.Errorf("ambiguous buildpack %s: the builder has %s; add a version", flatten.Clip(id), flatten.Few(found))
 	}
 }
 
+// near returns a question that names buildpacks whose names are much like a word, or "".
+func (d *adding) near(word string) string {
+	var have []string
+	for r := range d.modules {
+		have = append(have, r.String())
+	}
+	slices.Sort(have)
+	near := flatten.NearMisses(word, have)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + flatten.AnyOf(near) + "?"
+}
+
 // check checks the added buildpacks: what composites need must be there, and the lifecycle must know their
 // APIs.
 func (d *adding) check() error {
-	expansion, problems := d.modules.ExpandAll(d.added)
+	expansion, problems := d.modules.ExpandAll(slices.SortedFunc(maps.Keys(d.added), flatten.Ref.Compare))
 	var errs []error
 	for _, p := range problems {
 		if !p.Warning {
