@@ -48,14 +48,15 @@ func run(ctx context.Context, c client.Client) (*client.Result, error) {
 		return nil, err
 	}
 	b := &build{Client: c, ui: ui}
-	if err := b.checkClient(); err != nil {
-		return nil, err
+	err = b.checkClient()
+	if err == nil {
+		err = b.read(ctx)
 	}
-	if err := b.read(ctx); err != nil {
-		return nil, err
+	if err == nil {
+		err = b.readContext(ctx)
 	}
-	if err := b.readContext(ctx); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, b.withWarnings(err)
 	}
 	targets := ui.TargetPlatforms
 	if len(targets) == 0 {
@@ -82,11 +83,9 @@ func run(ctx context.Context, c client.Client) (*client.Result, error) {
 // checkClient reports what this BuildKit, or the user's command line, cannot do.
 func (b *build) checkClient() error {
 	var err error
-	var warnings []string
-	if b.args, warnings, err = readArguments(b.ui.BuildArgs); err != nil {
+	if b.args, b.warnings, err = readArguments(b.ui.BuildArgs); err != nil {
 		return err
 	}
-	b.warnings = warnings
 	if b.ui.Target != "" {
 		return fmt.Errorf("unknown target %q; a project descriptor has no targets", b.ui.Target)
 	}
@@ -95,6 +94,15 @@ func (b *build) checkClient() error {
 			"build an OCI layout with --build-arg output=layout --output DIRECTORY, or use a BuildKit of its own with docker buildx or buildctl")
 	}
 	return nil
+}
+
+// withWarnings returns an error before the build step, with the warnings that this would have printed: they
+// may name the cause.
+func (b *build) withWarnings(err error) error {
+	for _, w := range b.warnings {
+		err = fmt.Errorf("%w\nwarning: %s", err, w)
+	}
+	return err
 }
 
 // lacks reports whether BuildKit lacks a capability.

@@ -297,6 +297,19 @@ var _ = Describe("a build", func() {
 		}
 	})
 
+	DescribeTable("that does not begin shows warnings with the error, where BuildKit has no place for them",
+		func(ctx SpecContext, descriptor string, opts map[string]string, want any) {
+			g := lab(descriptor, opts, string(gwpb.CapGatewayWarnings), string(pb.CapMergeOp))
+			_, err := Build(ctx, g)
+			Expect(err).To(MatchError(want))
+		},
+		Entry("of build arguments", minimal, map[string]string{"build-arg:ouput": "layout"}, MatchRegexp(`^this BuildKit cannot (?s:.*)\nwarning: unknown build argument "ouput"; did you mean output\?$`)),
+		Entry("of the project descriptor", "_.schema-version = '0.2'\n_.id = 'x'\nio.buildpacks.biulder = 'acme/builder:1'\n", map[string]string{"build-arg:output": "layout"},
+			MatchRegexp(`^project\.toml names no builder; .*\nwarning: project\.toml:3: unknown key "io\.buildpacks\.biulder"; did you mean "builder"\?$`)),
+		Entry("where an image is missing", minimal, map[string]string{"build-arg:output": "layout", "build-arg:run_image": "x", "build-arg:run-image": "acme/none"},
+			MatchRegexp(`^run image acme/none .*: not found\nwarning: unknown build argument "run_image"`)),
+	)
+
 	It("ends with its context", func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		g := lab(minimal, nil)

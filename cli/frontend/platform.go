@@ -38,18 +38,9 @@ type appBuild struct {
 // platform builds the app for a platform.
 func (b *build) platform(ctx context.Context, p ocispecs.Platform) (*appBuild, error) {
 	a := &appBuild{build: b, platform: p}
-	if err := a.resolveImages(ctx); err != nil {
-		return nil, err
-	}
-	buildpacks, err := a.buildpacks(ctx)
+	err := a.prepare(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := a.findPrevious(ctx); err != nil {
-		return nil, err
-	}
-	if a.step, err = a.buildStep(buildpacks); err != nil {
-		return nil, err
+		return nil, b.withWarnings(err)
 	}
 	if a.output, err = b.solve(ctx, a.step, llb.Platform(p)); err == nil {
 		err = evaluate(ctx, a.output)
@@ -59,6 +50,22 @@ func (b *build) platform(ctx context.Context, p ocispecs.Platform) (*appBuild, e
 	}
 	a.made, err = a.readExported(ctx)
 	return a, err
+}
+
+// prepare finds all that the build step needs, and describes the step.
+func (a *appBuild) prepare(ctx context.Context) error {
+	if err := a.resolveImages(ctx); err != nil {
+		return err
+	}
+	buildpacks, err := a.buildpacks(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.findPrevious(ctx); err != nil {
+		return err
+	}
+	a.step, err = a.buildStep(buildpacks)
+	return err
 }
 
 // evaluate waits until BuildKit has computed a reference.
