@@ -27,7 +27,7 @@ type early struct {
 	stop  context.CancelCauseFunc
 	group sync.WaitGroup
 	slots chan struct{}
-	known func() (known, error)
+	known func() (knowledge, error)
 	// refused is set once an upload of a layer that was being written has failed.
 	refused atomic.Bool
 
@@ -52,19 +52,19 @@ type growing interface {
 	Done() <-chan struct{}
 }
 
-// known is what is known about a repository before it is written to.
-type known struct {
+// knowledge is what is known about a repository before it is written to.
+type knowledge struct {
 	*holdings
 	isNew  bool // it has no tags
 	reused bool // it has the previous image
 }
 
 // lacks reports whether a layer that is being built is not in the repository.
-func (k known) lacks() bool { return k.isNew || k.reused }
+func (k knowledge) lacks() bool { return k.isNew || k.reused }
 
 // saysAll reports whether the layers of the image that is replaced, if there is one, are known. It may
 // be an index.
-func (k known) saysAll() bool { return k.isNew || len(k.blobs) > 0 }
+func (k knowledge) saysAll() bool { return k.isNew || len(k.blobs) > 0 }
 
 // newEarly returns early uploads to the repository of the first reference. Previous is the image whose
 // layers are reused, or nil. The context that it returns ends with the first error.
@@ -80,21 +80,21 @@ func newEarly(ctx context.Context, p *push, refs []name.Reference, previous name
 	if previous != nil && previous.Context().Name() != e.repo.Name() {
 		previous = nil
 	}
-	e.known = sync.OnceValues(func() (known, error) { return e.look(own, previous) })
+	e.known = sync.OnceValues(func() (knowledge, error) { return e.look(own, previous) })
 	e.group.Go(func() { _, _ = e.known() })
 	return e, e.ctx
 }
 
 // look finds out what is known about the repository.
-func (e *early) look(refs []name.Reference, previous name.Reference) (known, error) {
+func (e *early) look(refs []name.Reference, previous name.Reference) (knowledge, error) {
 	if previous != nil {
 		refs = append(refs, previous)
 	}
 	all, err := e.push.look(e.ctx, refs)
 	if err != nil {
-		return known{}, err
+		return knowledge{}, err
 	}
-	k := known{holdings: all[e.repo.Name()]}
+	k := knowledge{holdings: all[e.repo.Name()]}
 	if previous != nil {
 		_, k.reused = k.refs[previous.Identifier()]
 	}
@@ -157,7 +157,7 @@ func (e *early) bring(l v1.Layer, before []*transfer) (bool, error) {
 }
 
 // follow uploads a layer that is being built. The build itself reports its errors.
-func (e *early) follow(g growing, k known, before []*transfer) (bool, error) {
+func (e *early) follow(g growing, k knowledge, before []*transfer) (bool, error) {
 	if k.lacks() && !e.refused.Load() {
 		if err := e.stream(g); err == nil {
 			return true, nil
@@ -196,7 +196,7 @@ func (e *early) stream(g growing) error {
 
 // upload uploads or mounts a complete layer, unless the repository is known to have it, or it comes
 // with an image before this one.
-func (e *early) upload(l v1.Layer, k known, before []*transfer) (bool, error) {
+func (e *early) upload(l v1.Layer, k knowledge, before []*transfer) (bool, error) {
 	digest, err := l.Digest()
 	if err != nil {
 		return false, err
@@ -240,8 +240,8 @@ func (t *transfer) wait(ctx context.Context) (bool, error) {
 	}
 }
 
-// came waits for a layer, and reports whether it has come early.
-func (e *early) came(ctx context.Context, repo name.Repository, digest v1.Hash) (bool, error) {
+// arrived waits for a layer, and reports whether it has come early.
+func (e *early) arrived(ctx context.Context, repo name.Repository, digest v1.Hash) (bool, error) {
 	if !e.isTo(repo) {
 		return false, nil
 	}

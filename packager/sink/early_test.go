@@ -193,6 +193,29 @@ var _ = Describe("uploads that begin before the images are complete", func() {
 		Expect(arrived()).To(Equal(sizeOf(l)))
 	})
 
+	It("are made again if the registry has lost a layer meanwhile", func(ctx SpecContext) {
+		var lost, again atomic.Bool
+		reg.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			switch isManifest := strings.Contains(r.URL.Path, "/manifests/"); {
+			case r.Method == http.MethodPut && isManifest && lost.CompareAndSwap(false, true):
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}`)
+				return true
+			case r.Method == http.MethodPatch && lost.Load():
+				again.Store(true)
+			case r.Method == http.MethodHead && !isManifest && lost.Load() && !again.Load():
+				w.WriteHeader(http.StatusNotFound)
+				return true
+			}
+			return false
+		})
+		begun, building := begin(ctx, "a:1")
+		g := grow(building, 1)
+		begun.Ready(g.Growing)
+		write(ctx, begun, g.finish())
+		Expect(again.Load()).To(BeTrue())
+	})
+
 	It("try no other layer that way once one was refused", func(ctx SpecContext) {
 		var unknown atomic.Int32
 		reg.Before(func(w http.ResponseWriter, r *http.Request) bool {

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,6 +117,7 @@ type push struct {
 	jobs     int
 	log      progress.Log
 	speak    registry.Options
+	remote   []remote.Option
 	pusher   *remote.Pusher
 	// mounter also requests read access to other repositories. It is separate from the pusher, so
 	// that a refusal does not affect normal pushes.
@@ -129,14 +129,14 @@ type push struct {
 
 func newPush(ctx context.Context, o Options) (*push, error) {
 	p := &push{jobs: o.Jobs, log: o.Log, speak: o.registry()}
-	options := append(p.speak.Remote(ctx), remote.WithPageSize(1))
+	p.remote = append(p.speak.Remote(ctx), remote.WithPageSize(1))
 	var err error
 	for _, pusher := range []**remote.Pusher{&p.pusher, &p.mounter} {
-		if *pusher, err = remote.NewPusher(options...); err != nil {
+		if *pusher, err = remote.NewPusher(p.remote...); err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
 	}
-	if p.puller, err = remote.NewPuller(options...); err != nil {
+	if p.puller, err = remote.NewPuller(p.remote...); err != nil {
 		return nil, fmt.Errorf("output: %w", err)
 	}
 	return p, nil
@@ -181,7 +181,11 @@ func (p *push) bring(ctx context.Context, repo name.Repository, from name.Refere
 	confirm := !tagged || len(p.contents) > 1
 	err := p.putAll(ctx, repo, missing.contents, confirm)
 	if isBlobUnknown(err) {
-		// A manifest there references missing blobs: check each of them.
+		// A manifest there references missing blobs: check each of them. The library would not send
+		// again what it has sent.
+		if p.pusher, err = remote.NewPusher(p.remote...); err != nil {
+			return err
+		}
 		if err = p.uploadAll(ctx, repo, from, nil, missing); err == nil {
 			err = p.putAll(ctx, repo, missing.contents, confirm)
 		}
@@ -190,53 +194,6 @@ func (p *push) bring(ctx context.Context, repo name.Repository, from name.Refere
 		err = p.put(ctx, repo, p.top, !tagged)
 	}
 	return err
-}
-
-// uploadAll pushes the blobs of missing images to a repository, except those that it is known to have
-// (have) and those that come from it. With nil have, it checks all blobs.
-func (p *push) uploadAll(ctx context.Context, repo name.Repository, from name.Reference, have map[v1.Hash]bool, missing *missing) error {
-	var blobs []blob
-	for _, c := range p.contents {
-		blobs = append(append(blobs, c.layers...), c.config)
-	}
-	// Uploads first: each is several requests one after the other, a mount is one.
-	blobs = unique(blobs)
-	slices.SortStableFunc(blobs, func(a, b blob) int { return cmp.Compare(mountsAfter(a), mountsAfter(b)) })
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.jobs)
-	for _, b := range blobs {
-		if have == nil || !have[b.digest] && !isOf(b, repo) {
-			group.Go(func() error {
-				if have != nil {
-					if came, err := p.early.came(ctx, repo, b.digest); err != nil {
-						return err
-					} else if came {
-						// What was logged when it came was perhaps before the images were known.
-						p.log.Note(progress.Reused, b.subject(), b.size)
-						return nil
-					}
-				}
-				return p.upload(ctx, repo, b, from, missing)
-			})
-		} else if b.layer != nil {
-			p.log.Note(progress.Reused, b.subject(), b.size)
-		}
-	}
-	return group.Wait()
-}
-
-// mountsAfter returns 1 for layers that may be mounted, and 0 for other blobs.
-func mountsAfter(b blob) int {
-	if _, mounts := b.layer.(*remote.MountableLayer); mounts {
-		return 1
-	}
-	return 0
-}
-
-// isOf reports whether a blob comes from the repository.
-func isOf(b blob, repo name.Repository) bool {
-	m, ok := b.layer.(*remote.MountableLayer)
-	return ok && m.Reference.Context().Name() == repo.Name()
 }
 
 func (p *push) putAll(ctx context.Context, repo name.Repository, contents []content, confirm bool) error {

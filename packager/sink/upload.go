@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -14,10 +15,58 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"laminate/packager/progress"
 	"laminate/packager/registry"
 )
+
+// uploadAll pushes the blobs of missing images to a repository, except those that it is known to have
+// (have) and those that come from it. With nil have, it checks all blobs.
+func (p *push) uploadAll(ctx context.Context, repo name.Repository, from name.Reference, have map[v1.Hash]bool, missing *missing) error {
+	var blobs []blob
+	for _, c := range p.contents {
+		blobs = append(append(blobs, c.layers...), c.config)
+	}
+	// Uploads first: each is several requests one after the other, a mount is one.
+	blobs = unique(blobs)
+	slices.SortStableFunc(blobs, func(a, b blob) int { return cmp.Compare(mountsAfter(a), mountsAfter(b)) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.jobs)
+	for _, b := range blobs {
+		if have == nil || !have[b.digest] && !isOf(b, repo) {
+			group.Go(func() error {
+				if have != nil {
+					if came, err := p.early.arrived(ctx, repo, b.digest); err != nil {
+						return err
+					} else if came {
+						// What was logged when it came was perhaps before the images were known.
+						p.log.Note(progress.Reused, b.subject(), b.size)
+						return nil
+					}
+				}
+				return p.upload(ctx, repo, b, from, missing)
+			})
+		} else if b.layer != nil {
+			p.log.Note(progress.Reused, b.subject(), b.size)
+		}
+	}
+	return group.Wait()
+}
+
+// mountsAfter returns 1 for layers that may be mounted, and 0 for other blobs.
+func mountsAfter(b blob) int {
+	if _, mounts := b.layer.(*remote.MountableLayer); mounts {
+		return 1
+	}
+	return 0
+}
+
+// isOf reports whether a blob comes from the repository.
+func isOf(b blob, repo name.Repository) bool {
+	m, ok := b.layer.(*remote.MountableLayer)
+	return ok && m.Reference.Context().Name() == repo.Name()
+}
 
 // upload pushes a blob to a repository, unless it exists, can be mounted, or is not missing. It checks
 // for an existing blob only if that may save a transfer: not for a config, which is small, and for a
