@@ -168,7 +168,7 @@ var _ = Describe("a registry that lies", func() {
 		bomb := gzip9(tarOf(
 			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a", Typeflag: tar.TypeDir, Mode: 0o755}},
 			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1", Typeflag: tar.TypeDir, Mode: 0o755}},
-			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1/zeros", Typeflag: tar.TypeReg, Mode: 0o644}, Body: strings.Repeat("\x00", 200<<20)},
+			entry{Header: tar.Header{Name: "/cnb/buildpacks/acme_a/1/zeros", Typeflag: tar.TypeReg, Mode: 0o644}, Body: strings.Repeat("\x00", 128<<20)},
 		))
 		layers, err := honest.Image.Layers()
 		Expect(err).NotTo(HaveOccurred())

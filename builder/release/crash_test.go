@@ -27,9 +27,9 @@ func (l *lab) dieAt(n int64, lost bool) {
 	})
 }
 
-// few is how many requests there are from one at which a run dies to the next. With LAMINATE_SWEEP set,
-// runs die at each.
-const few = 7
+// few is how many requests there are from one at which a run dies to the next; which they are differs
+// with the seed. With LAMINATE_SWEEP set, runs die at each.
+const few = 13
 
 var _ = Describe("a registry that dies at any request", func() {
 	// left are the manifests, blobs and tags that a plain run leaves in a registry of its own.

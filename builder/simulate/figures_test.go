@@ -33,10 +33,12 @@ var _ = Describe("on the history of a public builder", func() {
 		for _, f := range figures[:9] {
 			plans = append(plans, f.plan)
 		}
-		result := run(simulate.Options{History: jammy(), Plans: plans, Budgets: []int{40, 60, 90}, From: "0.3.40"})
+		history := jammy()
+		result := run(simulate.Options{History: history, Plans: plans, Budgets: []int{40}, From: "0.3.40"})
 		Expect(result.Steps).To(Equal(599))
+		more := run(simulate.Options{History: history, Plans: []string{"auto"}, Budgets: []int{60, 90}, From: "0.3.40"})
 		for _, f := range figures {
-			for _, row := range result.Rows {
+			for _, row := range append(result.Rows, more.Rows...) {
 				if row.Plan != f.plan || row.BuildpackLayers != f.budget {
 					continue
 				}

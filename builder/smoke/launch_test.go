@@ -71,13 +71,13 @@ var _ = Describe("a launch", Ordered, func() {
 	},
 		Entry("answers", "serve 8080 late", "[launch.http]\nport = 8080\nbody = 'hello'\n[[launch.env]]\nname = 'LAUNCHED'\nvalue = '^yes$'\n[[launch.logs]]\nline = 'listening'"),
 		Entry("answers at ::1 only", "serve 8080 six", "timeout = '1s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 1s: .*connection refused$`),
-		Entry("answers otherwise, with a redirect", "serve 8080 moved", "timeout = '3s'\n[launch.http]\nport = 8080", `^4: GET / answered 302 with ".*"; expected 200$`),
-		Entry("answers without end", "serve 8080 endless", "timeout = '3s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 3s: .*reading the answer: `),
-		Entry("never listens", "sleep", "timeout = '1s'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 1s: .*connection refused$`),
+		Entry("answers otherwise, with a redirect", "serve 8080 moved", "timeout = '1500ms'\n[launch.http]\nport = 8080", `^4: GET / answered 302 with ".*"; expected 200$`),
+		Entry("answers without end", "serve 8080 endless", "timeout = '1500ms'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 1.5s: .*reading the answer: `),
+		Entry("never listens", "sleep", "timeout = '300ms'\n[launch.http]\nport = 8080", `^4: default process did not answer on port 8080 within 300ms: .*connection refused$`),
 		Entry("ends before it answers", "serve 8080 crash", "[launch.http]\nport = 8080", `^3: default process ended with exit code 9 before it answered on port 8080$`),
 		Entry("ends", "env", "[[launch.env]]\nname = 'LAUNCHED'\n[[launch.env]]\nname = 'HOME'\n[[launch.logs]]\nline = '^LAUNCHED=yes$'", `^5: there is no environment variable HOME`),
 		Entry("ends otherwise", "exit 3", "exit-code = 4", `^3: default process ended with exit code 3; expected 4$`),
-		Entry("does not end", "sleep", "timeout = '2s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 2s; `),
+		Entry("does not end", "sleep", "timeout = '1s'\n[[launch.env]]\nname = 'LAUNCHED'", `^1: default process did not end within 1s; `),
 	)
 
 	It("of a process that the launcher cannot start", func() {

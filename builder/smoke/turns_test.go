@@ -95,18 +95,35 @@ var _ = Describe("the turns of buildpacks, with the stand-in for the lifecycle",
 		}
 	})
 
+	// Those that write below the first one's data get a copy of it each, in one build.
 	It("are found to write into other layers", func(ctx SpecContext) {
-		for _, in := range intrusions {
-			result, _ := l.turns(ctx, smoke.WarnOfWrites, "", "them=$layers/smoke_first/data; "+in.script)
-			Expect(result.Status).To(Equal(smoke.Passed), "%s: %+v", in.name, result)
+		expect := func(name, first, script string, want []string) {
+			GinkgoHelper()
+			result, _ := l.turns(ctx, smoke.WarnOfWrites, first, script)
+			Expect(result.Status).To(Equal(smoke.Passed), "%s: %+v", name, result)
 			var said []string
 			for _, w := range result.LayerWrites {
 				Expect(w.Buildpack).To(Equal("smoke/second"))
 				said = append(said, fmt.Sprint(w.Change, " ", strings.TrimPrefix(w.Path, "/layers/")))
 			}
-			Expect(said).To(Equal(in.found), in.name)
-			Expect(result.Warnings).To(HaveLen(len(in.found)), in.name)
+			Expect(said).To(Equal(want), name)
+			Expect(result.Warnings).To(HaveLen(len(want)), name)
 		}
+		const data = "smoke_first/data/"
+		var first, script string
+		var want []string
+		for i, in := range intrusions {
+			if !strings.Contains(in.found[0], data) {
+				expect(in.name, "", "them=$layers/smoke_first/data; "+in.script, in.found)
+				continue
+			}
+			first += fmt.Sprintf("mkdir $layer/%02d; cp -r $layer/d $layer/empty $layer/%02[1]d; ", i)
+			script += fmt.Sprintf("them=$layers/smoke_first/data/%02d; %s; rm -rf $layer/stolen; ", i, in.script)
+			for _, found := range in.found {
+				want = append(want, strings.Replace(found, data, fmt.Sprintf("%s%02d/", data, i), 1))
+			}
+		}
+		expect("all below data", first, script, want)
 	})
 
 	It("are refused to write into other layers", func(ctx SpecContext) {
