@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,10 +25,12 @@ import (
 // another diffID. Blobs are files, which are whole before the registry serves them: BuildKit cannot be
 // asked for anything while it waits for a blob.
 type registry struct {
-	dir       string // has the blobs, by their hex digits
+	dir     string // has the blobs, by their hex digits
+	server  *http.Server
+	address string
+
+	mu        sync.Mutex // other programs of this machine may ask while images are made
 	manifests map[string][]byte
-	server    *http.Server
-	address   string
 }
 
 // repository is the name of the repository that the registry has.
@@ -72,9 +75,9 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	w.Header().Set("Docker-Content-Digest", hash.String())
 	w.Header().Set("ETag", `"`+hash.String()+`"`)
-	if kind == "manifests" && r.manifests[hash.String()] != nil {
+	if manifest := r.manifest(hash); kind == "manifests" && manifest != nil {
 		w.Header().Set("Content-Type", string(types.OCIManifestSchema1))
-		http.ServeContent(w, request, "", time.Time{}, bytes.NewReader(r.manifests[hash.String()]))
+		http.ServeContent(w, request, "", time.Time{}, bytes.NewReader(manifest))
 		return
 	}
 	f, err := os.Open(filepath.Join(r.dir, hash.Hex))
@@ -85,6 +88,13 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	defer f.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, request, "", time.Time{}, f)
+}
+
+// manifest returns the manifest with a digest, or nil.
+func (r *registry) manifest(hash v1.Hash) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.manifests[hash.String()]
 }
 
 // image makes an image of layers, and returns the reference by which BuildKit pulls it. It must be called
@@ -114,6 +124,8 @@ func (r *registry) image(ctx context.Context, a *appBuild, layers []exportedLaye
 		return "", err
 	}
 	hash, _, err := v1.SHA256(bytes.NewReader(raw))
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.manifests[hash.String()] = raw
 	return r.address + "/" + repository + "@" + hash.String(), err
 }
