@@ -139,16 +139,20 @@ func (d *adding) image(ctx context.Context, uri string) (ref flatten.Ref, err er
 	if _, has := modules[ref]; !has {
 		return ref, fmt.Errorf("%s: its labels do not list its own buildpack %s", img.written, ref)
 	}
+	refs := slices.SortedFunc(maps.Keys(modules), flatten.Ref.Compare)
 	d.files = append(d.files, func(root llb.State) llb.State {
 		var files *llb.FileAction
-		for _, r := range slices.SortedFunc(maps.Keys(modules), flatten.Ref.Compare) {
+		for _, r := range refs {
 			remove := llb.Rm
 			if files != nil {
 				remove = files.Rm
 			}
 			files = remove(flatten.Buildpack.Dir(r), llb.WithAllowNotFound(true))
 		}
-		files = files.Copy(img.state(d.build), "/cnb/buildpacks", "/cnb/buildpacks", &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true})
+		for _, r := range refs { // and not what else the image may have, in the place of the builder's own
+			dir := flatten.Buildpack.Dir(r)
+			files = files.Copy(img.state(d.build), dir, dir, &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true})
+		}
 		return root.File(files, internal("copy the buildpacks of "+img.written))
 	})
 	return ref, nil

@@ -107,7 +107,8 @@ var _ = Describe("buildpacks of the project descriptor", func() {
 		Expect(files).To(HaveKeyWithValue("/cnb/buildpacks/x/5/bin/detect", "#!/bin/bash\n\nexit 0\n"))
 		Expect(files["/cnb/buildpacks/x/5/buildpack.toml"]).To(MatchRegexp(`(?s)api = '0\.10'.*id = 'x'`))
 		Expect(files).To(HaveKeyWithValue("/cnb/buildpacks/acme_local/1", "/bp"))
-		Expect(files).To(HaveKeyWithValue("/cnb/buildpacks", "/cnb/buildpacks"))
+		Expect(files).To(HaveKeyWithValue("/cnb/buildpacks/acme_maven/3", "/cnb/buildpacks/acme_maven/3"))
+		Expect(files).NotTo(HaveKey("/cnb/buildpacks"), "which may have buildpacks that the image's labels do not list")
 	})
 
 	DescribeTable("may be wrong", func(ctx SpecContext, keys string, files map[string]string, want string) {
