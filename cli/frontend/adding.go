@@ -116,7 +116,7 @@ func (d *adding) directory(ctx context.Context, uri string) (ref flatten.Ref, is
 
 // image adds the buildpacks of a buildpackage in a registry.
 func (d *adding) image(ctx context.Context, uri string) (ref flatten.Ref, err error) {
-	img, err := d.resolve(ctx, "buildpack", uri, d.platform)
+	img, err := d.resolve(ctx, buildpackage, uri, d.platform)
 	if err != nil {
 		return ref, err
 	}

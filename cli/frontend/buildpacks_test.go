@@ -143,6 +143,16 @@ var _ = Describe("buildpacks of the project descriptor", func() {
 		Entry("an API that the lifecycle lacks", group("id = 'x'\nscript = {api = '0.9', inline = 'y'}"), nil, "buildpack x@0.0.0 has Buildpack API 0.9, which lifecycle 0.21.0 does not support"),
 	)
 
+	It("may be an image for every architecture, as the command package makes it", func(ctx SpecContext) {
+		g := withGroups(group("uri = 'docker://acme/maven'"), nil)
+		g.images["docker.io/acme/maven:latest"].OS = "linux"
+		_, err := Build(ctx, g)
+		Expect(err).NotTo(HaveOccurred())
+		g.images["docker.io/acme/maven:latest"].Architecture = "arm64"
+		_, err = Build(ctx, g)
+		Expect(err).To(MatchError("project.toml:5: buildpack acme/maven: it is for linux/arm64, and not for linux/amd64"))
+	})
+
 	It("must be there if the builder has no order", func(ctx SpecContext) {
 		g := withGroups("", nil)
 		delete(g.images["docker.io/acme/builder:1"].Config.Labels, "io.buildpacks.buildpack.order")

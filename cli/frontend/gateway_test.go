@@ -75,7 +75,7 @@ func (g *gateway) ResolveImageConfig(_ context.Context, ref string, opt sourcere
 		return "", "", nil, fmt.Errorf("%s: not found", ref)
 	}
 	config = config.DeepCopy()
-	if config.Architecture == "" { // an index
+	if config.OS == "" { // an index
 		config.OS, config.Architecture = opt.ImageOpt.Platform.OS, opt.ImageOpt.Platform.Architecture
 	}
 	raw, err := json.Marshal(config)

@@ -31,6 +31,9 @@ type resolved struct {
 // maxLayers is how many layers an image may have.
 const maxLayers = 1000
 
+// buildpackage says what an image is for that has buildpacks.
+const buildpackage = "buildpack"
+
 // resolve finds an image; what says what it is for, in messages.
 func (b *build) resolve(ctx context.Context, what, written string, p ocispecs.Platform) (*resolved, error) {
 	text := strings.TrimPrefix(strings.TrimPrefix(written, "docker://"), "docker:/")
@@ -56,7 +59,8 @@ func (b *build) resolve(ctx context.Context, what, written string, p ocispecs.Pl
 	if len(r.config.RootFS.DiffIDs) > maxLayers {
 		return nil, fmt.Errorf("%s %s: %d layers; the limit is %d", what, text, len(r.config.RootFS.DiffIDs), maxLayers)
 	}
-	if is := r.config; is.OS != p.OS || is.Architecture != p.Architecture {
+	everywhere := what == buildpackage && r.config.Architecture == "" // as most are made
+	if is := r.config; is.OS != p.OS || is.Architecture != p.Architecture && !everywhere {
 		return nil, fmt.Errorf("%s %s: it is for %s/%s, and not for %s", what, text, is.OS, is.Architecture, platforms.Format(p))
 	}
 	return r, nil
