@@ -69,13 +69,16 @@ var _ = Describe("A stream that is none", func() {
 	DescribeTable("is refused, as RFC 1951 says", func(write func(*blocks)) {
 		var b blocks
 		write(&b)
+		var errs []error
 		for _, behind := range []string{"\x00\x00\x00\x00", far} {
 			deflate := append(bytes.Clone(b.out), behind...)
 			_, stdErr := io.Copy(io.Discard, stdflate.NewReader(bytes.NewReader(deflate)))
 			Expect(stdErr).To(BeAssignableToTypeOf(stdflate.CorruptInputError(0)))
 			_, err := read(append(header(), deflate...))
 			Expect(err).To(BeAssignableToTypeOf(stdflate.CorruptInputError(0)))
+			errs = append(errs, err)
 		}
+		Expect(errs[0]).To(Equal(errs[1]), "the place depends on what follows")
 	},
 		Entry("a block of the third kind", func(b *blocks) { b.head(true, 3) }),
 		Entry("a stored block of two lengths", func(b *blocks) { b.head(true, 0); b.out = append(b.out, 1, 0, 0xff, 0xff) }),

@@ -171,6 +171,7 @@ func (d *decoder) careful() (done bool, err error) {
 		d.drop(e)
 		return true, nil
 	case e&special != 0:
+		d.drop(e) // as the fast loops do: the error names the same place
 		return false, d.corrupt()
 	}
 	length := d.drop(e)
