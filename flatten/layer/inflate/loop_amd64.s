@@ -13,7 +13,7 @@
 //	CX   the current entry of a table
 //	AX, DX, R15 and X0 are temporary.
 
-// REFILL provides at least 56 bits. It reads 8 bytes, and goes on at most 7.
+// REFILL provides at least 56 bits. It reads 8 bytes, and goes on at most 7, whatever R11 is.
 #define REFILL \
 	SHLXQ R11, (R8), AX \
 	ORQ   AX, R10       \
@@ -24,7 +24,7 @@
 	ADDQ  AX, R8        \
 	ORL   $56, R11
 
-// PEEK gets the entry for the next bits, which must be litRoot at least.
+// PEEK gets the entry for the next bits, which must be litRoot at least. It is within the root.
 #define PEEK \
 	MOVL R10, CX                      \
 	ANDL $((1<<const_litRoot)-1), CX  \
@@ -44,7 +44,8 @@
 	MOVB AX, (R12) \
 	INCQ R12
 
-// VALUE sets to to the value of the entry with its extra bits, and drops them.
+// VALUE sets to to the value of the entry with its extra bits, and drops them. BZHI takes 8 bits of
+// CX as the count, SHRX 6 bits of to: bits 6, 7, 12 and 13 of a length or distance are zeros.
 #define VALUE(to) \
 	BZHIQ CX, R10, AX \
 	MOVL  CX, to      \
@@ -55,7 +56,8 @@
 	ADDL  AX, to      \
 	DROP
 
-// FOLLOW follows the link in the entry: it drops the bits of the root.
+// FOLLOW follows the link in the entry: it drops the bits of the root. The table that the link says,
+// of as many entries as the bits it takes can tell apart, is within that of the root.
 #define FOLLOW(table, root) \
 	SHRQ  $root, R10  \
 	SUBL  $root, R11  \
@@ -85,7 +87,8 @@ TEXT ·loop(SB), NOSPLIT, $0-8
 	REFILL
 	PEEK
 
-	// There are 56 bits at least, and the entry is that of the next symbol.
+	// There are 56 bits at least, and the entry is that of the next symbol. Up to the next round, at
+	// most one REFILL comes before the last one, and at most two literals before a match.
 next:
 	CMPQ  R8, R9
 	JHI   more
@@ -130,7 +133,9 @@ distance:
 	REFILL
 	PEEK
 
-	// Copy the match from AX; DX is its end in the output.
+	// Copy the match from AX, not before DI; DX is its end in the output, 3 bytes after R12 at least.
+	// A copy begins before DX, so that it ends 15 bytes after it at most; and it is no longer than the
+	// distance, so that it reads only what is written.
 	MOVQ R12, AX
 	SUBQ R15, AX
 	ADDQ R12, DX

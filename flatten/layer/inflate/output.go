@@ -15,7 +15,8 @@ const (
 	// stepSize is the most content that one step produces: small enough to be in the CPU cache when
 	// it is hashed and returned.
 	stepSize = 64 << 10
-	// slack is how far a step may write beyond its end: a match, and bytes copied in excess.
+	// slack is how far a step may write beyond its end: two literals, a match, and 15 bytes copied
+	// in excess.
 	slack = 258 + 32
 )
 
