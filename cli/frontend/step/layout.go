@@ -51,9 +51,21 @@ func openLayout(dir string) (*layout, error) {
 	return l, nil
 }
 
+// open opens a regular file. A buildpack can leave a named pipe in the cache, whose opening would not end.
+func open(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
+}
+
 // readFile reads a document.
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +151,7 @@ func writeBlob(to, from string, d v1.Descriptor) error {
 
 // copyBlob copies a blob, and fails if it is not the one that the descriptor describes.
 func copyBlob(to io.Writer, name string, d v1.Descriptor) error {
-	f, err := os.Open(name)
+	f, err := open(name)
 	if err != nil {
 		return err
 	}

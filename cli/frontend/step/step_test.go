@@ -3,9 +3,11 @@ package step_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -102,6 +104,9 @@ func valid(dir string) v1.Hash {
 	return m.Manifests[0].Digest
 }
 
+// pipe puts a named pipe, which nothing writes to, in the place of a file.
+func pipe(name string) error { return errors.Join(os.Remove(name), syscall.Mkfifo(name, 0o600)) }
+
 func files(dir string) (names []string) {
 	GinkgoHelper()
 	entries, err := os.ReadDir(dir)
@@ -165,6 +170,8 @@ var _ = Describe("the build step", func() {
 				return os.WriteFile(filepath.Join(dir, "blobs/sha256", digest.Hex), []byte("{}"), 0o644)
 			},
 			func(dir string) error { return os.Truncate(filepath.Join(dir, "index.json"), 17<<20) },
+			func(dir string) error { return pipe(filepath.Join(dir, "index.json")) },
+			func(dir string) error { return pipe(filepath.Join(dir, blob)) },
 		} {
 			first := newRoom(img, nil)
 			first.run(ctx, "")
