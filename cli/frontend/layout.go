@@ -15,8 +15,8 @@ import (
 // layout returns the app image as an OCI layout that is an archive for docker load at the same time, once
 // it is packed with tar.
 //
-// No BuildKit gives away the layers of the run image as they are, so that the layout has none of them: in
-// its manifest, diffIDs stand for their digests. docker load takes them from the daemon, which looks for a
+// BuildKit does not hand out the layers of the run image unchanged, so the layout has none of them: in its
+// manifest, diffIDs stand for their digests. docker load takes them from the daemon, which looks for a
 // layer by the diffIDs up to it before it opens its file.
 func (a *appBuild) layout(ctx context.Context) (client.Reference, error) {
 	files := llb.Mkdir("/blobs/sha256", 0o755, llb.WithParents(true))

@@ -2,9 +2,9 @@
 // include and exclude in a project descriptor.
 //
 // A pattern without a slash, or with one at its end only, matches at every depth; others are relative to
-// the root. *, ? and [...] match within a name, the latter two a character, ** matches any number of names, \ takes away the meaning
-// of the next character, ! turns a pattern around, and # begins a comment. The last pattern that matches
-// decides. A pattern that matches a directory matches all that is in it.
+// the root. *, ? and [...] match within a name, the latter two one character, and ** matches any number of
+// names. \ escapes the next character, ! negates a pattern, and # begins a comment. The last pattern that
+// matches decides. A pattern that matches a directory matches all that is in it.
 //
 // Two rules are those of pack instead of git's, so that builds have the same files. A pattern that ends
 // with a slash matches what is in the directory, and not the directory itself, which stays as an empty
