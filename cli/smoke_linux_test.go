@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,7 +26,28 @@ type smokeLab struct{ dir string }
 // sharedSmokeLab is a directory with what all of them have, which the first makes.
 var sharedSmokeLab string
 
-var _ = AfterSuite(func() { Expect(os.RemoveAll(sharedSmokeLab)).To(Succeed()) })
+var _ = AfterSuite(func() {
+	Expect(os.RemoveAll(sharedSmokeLab)).To(Succeed())
+	if sharedLaminate != "" {
+		Expect(os.RemoveAll(filepath.Dir(sharedLaminate))).To(Succeed())
+	}
+})
+
+// sharedLaminate is the program, in a directory of its own, once a spec has built it.
+var sharedLaminate string
+
+// builtLaminate builds the program, which handles signals as these tests do not, for the first that asks.
+func builtLaminate() string {
+	GinkgoHelper()
+	if sharedLaminate == "" {
+		dir, err := os.MkdirTemp("", "laminate-")
+		Expect(err).NotTo(HaveOccurred())
+		out, err := exec.Command("go", "build", "-o", dir, "./laminate").CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		sharedLaminate = filepath.Join(dir, "laminate")
+	}
+	return sharedLaminate
+}
 
 // newSmokeLab makes one, or skips the spec where there is no static busybox or no sandbox.
 func newSmokeLab() smokeLab {

@@ -20,9 +20,7 @@ var _ = Describe("builder smoke, interrupted after some apps", Ordered, func() {
 	var program string
 	BeforeAll(func() {
 		l = newSmokeLab()
-		program = l.at("laminate")
-		out, err := exec.Command("go", "build", "-o", program, "./laminate").CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(out))
+		program = builtLaminate()
 	})
 
 	// interrupt runs the apps hello, endless and noisy, and interrupts the second one.

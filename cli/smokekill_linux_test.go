@@ -75,9 +75,7 @@ var _ = Describe("builder smoke that is ended in the middle of a build", Ordered
 	var program string
 	BeforeAll(func() {
 		l = newSmokeLab()
-		program = l.at("laminate")
-		out, err := exec.Command("go", "build", "-o", program, "./laminate").CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(out))
+		program = builtLaminate()
 	})
 
 	DescribeTable("ends all processes, and leaves neither mounts nor directories", func(signal syscall.Signal, message string, jobs int) {

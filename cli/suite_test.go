@@ -11,6 +11,7 @@ import (
 
 	"laminate/builder/smoke/sandbox"
 	"laminate/cli"
+	"laminate/fixtures"
 )
 
 // asLaminate is set for a process that is the program, and not its tests.
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 
 func TestCLI(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	SetDefaultEventuallyTimeout(time.Minute) // of a busy machine
 	RunSpecs(t, "cli")
 }

@@ -7,6 +7,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"laminate/fixtures"
 )
 
 // TestMain lets the tests run this program again, as a run beside them.
@@ -22,5 +24,6 @@ func TestMain(m *testing.M) {
 
 func TestPackager(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	RunSpecs(t, "packager")
 }

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"laminate/builder/smoke/sandbox"
+	"laminate/fixtures"
 )
 
 // TestMain lets the sandbox run this program again.
@@ -20,5 +21,6 @@ func TestMain(m *testing.M) {
 
 func TestRelease(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	RunSpecs(t, "builder/release")
 }

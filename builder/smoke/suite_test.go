@@ -18,6 +18,7 @@ import (
 
 	"laminate/builder/smoke"
 	"laminate/builder/smoke/sandbox"
+	"laminate/fixtures"
 	"laminate/packager/config"
 	"laminate/packager/image"
 	"laminate/packager/progress"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 
 func TestSmoke(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	SetDefaultEventuallyTimeout(time.Minute)
 	RunSpecs(t, "builder/smoke")
 }

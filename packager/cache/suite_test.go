@@ -7,6 +7,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"laminate/fixtures"
 )
 
 // TestMain lets the tests run this program again, as a run beside them.
@@ -19,6 +21,7 @@ func TestMain(m *testing.M) {
 
 func TestCache(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	SetDefaultEventuallyTimeout(time.Minute) // of a busy machine
 	RunSpecs(t, "Cache")
 }

@@ -24,6 +24,7 @@ import (
 
 func TestRelayer(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	RunSpecs(t, "packager/relayer")
 }
 

@@ -6,10 +6,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"laminate/fixtures"
 )
 
 func TestVerify(t *testing.T) {
 	RegisterFailHandler(Fail)
+	Expect(fixtures.TempInMemory()).To(Succeed())
 	SetDefaultEventuallyTimeout(time.Minute) // of a busy machine
 	RunSpecs(t, "packager/verify")
 }
