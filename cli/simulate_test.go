@@ -87,10 +87,10 @@ prefix: the mean where only the lowest layers that are the same are reused, as D
 
 	It("draws a real history", func() {
 		real := filepath.Join(fixtures.Root(), "history", "jammy-full.json.gz")
-		r := laminate("builder", "simulate", "--history", real, "--from", "0.3.600", "--plan", "composites", "--output", "svg")
+		r := laminate("builder", "simulate", "--history", real, "--from", "0.3.630", "--plan", "composites", "--output", "svg")
 		Expect(r.code).To(BeZero(), r.stderr)
 		Expect(xml.Unmarshal([]byte(r.stdout), new(struct{}))).To(Succeed())
-		Expect(r.stdout).To(ContainSubstring("paketobuildpacks/builder-jammy-full, 0.3.600 to 0.3.639"))
+		Expect(r.stdout).To(ContainSubstring("paketobuildpacks/builder-jammy-full, 0.3.630 to 0.3.639"))
 	})
 
 	DescribeTable("tells what is wrong", func(code int, want string, args ...string) {
