@@ -293,10 +293,10 @@ var _ = It("is in the code what the tables of docs/troubleshooting.md quote", fu
 	}
 })
 
-// foreign are messages that come from the system or the standard library.
+// foreign are messages that come from the system, the standard library or Docker.
 var foreign = []string{
 	"401 Unauthorized", "403 Forbidden", "404 Not Found", "413 Request Entity Too Large", "429 Too Many Requests",
-	"no such host", "no space left on device",
+	"no such host", "no space left on device", "open …/repositories: no such file or directory",
 }
 
 // sourceCode is all that laminate is made of.
