@@ -56,14 +56,15 @@ func (w *blobWriter) end(err error) (diffID, digest v1.Hash, size int64) {
 	return sum(w.diffID), sum(w.digest), w.size
 }
 
-// ahead is how many members are prepared before it is their turn.
-const ahead = 2
+// ahead returns how many members are prepared before it is their turn: one, or two where there are
+// cores for them.
+func ahead() int { return min(max(workers()-1, 1), 2) }
 
 // members writes a layer of modules, including the trailer. It returns the length of each member in
 // the blob.
 func (w *blobWriter) members(kind flatten.Kind, members []Member) (packed []int64, err error) {
 	for i := range members {
-		for next := len(w.begun); next < len(members) && next <= i+ahead; next++ {
+		for next := len(w.begun); next < len(members) && next <= i+ahead(); next++ {
 			w.begin(func(s *stream) error { return s.member(kind, members[next]) })
 		}
 		n, err := w.take(w.begun[i], i)
