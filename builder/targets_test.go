@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -202,26 +203,26 @@ var _ = Describe("run images", func() {
 	})
 
 	It("are left unseen where that is asked for: nobody is called, by name or address", func() {
-		dials := 0
+		var dials atomic.Int32
 		config, problems, err := config.ReadBuilder(b.toml("[[run.images]]\nimage = 'docker://127.0.0.1:1/run'\nmirrors = ['example.invalid/run']\n"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problems).To(BeEmpty())
 		work := GinkgoT().TempDir()
 		open := &source.Opener{WorkDir: work, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			dials++
+			dials.Add(1)
 			return nil, fmt.Errorf("nobody is to be called")
 		})}
 		o := builder.Options{Config: config, Options: engine.Options{WorkDir: work}}
 		_, err = builder.Prepare(context.Background(), open, o)
 		Expect(err).To(HaveOccurred())
-		Expect(dials).NotTo(BeZero()) // so it is this that they go through
-		dials = 0
+		Expect(dials.Load()).NotTo(BeZero()) // so it is this that they go through
+		dials.Store(0)
 		o.SkipRunImages = true
 		jobs, err := builder.Prepare(context.Background(), open, o)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = jobs[0].Build(context.Background())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(dials).To(BeZero())
+		Expect(dials.Load()).To(BeZero())
 	})
 })
 

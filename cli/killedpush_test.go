@@ -77,16 +77,20 @@ var _ = Describe("builder create that is killed while it builds and uploads", Or
 		toml("left", "right")
 		for at := int32(1); at <= 2; at++ { // the first such request, and the second
 			cmd := create(repository)
+			started := make(chan struct{})
 			var n atomic.Int32
 			registry.Before(func(_ http.ResponseWriter, r *http.Request) bool {
 				if r.Method != method || !strings.Contains(r.URL.Path, path) || n.Add(1) != at {
 					return false
 				}
 				_, _ = r.Body.Read(make([]byte, 1)) // in the middle of a blob, if it has one
+				<-started
 				_ = cmd.Process.Kill()
 				panic(http.ErrAbortHandler)
 			})
-			err := cmd.Run()
+			Expect(cmd.Start()).To(Succeed())
+			close(started)
+			err := cmd.Wait()
 			registry.Before(nil)
 			if at == 1 || n.Load() >= at {
 				Expect(err).To(MatchError("signal: killed"))
