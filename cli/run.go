@@ -54,7 +54,8 @@ func (o *output) options(w flatten.Grouping) engine.Options {
 	}
 }
 
-// build builds the images and writes them, both at the same time as far as possible. Plan prints the plan, for a bug report.
+// build builds the images and writes them, both at the same time as far as possible. Plan prints the
+// plan, for a bug report.
 func build[J interface {
 	Build(context.Context) (*engine.Image, error)
 }](ctx context.Context, o *output, jobs []J, plan func(io.Writer) error) error {

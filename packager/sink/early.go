@@ -28,7 +28,7 @@ type early struct {
 	group sync.WaitGroup
 	slots chan struct{}
 	known func() (knowledge, error)
-	// refused is set once an upload of a layer that was being written has failed.
+	// refused is set once the registry has failed an upload of a layer that was being written.
 	refused atomic.Bool
 
 	mu        sync.Mutex
@@ -159,10 +159,13 @@ func (e *early) bring(l v1.Layer, before []*transfer) (bool, error) {
 // follow uploads a layer that is being built. The build itself reports its errors.
 func (e *early) follow(g growing, k knowledge, before []*transfer) (bool, error) {
 	if k.lacks() && !e.refused.Load() {
-		if err := e.stream(g); err == nil {
+		broken, err := e.stream(g)
+		if err == nil {
 			return true, nil
 		}
-		e.refused.Store(true)
+		if !broken {
+			e.refused.Store(true)
+		}
 		k.isNew = false // it may have arrived nevertheless
 	}
 	select {
@@ -176,8 +179,9 @@ func (e *early) follow(g growing, k knowledge, before []*transfer) (bool, error)
 	return e.upload(g, k, before)
 }
 
-// stream uploads a layer while it is written.
-func (e *early) stream(g growing) error {
+// stream uploads a layer while it is written. Broken reports whether an error is that of the layer, and
+// not the registry's: its build has failed, or was begun again.
+func (e *early) stream(g growing) (broken bool, err error) {
 	s := &streamed{growing: g, ctx: e.ctx, log: e.push.log}
 	uploaded := make(chan struct{})
 	e.group.Go(func() {
@@ -188,10 +192,9 @@ func (e *early) stream(g growing) error {
 		}
 	})
 	// A layer that is complete already would be looked for, although the repository lacks it.
-	err := e.push.pusher.Upload(registry.SkipExistsCheck(e.ctx), e.repo, s)
+	err = e.push.pusher.Upload(registry.SkipExistsCheck(e.ctx), e.repo, s)
 	close(uploaded)
-	s.end(err)
-	return err
+	return s.end(err), err
 }
 
 // upload uploads or mounts a complete layer, unless the repository is known to have it, or it comes

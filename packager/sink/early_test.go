@@ -233,6 +233,20 @@ var _ = Describe("uploads that begin before the images are complete", func() {
 		Expect(unknown.Load()).To(BeEquivalentTo(1))
 	})
 
+	It("try the next layer that way after one whose build failed", func(ctx SpecContext) {
+		begun, building := begin(ctx, "a:1")
+		broken, next := grow(building, 1), grow(building, 2)
+		begun.Ready(broken.Growing)
+		Eventually(arrived).Should(BeNumerically(">", half/2))
+		broken.second <- errors.New("no such file")
+		Expect(<-broken.built).To(BeNil())
+		before := arrived()
+		begun.Ready(next.Growing)
+		Eventually(arrived).Should(BeNumerically(">", before+half/2))
+		Expect(next.Done()).NotTo(BeClosed())
+		next.finish()
+	})
+
 	It("leave no blob of a layer whose build fails, and its own error", func(ctx SpecContext) {
 		begun, building := begin(ctx, "a:1")
 		g := grow(building, 1)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"os"
 	"sync"
 
 	streaming "github.com/google/go-containerregistry/pkg/v1/stream"
@@ -21,11 +22,12 @@ type streamed struct {
 	ctx context.Context
 	log progress.Log
 
-	mu    sync.Mutex
-	task  progress.Task // nil before
-	most  int64         // bytes that an attempt has sent
-	told  int64         // bytes that the task knows of
-	ended bool
+	mu     sync.Mutex
+	task   progress.Task // nil before
+	most   int64         // bytes that an attempt has sent
+	told   int64         // bytes that the task knows of
+	broken bool          // the layer could not be read
+	ended  bool
 }
 
 // Size implements v1.Layer. The length of what is sent is always unknown: the end of a stream says that
@@ -69,8 +71,8 @@ func (s *streamed) tell() {
 	s.told = s.most
 }
 
-// end ends the task.
-func (s *streamed) end(err error) {
+// end ends the task, and reports whether the layer could not be read.
+func (s *streamed) end(err error) (broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
@@ -79,6 +81,14 @@ func (s *streamed) end(err error) {
 	if s.ended = true; s.task != nil {
 		s.task.Done(err)
 	}
+	return s.broken
+}
+
+// breaks notes that the layer could not be read.
+func (s *streamed) breaks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = true
 }
 
 // sending is an attempt to send a layer that is being written. It checks that it was sent as it was
@@ -102,6 +112,9 @@ func (s *sending) Read(p []byte) (int, error) {
 		}
 	}
 	s.of.sent(s.n)
+	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) { // closed by the library, or the run
+		s.of.breaks()
+	}
 	return n, err
 }
 
